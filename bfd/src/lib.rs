@@ -1,0 +1,1 @@
+//! A BFD engine without I/O.

@@ -1,0 +1,1 @@
+//! A BGP-4 engine without I/O.

@@ -1,0 +1,3 @@
+//! The `herald` binary.
+
+fn main() {}
