@@ -1,1 +1,16 @@
 //! A BGP-4 engine without I/O.
+
+pub mod route;
+pub mod session;
+pub mod types;
+pub mod wire;
+
+pub use route::{RouteAttributes, Routes};
+pub use session::{
+    Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MessageCounters, Negotiated, RemoteAs,
+    SessionConfig, SessionStatus, State, StopReason, Transition,
+};
+pub use types::{
+    Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, UnknownName,
+};
+pub use wire::{Capability, Notification};

@@ -1,0 +1,64 @@
+//! What a session is told: who both sides are, what may be said, and how patient to be.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::types::{Asn, BgpIdentifier, Family, HoldTime};
+
+/// The AS that the neighbor must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteAs {
+    /// This one.
+    Is(Asn),
+    /// The same as ours (iBGP), whatever that is.
+    Internal,
+    /// Any but ours (eBGP).
+    External,
+}
+
+/// Configuration of one [`Session`](super::Session).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// Our AS, as this neighbor sees it.
+    pub local_as: Asn,
+    /// Our BGP Identifier.
+    pub local_identifier: BgpIdentifier,
+    /// Whom we expect.
+    pub remote_as: RemoteAs,
+    /// The hold time we propose; the lower of both sides' is used (RFC 4271 §4.2).
+    pub hold_time: HoldTime,
+    /// How often we say KEEPALIVE, before jitter; never more than a third of the negotiated hold time, which is the default.
+    pub keepalive_time: Option<Duration>,
+    /// ConnectRetryTime (RFC 4271 §10), before jitter.
+    pub connect_retry_time: Duration,
+    /// Wait for the neighbor to connect; never connect ourselves (PassiveTcpEstablishment).
+    pub passive: bool,
+    /// The families we offer.
+    pub families: Vec<Family>,
+    /// NEXT_HOP of IPv4 routes; default: the connection's own IPv4 address.
+    pub next_hop_v4: Option<Ipv4Addr>,
+    /// Next hop of IPv6 routes; default: the connection's own IPv6 address.
+    pub next_hop_v6: Option<Ipv6Addr>,
+    /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of 8 min and twice the hold time.
+    pub send_hold_time: Option<Duration>,
+}
+
+impl SessionConfig {
+    /// A session with every default: hold time 90 s, connect retry 5 s, active, both unicast families, own address as next hop.
+    #[must_use]
+    pub fn new(local_as: Asn, local_identifier: BgpIdentifier, remote_as: RemoteAs) -> Self {
+        Self {
+            local_as,
+            local_identifier,
+            remote_as,
+            hold_time: HoldTime::DEFAULT,
+            keepalive_time: None,
+            connect_retry_time: Duration::from_secs(5),
+            passive: false,
+            families: vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST],
+            next_hop_v4: None,
+            next_hop_v6: None,
+            send_hold_time: None,
+        }
+    }
+}

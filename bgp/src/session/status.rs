@@ -1,0 +1,189 @@
+//! What a session tells about itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::types::{Asn, BgpIdentifier, Family};
+use crate::wire::{Capability, Notification};
+
+/// The six states of RFC 4271 §8.2.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Refuses every connection: not started, or waiting out IdleHoldTime.
+    #[default]
+    Idle,
+    /// Waiting for our TCP connection attempt.
+    Connect,
+    /// Listening for the neighbor's.
+    Active,
+    /// Our OPEN is out, theirs is awaited.
+    OpenSent,
+    /// OPENs agree, the first KEEPALIVE is awaited.
+    OpenConfirm,
+    /// Routes are exchanged.
+    Established,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Why a session left a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was started, or IdleHoldTime is over.
+    Start,
+    /// TCP is connected.
+    Connected,
+    /// TCP could not be connected.
+    ConnectFailed,
+    /// ConnectRetryTime is over.
+    ConnectRetry,
+    /// The neighbor's OPEN was accepted.
+    OpenReceived,
+    /// The neighbor's first KEEPALIVE came.
+    KeepaliveReceived,
+    /// The neighbor closed TCP without a word, or TCP failed.
+    ConnectionLost,
+    /// The neighbor said so.
+    NotificationReceived(Notification),
+    /// We said so.
+    NotificationSent(Notification),
+    /// TCP accepted no byte for the send hold time (RFC 9687).
+    SendHoldTimerExpired,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("started"),
+            Self::Connected => f.write_str("TCP connected"),
+            Self::ConnectFailed => f.write_str("TCP connection failed"),
+            Self::ConnectRetry => f.write_str("connect retry"),
+            Self::OpenReceived => f.write_str("OPEN received"),
+            Self::KeepaliveReceived => f.write_str("KEEPALIVE received"),
+            Self::ConnectionLost => f.write_str("TCP connection lost"),
+            Self::NotificationReceived(notification) => write!(f, "received {notification}"),
+            Self::NotificationSent(notification) => write!(f, "sent {notification}"),
+            Self::SendHoldTimerExpired => f.write_str("send hold timer expired"),
+        }
+    }
+}
+
+/// One step of the state machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Instant,
+    /// Left.
+    pub from: State,
+    /// Entered.
+    pub to: State,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// What both OPENs together allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The neighbor's AS.
+    pub remote_as: Asn,
+    /// The neighbor's BGP Identifier.
+    pub remote_identifier: BgpIdentifier,
+    /// The lower of both hold times; `None` when it is 0.
+    pub hold_time: Option<Duration>,
+    /// How often we say KEEPALIVE, before jitter; `None` when the hold time is 0.
+    pub keepalive_time: Option<Duration>,
+    /// Families both sides offered.
+    pub families: Vec<Family>,
+    /// AS numbers are four octets wide in both directions (RFC 6793).
+    pub four_octet_as: bool,
+    /// The neighbor answers a ROUTE-REFRESH (RFC 2918).
+    pub route_refresh: bool,
+    /// The neighbor takes messages of up to 65,535 octets (RFC 8654).
+    pub extended_message: bool,
+    /// Capabilities in our OPEN.
+    pub sent: Vec<Capability>,
+    /// Capabilities in theirs.
+    pub received: Vec<Capability>,
+}
+
+/// Messages of one direction, by type, since the session was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounters {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub route_refresh: u64,
+}
+
+impl MessageCounters {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.open + self.update + self.notification + self.keepalive + self.route_refresh
+    }
+}
+
+/// What there is to say of one family on an established session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyStatus {
+    /// Which.
+    pub family: Family,
+    /// Prefixes the neighbor has from us.
+    pub advertised: usize,
+    /// Prefixes on their way: to be announced or withdrawn.
+    pub pending: usize,
+    /// Prefixes the neighbor announced, counted as they come and go by message, for nothing is kept.
+    pub received: u64,
+    /// Our End-of-RIB is out (RFC 4724 §2).
+    pub end_of_rib_sent: bool,
+    /// Theirs is in.
+    pub end_of_rib_received: bool,
+}
+
+/// A snapshot of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// The state, of the connection that got furthest.
+    pub state: State,
+    /// Since when; `None` before the first transition.
+    pub since: Option<Instant>,
+    /// What was agreed; in OpenConfirm and Established.
+    pub negotiated: Option<Negotiated>,
+    /// By family; in Established.
+    pub families: Vec<FamilyStatus>,
+    /// Our end of the TCP connection.
+    pub local: Option<SocketAddr>,
+    /// Their end.
+    pub remote: Option<SocketAddr>,
+    /// Messages sent.
+    pub sent: MessageCounters,
+    /// Messages received.
+    pub received: MessageCounters,
+    /// How often the session was Established.
+    pub established: u64,
+    /// How often it ceased to be.
+    pub dropped: u64,
+    /// ConnectRetryCounter (RFC 4271 §8.1.1).
+    pub connect_retry_counter: u64,
+    /// When the state machine leaves Idle by itself, if it waits there.
+    pub idle_until: Option<Instant>,
+    /// The last time an Established session ended, or a session failed to get there.
+    pub last_reset: Option<Transition>,
+    /// UPDATE messages with attribute errors that RFC 7606 let pass, by treating them as withdraws or discarding the attribute.
+    pub update_errors: u64,
+    /// When the last message came.
+    pub last_read: Option<Instant>,
+    /// When the last message went.
+    pub last_write: Option<Instant>,
+}
