@@ -1,0 +1,19 @@
+//! Interop: real routers in containers, real links that are really cut.
+//!
+//! These tests need root and what `scripts/test` installs. Where that is missing they say so and are skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a test's verdict"
+)]
+
+#[path = "interop/failover.rs"]
+mod failover;
+#[path = "interop/frr_hosts.rs"]
+mod frr_hosts;
+#[path = "interop/topology.rs"]
+mod topology;
+#[path = "interop/upstream.rs"]
+mod upstream;
+
+mod support;

@@ -1,0 +1,169 @@
+//! Containers: a root file system that `scripts/rootfs` made, run by podman and runc in a namespace of the test's.
+//!
+//! The file system is shared by all containers and never written to: each has an overlay of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::lab::owned_name;
+use super::namespace::Namespace;
+use super::{run, try_run};
+
+/// A root file system on disk.
+#[derive(Clone, Debug)]
+pub struct Rootfs {
+    path: PathBuf,
+}
+
+impl Rootfs {
+    /// The one that `scripts/rootfs NAME` builds.
+    ///
+    /// # Errors
+    ///
+    /// When it has not been built.
+    pub fn find(name: &str) -> Result<Self, String> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/rootfs");
+        let output = try_run(Command::new(script).args(["--path", name]))?;
+        let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        if path.is_dir() {
+            Ok(Self { path })
+        } else {
+            Err(format!(
+                "the root file system {} does not exist (scripts/rootfs {name} builds it)",
+                path.display()
+            ))
+        }
+    }
+
+    /// As podman's argument: with an overlay, so that the original stays as it is.
+    fn overlay(&self) -> String {
+        format!("{}:O", self.path.display())
+    }
+}
+
+/// A running container; gone when dropped.
+#[derive(Debug)]
+pub struct Container {
+    name: String,
+    pid: String,
+}
+
+impl Container {
+    /// Starts `/bin/sh -c SCRIPT` in a fresh overlay of the file system, with the namespace as its network.
+    #[track_caller]
+    pub fn start(
+        rootfs: &Rootfs,
+        namespace: &Namespace,
+        label: &str,
+        mounts: &[(&Path, &str)],
+        script: &str,
+    ) -> Self {
+        let name = owned_name(label);
+        let mut podman = podman_run(namespace);
+        podman.args(["--detach", "--name", &name, "--hostname", label]);
+        for (outside, inside) in mounts {
+            podman.arg(format!("--volume={}:{inside}", outside.display()));
+        }
+        // `--rootfs` ends podman's options: what follows is the command.
+        run(podman
+            .arg("--rootfs")
+            .arg(rootfs.overlay())
+            .args(["/bin/sh", "-c", script]));
+        let mut container = Self {
+            name,
+            pid: String::new(),
+        };
+        container.pid =
+            run(podman_command().args(["inspect", "--format", "{{.State.Pid}}", &container.name]))
+                .trim()
+                .into();
+        container
+    }
+
+    /// A command that will run inside.
+    ///
+    /// It enters the container's namespaces itself: `podman exec` takes ten times as long, which matters to tests that poll.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args([
+            "--target", &self.pid, "--mount", "--uts", "--net", "--", program,
+        ]);
+        command
+    }
+
+    /// Runs a command inside to its end; its standard output.
+    #[track_caller]
+    pub fn exec(&self, program: &str, arguments: &[&str]) -> String {
+        run(self.command(program).args(arguments))
+    }
+
+    /// What its first process and the daemons have printed.
+    pub fn logs(&self) -> String {
+        let output = podman_command()
+            .args(["logs", &self.name])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        remove(&self.name);
+    }
+}
+
+/// Runs `true` in a container.
+///
+/// # Errors
+///
+/// What podman said against it.
+pub fn probe(rootfs: &Rootfs, namespace: &Namespace) -> Result<(), String> {
+    try_run(
+        podman_run(namespace)
+            .arg("--rm")
+            .arg("--rootfs")
+            .arg(rootfs.overlay())
+            .arg("/bin/true"),
+    )
+    .map(drop)
+}
+
+/// The containers that podman knows.
+pub fn names() -> Vec<String> {
+    let listed = podman_command()
+        .args(["ps", "--all", "--format", "{{.Names}}"])
+        .output();
+    let listed = listed
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// Removes a container by name, as far as it can be.
+pub fn remove(name: &str) {
+    let _ = podman_command()
+        .args(["rm", "--force", "--time", "0", name])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
+
+fn podman_command() -> Command {
+    let mut podman = Command::new("podman");
+    podman.args(["--runtime", "runc", "--cgroup-manager=cgroupfs"]);
+    podman
+}
+
+fn podman_run(namespace: &Namespace) -> Command {
+    let mut podman = podman_command();
+    podman.args([
+        "run",
+        "--privileged",
+        "--ulimit=nofile=20000:20000",
+        "--ulimit=nproc=10000:10000",
+    ]);
+    podman.arg(format!("--network=ns:{}", namespace.path().display()));
+    podman
+}

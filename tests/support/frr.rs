@@ -1,0 +1,234 @@
+//! FRR in a container, and what it says about its neighbors.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::container::Container;
+use super::lab::Lab;
+use super::namespace::Namespace;
+use super::{announce, ensure, run, wait_until};
+
+/// The daemons, in the order in which `frrinit.sh` starts them: the first two hold what the others ask for.
+const DAEMONS: &str = "mgmtd zebra staticd bfdd bgpd";
+
+/// A router that runs FRR. When the test fails, its log is printed.
+#[derive(Debug)]
+pub struct Frr {
+    label: String,
+    container: Container,
+    log: PathBuf,
+}
+
+impl Frr {
+    /// Starts FRR on this `frr.conf` and waits until it has read it.
+    #[track_caller]
+    pub fn start(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+        let directory = lab.directory(label);
+        fs::write(directory.join("frr.conf"), config).unwrap();
+        fs::write(
+            directory.join("vtysh.conf"),
+            "service integrated-vtysh-config\n",
+        )
+        .unwrap();
+
+        // No watchfrr: a daemon that dies is a test that fails.
+        let script = format!(
+            "for daemon in {DAEMONS}; do /usr/lib/frr/$daemon -d -A 127.0.0.1 --log file:/etc/frr/frr.log --log-level informational || exit; done
+             vtysh -b >/etc/frr/boot.log 2>&1; echo $? >/etc/frr/boot.status
+             exec sleep infinity"
+        );
+        let container = Container::start(
+            lab.frr(),
+            namespace,
+            label,
+            &[(&directory, "/etc/frr")],
+            &script,
+        );
+        let frr = Self {
+            label: label.into(),
+            container,
+            log: directory.join("frr.log"),
+        };
+
+        wait_until(
+            &format!("FRR {label} has read its configuration"),
+            Duration::from_secs(20),
+            || {
+                fs::read_to_string(directory.join("boot.status"))
+                    .map_err(|_| frr.container.logs())
+                    .and_then(|status| {
+                        let said =
+                            fs::read_to_string(directory.join("boot.log")).unwrap_or_default();
+                        ensure(status.ends_with('\n'), || said.clone())?;
+                        assert!(
+                            status.trim() == "0" && !said.contains("% "),
+                            "FRR {label} refuses its configuration:\n{said}\n{config}"
+                        );
+                        Ok(())
+                    })
+            },
+        );
+        frr
+    }
+
+    /// What a command of vtysh's prints.
+    #[track_caller]
+    pub fn vtysh(&self, command: &str) -> String {
+        self.container.exec("vtysh", &["-c", command])
+    }
+
+    /// What a `show … json` command prints.
+    #[track_caller]
+    pub fn vtysh_json(&self, command: &str) -> Value {
+        let printed = self.vtysh(command);
+        serde_json::from_str(&printed)
+            .unwrap_or_else(|error| panic!("{command}: {error} in {printed:?}"))
+    }
+
+    /// Enters configuration lines, as after `configure terminal`.
+    #[track_caller]
+    pub fn configure(&self, lines: &[&str]) {
+        let mut vtysh = self.container.command("vtysh");
+        for line in ["configure terminal"].iter().chain(lines) {
+            vtysh.args(["-c", line]);
+        }
+        run(&mut vtysh);
+    }
+
+    /// What `show bgp neighbors` tells about one.
+    #[track_caller]
+    pub fn neighbor(&self, address: IpAddr) -> Neighbor {
+        let mut neighbors = self.vtysh_json(&format!("show bgp neighbors {address} json"));
+        Neighbor(neighbors[address.to_string()].take())
+    }
+
+    /// What `show bfd peer` tells about the session with this address.
+    #[track_caller]
+    pub fn bfd_peer(&self, address: IpAddr) -> BfdPeer {
+        let peers = self.vtysh_json("show bfd peers json");
+        let of_address = peers
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|peer| peer["peer"] == address.to_string());
+        BfdPeer(of_address.cloned().unwrap_or_default())
+    }
+}
+
+impl Drop for Frr {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(80).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            announce(&format!(
+                "---- FRR {} said last:\n{}\n----",
+                self.label,
+                tail.join("\n")
+            ));
+        }
+    }
+}
+
+/// A BGP neighbor as FRR sees it; the keys are those of `show bgp neighbors json`.
+#[derive(Clone, Debug)]
+pub struct Neighbor(pub Value);
+
+impl Neighbor {
+    /// `Established`, `Active`, …
+    pub fn state(&self) -> &str {
+        self.0["bgpState"].as_str().unwrap_or("unknown neighbor")
+    }
+
+    pub fn ensure_established(&self) -> Result<(), String> {
+        ensure(self.state() == "Established", || {
+            format!("{} after {}", self.state(), self.last_reset())
+        })
+    }
+
+    /// How often the session has come up.
+    pub fn connections_established(&self) -> u64 {
+        self.number("connectionsEstablished")
+    }
+
+    pub fn connections_dropped(&self) -> u64 {
+        self.number("connectionsDropped")
+    }
+
+    /// Why it went down last.
+    pub fn last_reset(&self) -> String {
+        [
+            "lastResetDueTo",
+            "lastNotificationReason",
+            "lastShutdownDescription",
+        ]
+        .iter()
+        .filter_map(|key| self.0[key].as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+    }
+
+    /// As negotiated.
+    pub fn hold_time(&self) -> Duration {
+        Duration::from_millis(self.number("bgpTimerHoldTimeMsecs"))
+    }
+
+    /// As negotiated.
+    pub fn keepalive_interval(&self) -> Duration {
+        Duration::from_millis(self.number("bgpTimerKeepAliveIntervalMsecs"))
+    }
+
+    /// What is said of a capability, e.g. `4byteAs`.
+    pub fn capability(&self, key: &str) -> &Value {
+        &self.0["neighborCapabilities"][key]
+    }
+
+    /// A message counter, e.g. `opensSent`.
+    pub fn messages(&self, key: &str) -> u64 {
+        self.0["messageStats"][key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {key} in {}", self.0["messageStats"]))
+    }
+
+    /// How many prefixes of a family were accepted, e.g. `ipv4Unicast`.
+    pub fn accepted_prefixes(&self, family: &str) -> u64 {
+        self.0["addressFamilyInfo"][family]["acceptedPrefixCounter"]
+            .as_u64()
+            .unwrap_or(0)
+    }
+
+    fn number(&self, key: &str) -> u64 {
+        self.0[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {key} in {:#}", self.0))
+    }
+}
+
+/// A BFD session as FRR sees it; the keys are those of `show bfd peers json`.
+#[derive(Clone, Debug)]
+pub struct BfdPeer(pub Value);
+
+impl BfdPeer {
+    /// `up`, `down`, `init` or `shutdown`.
+    pub fn status(&self) -> &str {
+        self.0["status"].as_str().unwrap_or("no session")
+    }
+
+    pub fn ensure_up(&self) -> Result<(), String> {
+        ensure(self.status() == "up", || {
+            format!("{} ({})", self.status(), self.0["diagnostic"])
+        })
+    }
+
+    /// A number, e.g. `remote-receive-interval` (milliseconds).
+    pub fn number(&self, key: &str) -> u64 {
+        self.0[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {key} in {:#}", self.0))
+    }
+}

@@ -1,0 +1,165 @@
+//! The laboratory: may this machine run interop tests, and where do their files go.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::container::{self, Rootfs};
+use super::namespace::{self, Lan, Namespace};
+use super::{announce, try_run};
+
+/// The mark of everything a test makes outside its own process: namespaces, containers, directories.
+const PREFIX: &str = "herald";
+
+/// One test's laboratory. Only one is open at a time on a machine: the tests measure times.
+#[derive(Debug)]
+pub struct Lab {
+    directory: PathBuf,
+    frr: Rootfs,
+    _exclusive: File,
+}
+
+impl Lab {
+    /// Opens the laboratory, or says why this machine has none: then the test is skipped, or fails if `HERALD_TESTS_NO_SKIP=1`.
+    pub fn open(test: &str) -> Option<Self> {
+        match Self::try_open() {
+            Ok(lab) => Some(lab),
+            Err(reason) => {
+                let no_skip =
+                    std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
+                assert!(!no_skip, "{test} cannot be run here: {reason}");
+                announce(&format!("skipped: {test}: {reason}"));
+                None
+            }
+        }
+    }
+
+    fn try_open() -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("not root".into());
+        }
+        let exclusive = lock()?;
+        sweep();
+
+        static READY: OnceLock<Result<Rootfs, String>> = OnceLock::new();
+        let frr = READY.get_or_init(check_machine).clone()?;
+
+        let directory = std::env::temp_dir().join(owned_name("files"));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory)
+            .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+        Ok(Self {
+            directory,
+            frr,
+            _exclusive: exclusive,
+        })
+    }
+
+    /// A directory of this test's own, made when first asked for. It is removed at the end, unless the test failed.
+    pub fn directory(&self, label: &str) -> PathBuf {
+        let directory = self.directory.join(label);
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    }
+
+    /// A network namespace.
+    pub fn namespace(&self, label: &str) -> Namespace {
+        Namespace::create(&owned_name(label)).unwrap()
+    }
+
+    /// An Ethernet segment: a bridge in a namespace of its own.
+    pub fn lan(&self, label: &str) -> Lan {
+        Lan::new(self.namespace(label))
+    }
+
+    /// The root file system that FRR runs in.
+    pub fn frr(&self) -> &Rootfs {
+        &self.frr
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            announce(&format!(
+                "the files of the failed test are in {}",
+                self.directory.display()
+            ));
+        } else {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+/// `herald-PID-LABEL`: the process that owns a thing is part of the thing's name, so that leftovers can be told from what is in use.
+pub fn owned_name(label: &str) -> String {
+    format!("{PREFIX}-{}-{label}", std::process::id())
+}
+
+/// Whether a name is that of a thing whose owner is gone.
+fn is_leftover(name: &str) -> bool {
+    let owner = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|rest| rest.split('-').next());
+    let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else {
+        return false;
+    };
+    !Path::new(&format!("/proc/{owner}")).exists()
+}
+
+/// Removes what killed tests left behind.
+fn sweep() {
+    for name in container::names()
+        .into_iter()
+        .filter(|name| is_leftover(name))
+    {
+        container::remove(&name);
+    }
+    for name in namespace::names()
+        .into_iter()
+        .filter(|name| is_leftover(name))
+    {
+        namespace::remove(&name);
+    }
+    for entry in fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if entry.file_name().to_str().is_some_and(is_leftover) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn lock() -> Result<File, String> {
+    let path = "/run/lock/herald-tests.lock";
+    let file = File::create(path).map_err(|error| format!("cannot create {path}: {error}"))?;
+    flock(&file, FlockOperation::LockExclusive)
+        .map_err(|error| format!("cannot lock {path}: {error}"))?;
+    Ok(file)
+}
+
+/// Tries once, for real, each thing the tests need of the machine.
+fn check_machine() -> Result<Rootfs, String> {
+    let hint = "run scripts/test, which installs what is missing";
+    for (program, argument) in [
+        ("ip", "-V"),
+        ("nft", "--version"),
+        ("nsenter", "--version"),
+        ("runc", "--version"),
+        ("podman", "--version"),
+    ] {
+        try_run(Command::new(program).arg(argument)).map_err(|error| format!("{error}; {hint}"))?;
+    }
+    let frr = Rootfs::find("frr").map_err(|error| format!("{error}; {hint}"))?;
+    let probe = Namespace::create(&owned_name("probe"))
+        .map_err(|error| format!("no network namespaces here: {error}"))?;
+    container::probe(&frr, &probe)
+        .map_err(|error| format!("podman cannot run a container here: {error}"))?;
+    Ok(frr)
+}
