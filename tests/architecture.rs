@@ -1,27 +1,277 @@
-//! The rules of who may know whom, held as tests.
+//! The rules of who may know whom, and of where clocks, chance and unsafe code are allowed, held as tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a test's verdict"
+)]
 
-/// The engines know neither each other, nor the speaker, nor a runtime.
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The engines know neither each other, nor the speaker, nor a runtime; not through other crates either.
 #[test]
 fn engines_depend_on_nothing_above_them() {
-    for (manifest, forbidden) in [
+    let dependencies = Dependencies::of_workspace();
+    for (engine, forbidden) in [
         (
-            include_str!("../bgp/Cargo.toml"),
-            ["tokio", "herald-bfd", "bfd ", "speaker", "socket2"].as_slice(),
+            "herald-bgp",
+            ["herald-bfd", "herald", "tokio", "socket2", "mio"].as_slice(),
         ),
         (
-            include_str!("../bfd/Cargo.toml"),
-            ["tokio", "herald-bgp", "bgp ", "speaker"].as_slice(),
+            "herald-bfd",
+            ["herald-bgp", "herald", "tokio", "mio"].as_slice(),
         ),
     ] {
-        let dependencies = manifest
-            .split("[dependencies]")
-            .nth(1)
-            .expect("has dependencies");
+        let reached = dependencies.reachable_from(engine);
         for name in forbidden {
             assert!(
-                !dependencies.lines().any(|line| line.starts_with(name)),
-                "must not depend on {name}"
+                !reached.contains(*name),
+                "{engine} must not depend on {name}, not even through another crate"
             );
         }
     }
+}
+
+/// Inside an engine each layer knows only those below it.
+#[test]
+fn layers_know_only_what_is_below() {
+    for (source, layers) in [
+        ("bgp/src", ["wire", "session"].as_slice()),
+        (
+            "bfd/src",
+            ["packet", "session", "endpoint", "engine"].as_slice(),
+        ),
+    ] {
+        for (height, layer) in layers.iter().enumerate() {
+            let root = workspace().join(source);
+            let files = rust_files(&root.join(layer))
+                .into_iter()
+                .chain([root.join(format!("{layer}.rs"))]);
+            for file in files.filter(|file| file.is_file()) {
+                for above in &layers[height + 1..] {
+                    let named = format!("crate::{above}");
+                    let breach = lines_of_code(&file)
+                        .into_iter()
+                        .find(|(_, line)| line.contains(&named));
+                    assert!(
+                        breach.is_none(),
+                        "{}: {layer} must not know {above}: {breach:?}",
+                        shown(&file)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Time and randomness come from the caller, everywhere but in the drivers: this is what makes the rest testable in virtual time.
+#[test]
+fn only_drivers_read_the_clock_or_roll_dice() {
+    const PURE: [&str; 3] = ["bgp/src", "bfd/src", "speaker/src/config"];
+    const DRIVERS: [&str; 2] = ["bfd/src/engine", "bfd/src/engine.rs"];
+    const FORBIDDEN: [&str; 5] = [
+        "Instant::now",
+        "SystemTime::now",
+        "rand::rng",
+        "rand::random",
+        "thread_rng",
+    ];
+
+    for file in PURE
+        .iter()
+        .flat_map(|pure| rust_files(&workspace().join(pure)))
+    {
+        if DRIVERS
+            .iter()
+            .any(|driver| file.starts_with(workspace().join(driver)))
+        {
+            continue;
+        }
+        for (number, line) in lines_of_code(&file) {
+            for name in FORBIDDEN {
+                assert!(
+                    !line.contains(name),
+                    "{}:{number}: {name}: the caller passes time and seeds",
+                    shown(&file)
+                );
+            }
+        }
+    }
+}
+
+/// Unsafe code is in a few leaf files, each of which ARCHITECTURE.md lists with its reason.
+#[test]
+fn unsafe_code_is_only_where_the_architecture_says() {
+    let Ok(architecture) = fs::read_to_string(workspace().join("ARCHITECTURE.md")) else {
+        return;
+    };
+    for member in ["bgp", "bfd", "speaker"] {
+        for file in rust_files(&workspace().join(member)) {
+            let allows = |(_, line): &(usize, String)| {
+                line.contains("allow(") && line.contains("unsafe_code")
+            };
+            let Some((number, _)) = lines_of_code(&file).into_iter().find(allows) else {
+                continue;
+            };
+            let (file, name) = (shown(&file), file.display());
+            assert!(
+                architecture.contains(&format!("`{file}`")),
+                "{name}:{number}: ARCHITECTURE.md must list `{file}`, and why it needs unsafe code"
+            );
+        }
+    }
+}
+
+/// The workspace's lints hold only where a member asks for them.
+#[test]
+fn every_member_takes_the_workspace_lints() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().unwrap() {
+        if !package["source"].is_null() {
+            continue;
+        }
+        let manifest = package["manifest_path"].as_str().unwrap();
+        let text = fs::read_to_string(manifest).unwrap();
+        assert!(
+            text.contains("[lints]\nworkspace = true\n"),
+            "{manifest} must say: [lints] workspace = true"
+        );
+    }
+}
+
+/// Which package needs which, as cargo resolved it with all features.
+struct Dependencies {
+    names: BTreeMap<String, String>,
+    needs: BTreeMap<String, Vec<String>>,
+}
+
+impl Dependencies {
+    fn of_workspace() -> Self {
+        let metadata = metadata();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let packages = metadata["packages"].as_array().unwrap().iter();
+        let names = packages
+            .map(|package| (text(&package["id"]), text(&package["name"])))
+            .collect();
+
+        let is_for_development = |dependency: &Value| {
+            dependency["dep_kinds"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|kind| kind["kind"] == "dev")
+        };
+        let nodes = metadata["resolve"]["nodes"].as_array().unwrap().iter();
+        let needs = nodes.map(|node| {
+            let needed = node["deps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|dependency| !is_for_development(dependency));
+            (
+                text(&node["id"]),
+                needed.map(|dependency| text(&dependency["pkg"])).collect(),
+            )
+        });
+        Self {
+            names,
+            needs: needs.collect(),
+        }
+    }
+
+    /// The names of all packages that one needs, itself excepted.
+    fn reachable_from(&self, name: &str) -> BTreeSet<&str> {
+        let start = self
+            .names
+            .iter()
+            .find(|(_, other)| *other == name)
+            .unwrap_or_else(|| panic!("no package {name}"))
+            .0;
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&String> = self.needs[start].iter().collect();
+        while let Some(id) = open.pop() {
+            if reached.insert(self.names[id].as_str()) {
+                open.extend(&self.needs[id]);
+            }
+        }
+        reached
+    }
+}
+
+/// What cargo knows of the workspace, for this machine only: others' crates need not be on its disk.
+fn metadata() -> Value {
+    let version = Command::new("rustc").arg("-vV").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--all-features",
+        "--locked",
+        "--filter-platform",
+        host,
+    ]);
+    let output = cargo.current_dir(workspace()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The name of a file as ARCHITECTURE.md writes it.
+fn shown(file: &Path) -> String {
+    file.strip_prefix(workspace())
+        .unwrap()
+        .display()
+        .to_string()
+}
+
+/// All Rust files below a directory; none if it does not exist.
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The numbered lines of a file that are neither comments nor tests.
+fn lines_of_code(file: &Path) -> Vec<(usize, String)> {
+    if file.ends_with("tests.rs")
+        || file
+            .components()
+            .any(|component| component.as_os_str() == "tests")
+    {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(file).unwrap();
+    let numbered = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.to_owned()));
+    let until_tests = numbered.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    until_tests
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .collect()
 }
