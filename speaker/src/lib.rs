@@ -1,1 +1,4 @@
 //! The Herald daemon.
+
+pub mod cli;
+pub mod config;

@@ -1,3 +1,7 @@
 //! The `herald` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    herald::cli::main()
+}

@@ -1,0 +1,318 @@
+//! A TOML document as a reader of configuration needs it: every key is asked for once, every value knows its line, and what is wrong is collected, so that
+//! one run names every mistake in the file.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Problem;
+
+/// What a value must be, to complete the sentence "must be …".
+#[derive(Debug)]
+pub(super) struct Expected(pub(super) String);
+
+impl From<&str> for Expected {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Expected {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+    /// As it is written in the file.
+    pub(super) found: String,
+}
+
+/// What is wrong with a file, and what is doubtful.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) errors: RefCell<Vec<Problem>>,
+    pub(super) warnings: RefCell<Vec<Problem>>,
+}
+
+impl Report {
+    pub(super) fn error(&self, problem: Problem) {
+        self.errors.borrow_mut().push(problem);
+    }
+
+    pub(super) fn warning(&self, problem: Problem) {
+        self.warnings.borrow_mut().push(problem);
+    }
+}
+
+/// The text of a file, to turn offsets into lines.
+#[derive(Debug)]
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line, from 1, of a byte offset.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|newline| *newline < offset)
+    }
+}
+
+/// One table that is being read.
+#[derive(Debug)]
+pub(super) struct Section<'d> {
+    /// As it is named in messages: `[speaker]`, `[[peer]] "tor-a"`; empty for the whole document.
+    pub(super) label: String,
+    pub(super) line: usize,
+    entries: BTreeMap<String, (usize, Spanned<DeValue<'d>>)>,
+    known: Vec<&'static str>,
+    /// Keys that are planned and not there yet.
+    planned: &'static [&'static str],
+    lines: &'d Lines,
+    report: &'d Report,
+}
+
+impl<'d> Section<'d> {
+    pub(super) fn new(
+        label: &str,
+        line: usize,
+        table: DeTable<'d>,
+        lines: &'d Lines,
+        report: &'d Report,
+    ) -> Self {
+        let entries = table
+            .into_iter()
+            .map(|(key, value)| {
+                let line = lines.line(key.span().start);
+                (key.into_inner().into_owned(), (line, value))
+            })
+            .collect();
+        Self {
+            label: label.to_owned(),
+            line,
+            entries,
+            known: Vec::new(),
+            planned: &[],
+            lines,
+            report,
+        }
+    }
+
+    /// Names the keys that a later version will have; they are refused with a word about that.
+    pub(super) fn plans(mut self, keys: &'static [&'static str]) -> Self {
+        self.planned = keys;
+        self
+    }
+
+    /// The value of a key as text, left in place; for naming the section before it is read.
+    pub(super) fn peek_str(&self, key: &str) -> Option<String> {
+        let (_, value) = self.entries.get(key)?;
+        value.get_ref().as_str().map(str::to_owned)
+    }
+
+    /// Reads one key, if it is there. A wrong value is reported and reads as absent.
+    pub(super) fn take<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
+    ) -> Option<Located<T>> {
+        let (line, value) = self.entry(key)?;
+        let found = display(value.get_ref());
+        match parse(value.get_ref()) {
+            Ok(value) => Some(Located { value, line, found }),
+            Err(expected) => {
+                self.wrong(line, key, &found, &expected);
+                None
+            }
+        }
+    }
+
+    /// Reads one key that must be there.
+    pub(super) fn require<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
+    ) -> Option<Located<T>> {
+        if !self.entries.contains_key(key) {
+            self.known.push(key);
+            self.error(self.line, key, format!("is missing; must be {example}"));
+            return None;
+        }
+        self.take(key, parse)
+    }
+
+    /// Reads one key that holds an array. Each wrong element is reported at its own line.
+    pub(super) fn take_list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&DeValue<'_>) -> Result<T, Expected>,
+    ) -> Option<Vec<Located<T>>> {
+        let (line, value) = self.entry(key)?;
+        let found = display(value.get_ref());
+        let DeValue::Array(elements) = value.into_inner() else {
+            self.wrong(line, key, &found, &"an array: [\"…\", \"…\"]".into());
+            return None;
+        };
+        let mut list = Vec::new();
+        for element in elements {
+            let line = self.lines.line(element.span().start);
+            let found = display(element.get_ref());
+            match parse(element.get_ref()) {
+                Ok(value) => list.push(Located { value, line, found }),
+                Err(expected) => self.wrong(line, key, &found, &expected),
+            }
+        }
+        Some(list)
+    }
+
+    /// Reads a table, `[key]`; an empty one when it is not there.
+    pub(super) fn take_table(&mut self, key: &'static str) -> Self {
+        let label = format!("[{key}]");
+        match self.entry(key) {
+            Some((line, value)) => match value.into_inner() {
+                DeValue::Table(table) => Self::new(&label, line, table, self.lines, self.report),
+                other => {
+                    self.wrong(
+                        line,
+                        key,
+                        &display(&other),
+                        &format!("a table: {label}").into(),
+                    );
+                    Self::new(&label, line, DeTable::new(), self.lines, self.report)
+                }
+            },
+            None => Self::new(&label, 1, DeTable::new(), self.lines, self.report),
+        }
+    }
+
+    /// Reads an array of tables, `[[key]]`; each is named after the first of `names` that it has, or its number.
+    pub(super) fn take_tables(&mut self, key: &'static str, names: &[&str]) -> Vec<Self> {
+        let Some((line, value)) = self.entry(key) else {
+            return Vec::new();
+        };
+        let expected: Expected = format!("an array of tables: [[{key}]]").into();
+        let elements = match value.into_inner() {
+            DeValue::Array(elements) => elements,
+            other => {
+                self.wrong(line, key, &display(&other), &expected);
+                return Vec::new();
+            }
+        };
+        let mut sections = Vec::new();
+        for (index, element) in elements.into_iter().enumerate() {
+            let line = self.lines.line(element.span().start);
+            match element.into_inner() {
+                DeValue::Table(table) => {
+                    let mut section = Self::new("", line, table, self.lines, self.report);
+                    let name = names.iter().find_map(|name| section.peek_str(name));
+                    section.label = match name {
+                        Some(name) => format!("[[{key}]] {name:?}"),
+                        None => format!("[[{key}]] {}", index + 1),
+                    };
+                    sections.push(section);
+                }
+                other => self.wrong(line, key, &display(&other), &expected),
+            }
+        }
+        sections
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn finish(&mut self) {
+        for (key, (line, _)) in std::mem::take(&mut self.entries) {
+            let text = if self.planned.contains(&key.as_str()) {
+                "this version of herald does not have this key; remove it".to_owned()
+            } else {
+                match nearest(&key, self.known.iter().copied()) {
+                    Some(near) => format!("unknown key; the nearest known one is {near:?}"),
+                    None => format!("unknown key; must be one of {}", self.known.join(", ")),
+                }
+            };
+            self.error(line, &key, text);
+        }
+    }
+
+    /// Reports what is wrong with a value that can be read.
+    pub(super) fn refuse<T>(&self, key: &str, value: &Located<T>, expected: &str) {
+        self.wrong(value.line, key, &value.found, &expected.into());
+    }
+
+    /// Whether a wrong value of this key was reported.
+    pub(super) fn has_error(&self, key: &str) -> bool {
+        let errors = self.report.errors.borrow();
+        errors
+            .iter()
+            .any(|problem| problem.section == self.label && problem.key == key)
+    }
+
+    pub(super) fn error(&self, line: usize, key: &str, text: String) {
+        self.report.error(self.problem(line, key, text));
+    }
+
+    pub(super) fn warning(&self, line: usize, key: &str, text: String) {
+        self.report.warning(self.problem(line, key, text));
+    }
+
+    fn entry(&mut self, key: &'static str) -> Option<(usize, Spanned<DeValue<'d>>)> {
+        self.known.push(key);
+        self.entries.remove(key)
+    }
+
+    fn wrong(&self, line: usize, key: &str, found: &str, Expected(expected): &Expected) {
+        self.error(line, key, format!("found {found}; must be {expected}"));
+    }
+
+    fn problem(&self, line: usize, key: &str, text: String) -> Problem {
+        Problem {
+            line: Some(line),
+            section: self.label.clone(),
+            key: key.to_owned(),
+            text,
+        }
+    }
+}
+
+/// The candidate that was probably meant.
+pub(super) fn nearest<'c>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    // Typing mistakes in short words are few edits; in long ones, a common beginning says more.
+    let likeness = |candidate: &str| {
+        strsim::jaro_winkler(text, candidate)
+            .max(1.0 - strsim::damerau_levenshtein(text, candidate) as f64 / 4.0)
+    };
+    candidates
+        .into_iter()
+        .map(|candidate| (likeness(candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// A value as one would write it, cut where it gets long.
+fn display(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => {
+            let short: String = text.chars().take(80).collect();
+            let rest = if short.len() < text.len() { "…" } else { "" };
+            format!("{:?}{rest}", short)
+        }
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(value) => value.to_string(),
+        DeValue::Array(elements) if elements.is_empty() => "an empty array".to_owned(),
+        DeValue::Array(_) => "an array".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

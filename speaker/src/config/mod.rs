@@ -1,0 +1,341 @@
+//! The configuration: one TOML file, read into types that cannot hold a wrong value.
+//!
+//! `document` knows TOML and lines, `value` single values, `read` the sections and what must fit together. What comes out is a [`Config`] with every
+//! default applied and every reference resolved; nothing after it parses or checks again.
+
+mod document;
+mod name;
+mod problem;
+mod read;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bgp::{Asn, BgpIdentifier, Family, HoldTime, RemoteAs, RouteAttributes};
+use ipnet::IpNet;
+
+pub use name::{Name, PeerName, ServiceName};
+pub use problem::{ConfigError, Problem};
+
+pub use value::{AnyCommunity, parse_community, parse_prefix, parse_service_address};
+
+/// Where the daemon looks for its configuration.
+pub const DEFAULT_FILE: &str = "/etc/herald/herald.toml";
+/// Where the daemon listens for commands.
+pub const DEFAULT_SOCKET: &str = "/run/herald/herald.sock";
+/// Where the daemon keeps what must survive it.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/herald";
+/// The port of BGP.
+pub const BGP_PORT: u16 = 179;
+/// The port of single-hop BFD (RFC 5881 §4).
+pub const BFD_PORT: u16 = 3784;
+/// The port of multihop BFD (RFC 5883 §5).
+pub const BFD_MULTIHOP_PORT: u16 = 4784;
+
+/// Everything the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[speaker]`
+    pub speaker: SpeakerConfig,
+    /// `[api]`
+    pub api: ApiConfig,
+    /// `[bfd]`
+    pub bfd: BfdConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[[peer]]`, with `[peer-defaults]` and the BFD profile applied.
+    pub peers: BTreeMap<PeerName, PeerConfig>,
+    /// `[[service]]`
+    pub services: BTreeMap<ServiceName, ServiceConfig>,
+    /// `[[route]]`
+    pub routes: BTreeMap<IpNet, RouteConfig>,
+    /// `[[advertisement]]`, in the order of the file; none means every service to every peer.
+    pub advertisements: Vec<AdvertisementConfig>,
+}
+
+/// A configuration and what is doubtful about it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// Legal, and perhaps not meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file.
+    pub fn load(file: &Path) -> Result<Checked, ConfigError> {
+        let unreadable = |text: String| ConfigError {
+            file: file.to_owned(),
+            problems: vec![Problem {
+                line: None,
+                section: String::new(),
+                key: String::new(),
+                text,
+            }],
+        };
+        let octets =
+            std::fs::read(file).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(octets).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let newlines = error.as_bytes().iter().take(valid);
+            let line = 1 + newlines.filter(|octet| **octet == b'\n').count();
+            unreadable(format!(
+                "line {line} is not UTF-8; a configuration file is UTF-8 text"
+            ))
+        })?;
+        Self::parse(file, &text)
+    }
+
+    /// Checks a text; `file` is only named in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the text.
+    pub fn parse(file: &Path, text: &str) -> Result<Checked, ConfigError> {
+        read::read(text).map_err(|problems| ConfigError {
+            file: file.to_owned(),
+            problems,
+        })
+    }
+}
+
+/// `[speaker]`: who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpeakerConfig {
+    /// Our AS, where a peer does not say otherwise.
+    pub local_as: Asn,
+    /// Our BGP Identifier; `None`: derived once from the host's addresses, and kept.
+    pub router_id: Option<BgpIdentifier>,
+    /// Where we accept BGP connections; empty: we only connect.
+    pub listen: Vec<SocketAddr>,
+    /// Where we keep what must survive a restart.
+    pub state_dir: PathBuf,
+    /// What a stop means for the routes.
+    pub on_exit: OnExit,
+}
+
+/// What happens to our routes when the daemon stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExit {
+    /// They are withdrawn: sessions end with Cease/2.
+    #[default]
+    Withdraw,
+}
+
+/// `[api]`: how we are spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// The Unix socket for control.
+    pub socket: PathBuf,
+    /// The TCP address for looking only.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[bfd]`: where BFD packets are received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BfdConfig {
+    /// For single-hop sessions; `None`: every address of the host, port 3784.
+    pub listen: Option<Vec<SocketAddr>>,
+    /// For multihop sessions; `None`: every address of the host, port 4784.
+    pub multihop_listen: Option<Vec<SocketAddr>>,
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogConfig {
+    /// From which importance on.
+    pub level: LogLevel,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// How important a line must be to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are everybody's")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// The timers of a BFD session: `[[bfd-profile]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BfdProfile {
+    /// The profile's name, for display.
+    pub name: String,
+    /// How often we want to send.
+    pub transmit_interval: Duration,
+    /// How often we are able to receive.
+    pub receive_interval: Duration,
+    /// How many packets of ours may get lost before the neighbor declares the path down.
+    pub detect_multiplier: NonZeroU8,
+    /// Do not send before the neighbor does.
+    pub passive_mode: bool,
+}
+
+impl BfdProfile {
+    /// The name of the profile that always exists.
+    pub const DEFAULT_NAME: &'static str = "default";
+
+    /// 300 ms both ways, three packets, active: what routers ship with.
+    #[must_use]
+    pub fn standard() -> Self {
+        const THREE: NonZeroU8 = NonZeroU8::MIN.saturating_add(2);
+        Self {
+            name: Self::DEFAULT_NAME.to_owned(),
+            transmit_interval: Duration::from_millis(300),
+            receive_interval: Duration::from_millis(300),
+            detect_multiplier: THREE,
+            passive_mode: false,
+        }
+    }
+}
+
+/// `[[peer]]`: one neighbor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Where it is.
+    pub address: PeerAddress,
+    /// Where it accepts BGP connections.
+    pub port: u16,
+    /// The AS it must have.
+    pub remote_as: RemoteAs,
+    /// The AS that we have for it.
+    pub local_as: Asn,
+    /// The hold time that we propose.
+    pub hold_time: HoldTime,
+    /// How often we say KEEPALIVE; `None`: a third of the negotiated hold time.
+    pub keepalive_time: Option<Duration>,
+    /// How long a connection attempt may take, and how long until the next.
+    pub connect_retry_time: Duration,
+    /// How long TCP may take no byte (RFC 9687); `None`: the greater of 8 min and twice the hold time.
+    pub send_hold_time: Option<Duration>,
+    /// Our end of the connection.
+    pub source_address: Option<IpAddr>,
+    /// The interface the connection is bound to.
+    pub source_interface: Option<String>,
+    /// Wait for the neighbor to connect.
+    pub passive: bool,
+    /// How many hops away an external neighbor may be; `None`: on-link.
+    pub ebgp_multihop: Option<NonZeroU8>,
+    /// The families that we offer, sorted, at least one.
+    pub families: Vec<Family>,
+    /// BFD beside it.
+    pub bfd: Option<PeerBfd>,
+    /// False: configured, and kept down.
+    pub enabled: bool,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// Where a neighbor is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The interface on which a link-local address means it.
+    pub scope: Option<String>,
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.scope {
+            Some(scope) => write!(f, "{}%{scope}", self.ip),
+            None => write!(f, "{}", self.ip),
+        }
+    }
+}
+
+/// The BFD session of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerBfd {
+    /// Its timers.
+    pub profile: BfdProfile,
+    /// How far the neighbor is.
+    pub hops: BfdHops,
+    /// Where the neighbor receives BFD packets.
+    pub port: u16,
+}
+
+/// How far a BFD neighbor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BfdHops {
+    /// On-link (RFC 5881): only packets with TTL 255 count.
+    Single,
+    /// Behind routers (RFC 5883): only packets with at least this TTL count.
+    Multi {
+        /// From 1, for anything, to 255, for no router between.
+        minimum_ttl: NonZeroU8,
+    },
+}
+
+/// `[[service]]`: addresses that somebody on this host serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceConfig {
+    /// At least one, each in no other service.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// `[[route]]`: a prefix that belongs to no service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// What is said of it.
+    pub attributes: RouteAttributes,
+    /// To whom; `None`: to every peer.
+    pub peers: Option<BTreeSet<PeerName>>,
+}
+
+/// `[[advertisement]]`: which services are announced to whom, and how. The first in the file that fits a service and a peer decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdvertisementConfig {
+    /// For people.
+    pub name: Option<String>,
+    /// `None`: to every peer.
+    pub peers: Option<BTreeSet<PeerName>>,
+    /// `None`: every service.
+    pub services: Option<BTreeSet<ServiceName>>,
+    /// What is said of them.
+    pub attributes: RouteAttributes,
+}

@@ -1,0 +1,793 @@
+//! The sections of the file, and what must fit together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use bgp::{Asn, Family, HoldTime, RemoteAs, RouteAttributes};
+use ipnet::IpNet;
+use toml::de::DeTable;
+
+use super::document::{Lines, Located, Report, Section, nearest};
+use super::problem::Problem;
+use super::{
+    AdvertisementConfig, AnyCommunity, ApiConfig, BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig,
+    BfdHops, BfdProfile, Checked, Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR, LogConfig, Name,
+    PeerAddress, PeerBfd, PeerConfig, PeerName, RouteConfig, ServiceConfig, ServiceName,
+    SpeakerConfig, value,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+/// BFD below this needs a quiet host.
+const AMBITIOUS_BFD_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Reads a whole file. Syntax errors are reported alone: what follows from them would only confuse.
+pub(super) fn read(text: &str) -> Result<Checked, Vec<Problem>> {
+    let lines = Lines::new(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(errors
+            .iter()
+            .map(|error| syntax(text, error, &lines))
+            .collect());
+    }
+    let report = Report::default();
+    let config = read_document(Section::new("", 1, table.into_inner(), &lines, &report));
+    let (mut errors, mut warnings) = (report.errors.into_inner(), report.warnings.into_inner());
+    errors.sort_by_key(|problem| problem.line);
+    warnings.sort_by_key(|problem| problem.line);
+    match config {
+        Some(config) if errors.is_empty() => Ok(Checked { config, warnings }),
+        _ => Err(errors),
+    }
+}
+
+fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
+    let span = error.span();
+    let there = span
+        .clone()
+        .and_then(|span| text.get(span))
+        .map(|text| text.trim())
+        .filter(|text| (1..=40).contains(&text.len()) && !text.contains('\n'));
+    let there = there.map_or_else(String::new, |text| format!(" at `{text}`"));
+    Problem {
+        line: span.map(|span| lines.line(span.start)),
+        section: String::new(),
+        key: String::new(),
+        text: format!("not TOML: {}{there}", error.message().replace('\n', ", ")),
+    }
+}
+
+fn read_document(document: Section<'_>) -> Option<Config> {
+    let mut document = document.plans(&["pool", "peer-range", "bfd-session", "hook"]);
+    let speaker = read_speaker(document.take_table("speaker"));
+    let api = read_api(document.take_table("api"));
+    let bfd = read_bfd(document.take_table("bfd"));
+    let log = read_log(document.take_table("log"));
+    let profiles = read_profiles(document.take_tables("bfd-profile", &["name"]));
+    let defaults = PeerKeys::read(&mut document.take_table("peer-defaults").plans(PEER_PLANS));
+    let peers = read_peers(
+        document.take_tables("peer", &["name", "address"]),
+        defaults,
+        speaker.as_ref(),
+        &bfd,
+        &profiles,
+    );
+    let services = read_services(document.take_tables("service", &["name"]));
+    let routes = read_routes(
+        document.take_tables("route", &["prefix"]),
+        &peers,
+        &services,
+    );
+    let advertisements = read_advertisements(
+        document.take_tables("advertisement", &["name"]),
+        &peers,
+        &services,
+    );
+    document.finish();
+    Some(Config {
+        speaker: speaker?,
+        api,
+        bfd,
+        log,
+        peers: peers.configs,
+        services,
+        routes,
+        advertisements,
+    })
+}
+
+fn read_speaker(section: Section<'_>) -> Option<SpeakerConfig> {
+    let mut section = section.plans(&["address-interface", "drain-time"]);
+    let local_as = section.require(
+        "local-as",
+        "the AS number of this host, such as 64520",
+        value::asn,
+    );
+    let router_id = section.take("router-id", value::router_id);
+    let listen = section.take_list("listen", value::socket_address);
+    let state_dir = section.take("state-dir", value::path);
+    let on_exit = section.take("on-exit", value::on_exit);
+    section.finish();
+    Some(SpeakerConfig {
+        local_as: local_as?.value,
+        router_id: router_id.map(|id| id.value),
+        listen: values(listen.unwrap_or_default()),
+        state_dir: state_dir.map_or_else(|| DEFAULT_STATE_DIR.into(), |dir| dir.value),
+        on_exit: on_exit.map(|on_exit| on_exit.value).unwrap_or_default(),
+    })
+}
+
+fn read_api(mut section: Section<'_>) -> ApiConfig {
+    let socket = section.take("socket", value::path);
+    let listen = section.take("listen", value::socket_address);
+    section.finish();
+    ApiConfig {
+        socket: socket.map_or_else(|| DEFAULT_SOCKET.into(), |socket| socket.value),
+        listen: listen.map(|listen| listen.value),
+    }
+}
+
+fn read_bfd(section: Section<'_>) -> BfdConfig {
+    let mut section = section.plans(&["realtime", "lock-memory"]);
+    let listen = section.take_list("listen", value::socket_address);
+    let multihop_listen = section.take_list("multihop-listen", value::socket_address);
+    section.finish();
+    // Whoever names the addresses for one kind does not want every address for the other.
+    let multihop_default = listen.as_ref().map(|_| Vec::new());
+    BfdConfig {
+        listen: listen.map(values),
+        multihop_listen: multihop_listen.map(values).or(multihop_default),
+    }
+}
+
+fn read_log(mut section: Section<'_>) -> LogConfig {
+    let level = section.take("level", value::log_level);
+    let format = section.take("format", value::log_format);
+    section.finish();
+    LogConfig {
+        level: level.map(|level| level.value).unwrap_or_default(),
+        format: format.map(|format| format.value).unwrap_or_default(),
+    }
+}
+
+fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
+    let mut profiles = BTreeMap::new();
+    let mut lines = BTreeMap::new();
+    for section in sections {
+        let mut section = section.plans(&["echo-mode", "echo-interval", "minimum-ttl", "auth"]);
+        let interval = value::duration_between(10 * MILLISECOND, 60 * SECOND);
+        let name = section.require("name", "the name that peers refer to", value::name::<Name>);
+        let transmit_interval = section.take("transmit-interval", &interval);
+        let receive_interval = section.take("receive-interval", &interval);
+        let detect_multiplier = section.take("detect-multiplier", value::detect_multiplier);
+        let passive_mode = section.take("passive-mode", value::boolean);
+        section.finish();
+        for (key, interval) in [
+            ("transmit-interval", &transmit_interval),
+            ("receive-interval", &receive_interval),
+        ] {
+            warn_if_ambitious(&section, key, interval.as_ref());
+        }
+        let Some(name) = name else { continue };
+        let text = name.value.as_str().to_owned();
+        if !unique(&section, "name", &name, text.clone(), &mut lines) {
+            continue;
+        }
+        let standard = BfdProfile::standard();
+        profiles.insert(
+            text.clone(),
+            BfdProfile {
+                name: text,
+                transmit_interval: transmit_interval
+                    .map_or(standard.transmit_interval, |interval| interval.value),
+                receive_interval: receive_interval
+                    .map_or(standard.receive_interval, |interval| interval.value),
+                detect_multiplier: detect_multiplier
+                    .map_or(standard.detect_multiplier, |multiplier| multiplier.value),
+                passive_mode: passive_mode.is_some_and(|passive| passive.value),
+            },
+        );
+    }
+    profiles
+        .entry(BfdProfile::DEFAULT_NAME.to_owned())
+        .or_insert_with(BfdProfile::standard);
+    profiles
+}
+
+fn warn_if_ambitious(section: &Section<'_>, key: &str, interval: Option<&Located<Duration>>) {
+    if let Some(interval) = interval
+        && interval.value < AMBITIOUS_BFD_INTERVAL
+    {
+        section.warning(
+            interval.line,
+            key,
+            format!(
+                "{} is below 50ms: a busy host or router may see failures where there are none",
+                interval.found
+            ),
+        );
+    }
+}
+
+/// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
+struct PeerKeys {
+    port: Option<Located<u16>>,
+    remote_as: Option<Located<RemoteAs>>,
+    local_as: Option<Located<Asn>>,
+    hold_time: Option<Located<HoldTime>>,
+    keepalive_time: Option<Located<Duration>>,
+    connect_retry_time: Option<Located<Duration>>,
+    send_hold_time: Option<Located<Duration>>,
+    source_address: Option<Located<IpAddr>>,
+    source_interface: Option<Located<String>>,
+    passive: Option<Located<bool>>,
+    ebgp_multihop: Option<Located<NonZeroU8>>,
+    families: Option<Vec<Located<Family>>>,
+    bfd_profile: Option<Located<Name>>,
+    bfd_multihop: Option<Located<bool>>,
+    bfd_port: Option<Located<u16>>,
+    enabled: Option<Located<bool>>,
+    description: Option<Located<String>>,
+}
+
+const PEER_PLANS: &[&str] = &[
+    "interface",
+    "ttl-security",
+    "password-file",
+    "bfd-strict",
+    "graceful-restart",
+    "max-prefixes",
+    "role",
+    "delay-open-time",
+    "add-path",
+    "enforce-first-as",
+    "hostname",
+    "received-routes",
+    "dscp",
+    "vrf",
+];
+
+impl PeerKeys {
+    /// Reads all of them, and reports what else is there.
+    fn read(section: &mut Section<'_>) -> Self {
+        let keys = Self {
+            port: section.take("port", value::port),
+            remote_as: section.take("remote-as", value::remote_as),
+            local_as: section.take("local-as", value::asn),
+            hold_time: section.take("hold-time", value::hold_time),
+            keepalive_time: section.take(
+                "keepalive-time",
+                value::duration_between(SECOND, 21845 * SECOND),
+            ),
+            connect_retry_time: section.take(
+                "connect-retry-time",
+                value::duration_between(100 * MILLISECOND, 3600 * SECOND),
+            ),
+            send_hold_time: section.take(
+                "send-hold-time",
+                value::duration_between(SECOND, 24 * 3600 * SECOND),
+            ),
+            source_address: section.take("source-address", value::ip),
+            source_interface: section.take("source-interface", value::interface),
+            passive: section.take("passive", value::boolean),
+            ebgp_multihop: section.take("ebgp-multihop", value::detect_multiplier),
+            families: section.take_list("families", value::family),
+            bfd_profile: section.take("bfd-profile", value::name),
+            bfd_multihop: section.take("bfd-multihop", value::boolean),
+            bfd_port: section.take("bfd-port", value::port),
+            enabled: section.take("enabled", value::boolean),
+            description: section.take("description", value::text),
+        };
+        section.finish();
+        keys
+    }
+
+    fn or(self, defaults: &Self) -> Self {
+        macro_rules! merged {
+            ($($field:ident)*) => {
+                Self { $($field: self.$field.or_else(|| defaults.$field.clone()),)* }
+            };
+        }
+        merged! {
+            port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
+            source_address source_interface passive ebgp_multihop families bfd_profile
+            bfd_multihop bfd_port enabled description
+        }
+    }
+}
+
+/// The peers that could be read, and the names of all, so that a reference to a broken one is not a second error.
+#[derive(Default)]
+struct Peers {
+    configs: BTreeMap<PeerName, PeerConfig>,
+    names: BTreeMap<String, usize>,
+}
+
+fn read_peers(
+    sections: Vec<Section<'_>>,
+    defaults: PeerKeys,
+    speaker: Option<&SpeakerConfig>,
+    bfd: &BfdConfig,
+    profiles: &BTreeMap<String, BfdProfile>,
+) -> Peers {
+    let mut peers = Peers::default();
+    let mut addresses = BTreeMap::new();
+    for section in sections {
+        let mut section = section.plans(PEER_PLANS);
+        let name = section.take("name", value::name::<PeerName>);
+        let address = section.require(
+            "address",
+            "the address of the neighbor, such as \"192.0.2.1\"",
+            value::peer_address,
+        );
+        let keys = PeerKeys::read(&mut section).or(&defaults);
+        let (Some(address), named) = (address, name) else {
+            continue;
+        };
+        let name = named.unwrap_or_else(|| Located {
+            value: PeerName::new(&address.value.to_string())
+                .unwrap_or_else(|| unreachable!("an address is a name")),
+            line: address.line,
+            found: address.found.clone(),
+        });
+        let new = unique(
+            &section,
+            "name",
+            &name,
+            name.value.to_string(),
+            &mut peers.names,
+        ) & unique(
+            &section,
+            "address",
+            &address,
+            address.value.to_string(),
+            &mut addresses,
+        );
+        let local_as = speaker.map(|speaker| speaker.local_as);
+        let config = PeerSection {
+            section: &section,
+            address,
+        }
+        .check(keys, local_as, bfd, profiles);
+        if let Some(config) = config
+            && new
+        {
+            peers.configs.insert(name.value, config);
+        }
+    }
+    peers
+}
+
+/// A `[[peer]]` whose keys are read and must fit together.
+struct PeerSection<'p> {
+    section: &'p Section<'p>,
+    address: Located<PeerAddress>,
+}
+
+impl PeerSection<'_> {
+    fn check(
+        self,
+        keys: PeerKeys,
+        speaker_as: Option<Asn>,
+        bfd: &BfdConfig,
+        profiles: &BTreeMap<String, BfdProfile>,
+    ) -> Option<PeerConfig> {
+        if keys.remote_as.is_none() && !self.reported("remote-as") {
+            self.section.error(
+                self.section.line,
+                "remote-as",
+                "is missing; must be the neighbor's AS number, \"internal\" or \"external\""
+                    .to_owned(),
+            );
+        }
+        self.check_source(&keys);
+        let hold_time = keys
+            .hold_time
+            .as_ref()
+            .map_or(HoldTime::DEFAULT, |time| time.value);
+        self.check_timers(&keys, hold_time);
+        let families = self.check_families(keys.families.as_deref());
+        let bfd = self.check_bfd(&keys, bfd, profiles);
+        let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as)?;
+        let remote_as = keys.remote_as.as_ref()?.value;
+        self.check_multihop(&keys, local_as, remote_as);
+        Some(PeerConfig {
+            address: self.address.value,
+            port: keys.port.map_or(BGP_PORT, |port| port.value),
+            remote_as,
+            local_as,
+            hold_time,
+            keepalive_time: keys.keepalive_time.map(|time| time.value),
+            connect_retry_time: keys
+                .connect_retry_time
+                .map_or(5 * SECOND, |time| time.value),
+            send_hold_time: keys.send_hold_time.map(|time| time.value),
+            source_address: keys.source_address.map(|address| address.value),
+            source_interface: keys.source_interface.map(|interface| interface.value),
+            passive: keys.passive.is_some_and(|passive| passive.value),
+            ebgp_multihop: keys.ebgp_multihop.map(|hops| hops.value),
+            families,
+            bfd,
+            enabled: keys.enabled.is_none_or(|enabled| enabled.value),
+            description: keys.description.map(|description| description.value),
+        })
+    }
+
+    /// Whether a wrong value of this key was reported in this section.
+    fn reported(&self, key: &str) -> bool {
+        self.section.has_error(key)
+    }
+
+    fn check_source(&self, keys: &PeerKeys) {
+        let PeerAddress { ip, scope } = &self.address.value;
+        if let Some(source) = &keys.source_address
+            && source.value.is_ipv4() != ip.is_ipv4()
+        {
+            let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+            self.section.refuse(
+                "source-address",
+                source,
+                &format!("an {family} address, as the peer's {ip} is"),
+            );
+        }
+        let needs_scope = ip.is_ipv6() && value::is_link_local(*ip);
+        match (&keys.source_interface, scope) {
+            (Some(interface), Some(scope)) if interface.value != *scope => self.section.refuse(
+                "source-interface",
+                interface,
+                &format!("{scope:?}, the scope of the address, or absent"),
+            ),
+            (None, None) if needs_scope => self.section.refuse(
+                "address",
+                &self.address,
+                &format!("followed by its interface, such as \"{ip}%eth0\", for it is link-local"),
+            ),
+            _ => {}
+        }
+    }
+
+    fn check_timers(&self, keys: &PeerKeys, hold_time: HoldTime) {
+        let Some(hold) = hold_time.duration() else {
+            return;
+        };
+        if let Some(keepalive) = &keys.keepalive_time {
+            if keepalive.value >= hold {
+                self.section.refuse(
+                    "keepalive-time",
+                    keepalive,
+                    &format!("less than the hold-time of {hold:?}, and best a third of it"),
+                );
+            } else if keepalive.value > hold / 3 {
+                self.section.warning(
+                    keepalive.line,
+                    "keepalive-time",
+                    format!(
+                        "{} is more than a third of the hold-time of {hold:?}; a third of what is negotiated will be used",
+                        keepalive.found
+                    ),
+                );
+            }
+        }
+        if let Some(send_hold) = &keys.send_hold_time
+            && send_hold.value <= hold
+        {
+            // RFC 9687 §4
+            self.section.refuse(
+                "send-hold-time",
+                send_hold,
+                &format!("more than the hold-time of {hold:?}"),
+            );
+        }
+    }
+
+    fn check_families(&self, families: Option<&[Located<Family>]>) -> Vec<Family> {
+        let Some(families) = families else {
+            return vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+        };
+        if families.is_empty() && !self.reported("families") {
+            self.section.error(
+                self.section.line,
+                "families",
+                "found an empty array; must be \"ipv4-unicast\", \"ipv6-unicast\" or both"
+                    .to_owned(),
+            );
+        }
+        let mut known = BTreeSet::new();
+        for family in families {
+            if !known.insert(family.value) {
+                self.section.refuse("families", family, "named once");
+            }
+        }
+        known.into_iter().collect()
+    }
+
+    fn check_bfd(
+        &self,
+        keys: &PeerKeys,
+        bfd: &BfdConfig,
+        profiles: &BTreeMap<String, BfdProfile>,
+    ) -> Option<PeerBfd> {
+        let wanted = keys.bfd_profile.as_ref()?;
+        let multihop = keys.bfd_multihop.as_ref().map_or_else(
+            || {
+                keys.ebgp_multihop
+                    .as_ref()
+                    .is_some_and(|hops| hops.value.get() > 1)
+            },
+            |multihop| multihop.value,
+        );
+        if multihop && bfd.multihop_listen.as_ref().is_some_and(Vec::is_empty) {
+            self.section.error(
+                wanted.line,
+                "bfd-profile",
+                "multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"
+                    .to_owned(),
+            );
+        }
+        let Some(profile) = profiles.get(wanted.value.as_str()) else {
+            let known = profiles.keys().map(String::as_str);
+            let expected = match nearest(wanted.value.as_str(), known.clone()) {
+                Some(near) => format!("the name of a [[bfd-profile]]; the nearest is {near:?}"),
+                None => format!("the name of a [[bfd-profile]]: {}", quoted(known)),
+            };
+            self.section.refuse("bfd-profile", wanted, &expected);
+            return None;
+        };
+        let hops = if multihop {
+            // As many routers as the BGP session may cross; one at least, or it would not be multihop.
+            let hops = keys
+                .ebgp_multihop
+                .as_ref()
+                .map_or(2, |hops| hops.value.get().max(2));
+            let minimum_ttl = NonZeroU8::new(u8::MAX - (hops - 1)).unwrap_or(NonZeroU8::MIN);
+            BfdHops::Multi { minimum_ttl }
+        } else {
+            BfdHops::Single
+        };
+        Some(PeerBfd {
+            profile: profile.clone(),
+            hops,
+            port: keys.bfd_port.as_ref().map_or(
+                if multihop {
+                    BFD_MULTIHOP_PORT
+                } else {
+                    BFD_PORT
+                },
+                |port| port.value,
+            ),
+        })
+    }
+
+    fn check_multihop(&self, keys: &PeerKeys, local_as: Asn, remote_as: RemoteAs) {
+        let internal =
+            matches!(remote_as, RemoteAs::Internal) || remote_as == RemoteAs::Is(local_as);
+        if let Some(multihop) = &keys.ebgp_multihop
+            && internal
+        {
+            self.section.warning(
+                multihop.line,
+                "ebgp-multihop",
+                "has no meaning for a peer of our own AS, which may be any number of hops away"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, ServiceConfig> {
+    let mut services = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let mut users: BTreeMap<IpAddr, (usize, String)> = BTreeMap::new();
+    for section in sections {
+        let mut section = section.plans(&["pool", "health"]);
+        let name = section.require(
+            "name",
+            "the name of the service, such as \"web\"",
+            value::name::<ServiceName>,
+        );
+        let addresses = section.take_list("addresses", value::service_address);
+        section.finish();
+        if addresses.as_ref().is_none_or(Vec::is_empty) && !section.has_error("addresses") {
+            section.error(
+                section.line,
+                "addresses",
+                "is missing; must be the addresses of the service, such as [\"192.0.2.1\", \"2001:db8::1\"]"
+                    .to_owned(),
+            );
+        }
+        let addresses = addresses.unwrap_or_default();
+        for address in &addresses {
+            match users.get(&address.value) {
+                Some((line, user)) => section.refuse(
+                    "addresses",
+                    address,
+                    &format!("an address that no other service has; {user} has it (line {line})"),
+                ),
+                None => {
+                    users.insert(address.value, (address.line, section.label.clone()));
+                }
+            }
+        }
+        let Some(name) = name else { continue };
+        if unique(&section, "name", &name, name.value.to_string(), &mut names) {
+            let addresses = addresses.into_iter().map(|address| address.value).collect();
+            services.insert(name.value, ServiceConfig { addresses });
+        }
+    }
+    services
+}
+
+fn read_routes(
+    sections: Vec<Section<'_>>,
+    peers: &Peers,
+    services: &BTreeMap<ServiceName, ServiceConfig>,
+) -> BTreeMap<IpNet, RouteConfig> {
+    let mut routes = BTreeMap::new();
+    let mut prefixes = BTreeMap::new();
+    for mut section in sections {
+        let prefix = section.require(
+            "prefix",
+            "the prefix to announce, such as \"198.51.100.0/24\"",
+            value::prefix,
+        );
+        let attributes = read_attributes(&mut section);
+        let peers = read_peer_names(&mut section, peers);
+        section.finish();
+        let Some(prefix) = prefix else { continue };
+        let service = services.iter().find(|(_, service)| {
+            service
+                .addresses
+                .iter()
+                .any(|address| IpNet::from(*address) == prefix.value)
+        });
+        if let Some((service, _)) = service {
+            section.refuse(
+                "prefix",
+                &prefix,
+                &format!("a prefix that no service announces; [[service]] {service:?} does"),
+            );
+        }
+        if unique(
+            &section,
+            "prefix",
+            &prefix,
+            prefix.value.to_string(),
+            &mut prefixes,
+        ) {
+            routes.insert(prefix.value, RouteConfig { attributes, peers });
+        }
+    }
+    routes
+}
+
+fn read_advertisements(
+    sections: Vec<Section<'_>>,
+    peers: &Peers,
+    services: &BTreeMap<ServiceName, ServiceConfig>,
+) -> Vec<AdvertisementConfig> {
+    let mut advertisements = Vec::new();
+    for section in sections {
+        let mut section = section.plans(&["pools", "aggregation-length", "aggregation-length-v6"]);
+        let name = section.take("name", value::text);
+        let attributes = read_attributes(&mut section);
+        let peers = read_peer_names(&mut section, peers);
+        let wanted = section.take_list("services", value::name::<ServiceName>);
+        section.take("next-hop", value::next_hop);
+        section.finish();
+        for service in wanted.iter().flatten() {
+            warn_if_unknown(&section, service, services);
+        }
+        advertisements.push(AdvertisementConfig {
+            name: name.map(|name| name.value),
+            peers,
+            services: wanted.map(|names| names.into_iter().map(|name| name.value).collect()),
+            attributes,
+        });
+    }
+    advertisements
+}
+
+/// A service may be added at run time, so that a name which the file does not have is no error.
+fn warn_if_unknown(
+    section: &Section<'_>,
+    wanted: &Located<ServiceName>,
+    services: &BTreeMap<ServiceName, ServiceConfig>,
+) {
+    if services.contains_key(&wanted.value) {
+        return;
+    }
+    let near = nearest(
+        wanted.value.as_str(),
+        services.keys().map(ServiceName::as_str),
+    );
+    let hint = near.map_or_else(String::new, |near| {
+        format!("; the nearest name is {near:?}")
+    });
+    section.warning(
+        wanted.line,
+        "services",
+        format!("{} is no [[service]] of this file{hint}", wanted.found),
+    );
+}
+
+fn read_peer_names(section: &mut Section<'_>, peers: &Peers) -> Option<BTreeSet<PeerName>> {
+    let wanted = section.take_list("peers", value::name::<PeerName>)?;
+    for name in &wanted {
+        if peers.names.contains_key(name.value.as_str()) {
+            continue;
+        }
+        let known = peers.names.keys().map(String::as_str);
+        let expected = match nearest(name.value.as_str(), known.clone()) {
+            Some(near) => format!("the name of a [[peer]]; the nearest is {near:?}"),
+            None => format!("the name of a [[peer]]: {}", quoted(known)),
+        };
+        section.refuse("peers", name, &expected);
+    }
+    Some(wanted.into_iter().map(|name| name.value).collect())
+}
+
+fn read_attributes(section: &mut Section<'_>) -> RouteAttributes {
+    let local_pref = section.take("local-pref", value::number::<u32>);
+    let med = section.take("med", value::number::<u32>);
+    let as_path_prepend = section.take("as-path-prepend", value::number_between::<u8>(0, 10));
+    let communities = section.take_list("communities", value::community);
+    let mut attributes = RouteAttributes {
+        local_pref: local_pref.map(|value| value.value),
+        multi_exit_disc: med.map(|value| value.value),
+        as_path_prepend: as_path_prepend.map_or(0, |value| value.value),
+        ..RouteAttributes::default()
+    };
+    for community in values(communities.unwrap_or_default()) {
+        add_community(&mut attributes, community);
+    }
+    attributes
+}
+
+/// Adds a community where its kind belongs, in order and once.
+fn add_community(attributes: &mut RouteAttributes, community: AnyCommunity) {
+    fn insert<T: Ord>(list: &mut Vec<T>, value: T) {
+        if let Err(at) = list.binary_search(&value) {
+            list.insert(at, value);
+        }
+    }
+    match community {
+        AnyCommunity::Plain(community) => insert(&mut attributes.communities, community),
+        AnyCommunity::Large(community) => insert(&mut attributes.large_communities, community),
+    }
+}
+
+/// Reports a value that was there before; `seen` has the lines of the first ones.
+fn unique<T>(
+    section: &Section<'_>,
+    key: &str,
+    value: &Located<T>,
+    text: String,
+    seen: &mut BTreeMap<String, usize>,
+) -> bool {
+    match seen.get(&text) {
+        Some(line) => {
+            let expected = format!("unique; line {line} has it already");
+            section.refuse(key, value, &expected);
+            false
+        }
+        None => {
+            seen.insert(text, value.line);
+            true
+        }
+    }
+}
+
+fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
+    list.into_iter().map(|located| located.value).collect()
+}
+
+fn quoted<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    let texts: Vec<String> = texts.map(|text| format!("{text:?}")).collect();
+    match texts.as_slice() {
+        [] => "there is none".to_owned(),
+        _ => texts.join(", "),
+    }
+}

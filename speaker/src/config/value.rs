@@ -1,0 +1,358 @@
+//! Single values: from TOML to a type that cannot hold a wrong one. Each function says in its error what would be right.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bgp::{Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, RemoteAs};
+use ipnet::IpNet;
+use toml::de::DeValue;
+
+use super::document::Expected;
+use super::{LogFormat, LogLevel, Name, OnExit, PeerAddress};
+
+type Parsed<T> = Result<T, Expected>;
+
+/// An integer of this type, 0 included.
+pub(super) fn number<T: TryFrom<i64> + Bounds>(value: &DeValue<'_>) -> Parsed<T> {
+    number_between(T::LOWEST, T::HIGHEST)(value)
+}
+
+/// An integer from `low` to `high`.
+pub(super) fn number_between<T: TryFrom<i64>>(
+    low: i64,
+    high: i64,
+) -> impl Fn(&DeValue<'_>) -> Parsed<T> {
+    move |value| {
+        integer(value)
+            .filter(|number| (low..=high).contains(number))
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("a number from {low} to {high}").into())
+    }
+}
+
+/// The range that is named when a number is out of it.
+pub(super) trait Bounds {
+    const LOWEST: i64;
+    const HIGHEST: i64;
+}
+
+impl Bounds for u8 {
+    const LOWEST: i64 = 0;
+    const HIGHEST: i64 = Self::MAX as i64;
+}
+
+impl Bounds for u32 {
+    const LOWEST: i64 = 0;
+    const HIGHEST: i64 = Self::MAX as i64;
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
+}
+
+pub(super) fn boolean(value: &DeValue<'_>) -> Parsed<bool> {
+    value.as_bool().ok_or_else(|| "true or false".into())
+}
+
+pub(super) fn text(value: &DeValue<'_>) -> Parsed<String> {
+    value
+        .as_str()
+        .filter(|text| text.chars().count() <= 255 && !text.chars().any(char::is_control))
+        .map(str::to_owned)
+        .ok_or_else(|| "a text of at most 255 characters on one line".into())
+}
+
+pub(super) fn path(value: &DeValue<'_>) -> Parsed<PathBuf> {
+    value
+        .as_str()
+        .filter(|text| !text.is_empty() && !text.contains('\0'))
+        .map(PathBuf::from)
+        .ok_or_else(|| "a path, such as \"/var/lib/herald\"".into())
+}
+
+pub(super) fn name<N: From<Name>>(value: &DeValue<'_>) -> Parsed<N> {
+    value
+        .as_str()
+        .and_then(Name::new)
+        .map(N::from)
+        .ok_or_else(|| Name::EXPECTED.into())
+}
+
+/// The name of a network interface: what Linux accepts, at most 15 octets.
+pub(super) fn interface(value: &DeValue<'_>) -> Parsed<String> {
+    value
+        .as_str()
+        .filter(|text| is_interface(text))
+        .map(str::to_owned)
+        .ok_or_else(|| "the name of an interface, such as \"eth0\"".into())
+}
+
+fn is_interface(text: &str) -> bool {
+    (1..=15).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text
+            .chars()
+            .any(|c| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control())
+}
+
+pub(super) fn asn(value: &DeValue<'_>) -> Parsed<Asn> {
+    integer(value)
+        .and_then(|number| u32::try_from(number).ok())
+        .and_then(Asn::new)
+        .ok_or_else(|| "an AS number from 1 to 4294967295, other than 23456 (AS_TRANS)".into())
+}
+
+pub(super) fn remote_as(value: &DeValue<'_>) -> Parsed<RemoteAs> {
+    match value.as_str() {
+        Some("internal") => Ok(RemoteAs::Internal),
+        Some("external") => Ok(RemoteAs::External),
+        Some(_) => Err("an AS number, \"internal\" or \"external\"".into()),
+        None => asn(value).map(RemoteAs::Is).map_err(|_| {
+            "an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or \"internal\", or \"external\"".into()
+        }),
+    }
+}
+
+pub(super) fn router_id(value: &DeValue<'_>) -> Parsed<BgpIdentifier> {
+    value
+        .as_str()
+        .and_then(|text| text.parse::<Ipv4Addr>().ok())
+        .and_then(BgpIdentifier::new)
+        .ok_or_else(|| {
+            "four octets written as an IPv4 address, other than \"0.0.0.0\", such as \"192.0.2.1\""
+                .into()
+        })
+}
+
+pub(super) fn socket_address(value: &DeValue<'_>) -> Parsed<SocketAddr> {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| "an address and a port, such as \"0.0.0.0:179\" or \"[::]:179\"".into())
+}
+
+pub(super) fn port(value: &DeValue<'_>) -> Parsed<u16> {
+    number_between(1, 65535)(value)
+}
+
+pub(super) fn peer_address(value: &DeValue<'_>) -> Parsed<PeerAddress> {
+    let text = value
+        .as_str()
+        .ok_or("an address, such as \"192.0.2.1\", \"2001:db8::1\" or \"fe80::1%eth0\"")?;
+    let (address, scope) = match text.split_once('%') {
+        Some((address, scope)) => (address, Some(scope)),
+        None => (text, None),
+    };
+    let ip = address.parse::<IpAddr>().map_err(|_| {
+        "an address, such as \"192.0.2.1\", \"2001:db8::1\" or \"fe80::1%eth0\" (names are not looked up)"
+    })?;
+    if !is_unicast(ip) {
+        return Err("the unicast address of one router".into());
+    }
+    match scope {
+        Some(_) if !is_link_local(ip) => {
+            Err(format!("\"{ip}\", for only link-local addresses have a scope").into())
+        }
+        Some(scope) if !is_interface(scope) => {
+            Err("followed by the name of an interface, such as \"fe80::1%eth0\"".into())
+        }
+        scope => Ok(PeerAddress {
+            ip,
+            scope: scope.map(str::to_owned),
+        }),
+    }
+}
+
+pub(super) fn ip(value: &DeValue<'_>) -> Parsed<IpAddr> {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| "an address, such as \"192.0.2.1\" or \"2001:db8::1\"".into())
+}
+
+/// An address that can be announced.
+pub(super) fn service_address(value: &DeValue<'_>) -> Parsed<IpAddr> {
+    value.as_str().map_or_else(
+        || Err("an address, such as \"192.0.2.1\" or \"2001:db8::1\"".into()),
+        |text| parse_service_address(text).map_err(Expected),
+    )
+}
+
+/// An address that can be announced: unicast, and of more than local meaning. The error completes "must be …".
+///
+/// # Errors
+/// In words, when it is something else.
+pub fn parse_service_address(text: &str) -> Result<IpAddr, String> {
+    let Ok(ip) = text.parse::<IpAddr>() else {
+        return Err(match text.parse::<IpNet>() {
+            Ok(_) => "a single address without a length; prefixes belong into [[route]]".to_owned(),
+            Err(_) => "an address, such as \"192.0.2.1\" or \"2001:db8::1\"".to_owned(),
+        });
+    };
+    if is_unicast(ip) && !ip.is_loopback() && !is_link_local(ip) {
+        Ok(ip)
+    } else {
+        Err("a unicast address that means the same everywhere: no loopback, link-local or multicast address".to_owned())
+    }
+}
+
+fn is_unicast(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast() && ip.octets()[0] < 240
+        }
+        IpAddr::V6(ip) => {
+            !ip.is_unspecified() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+pub(super) fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+pub(super) fn prefix(value: &DeValue<'_>) -> Parsed<IpNet> {
+    value.as_str().map_or_else(
+        || Err("a prefix, such as \"198.51.100.0/24\" or \"2001:db8::/32\"".into()),
+        |text| parse_prefix(text).map_err(Expected),
+    )
+}
+
+/// A prefix that can be announced, without host bits. The error completes "must be …".
+///
+/// # Errors
+/// In words, when it is something else.
+pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
+    let Ok(net) = text.parse::<IpNet>() else {
+        return Err(match text.parse::<IpAddr>() {
+            Ok(ip) => format!("a prefix with its length, such as \"{}\"", IpNet::from(ip)),
+            Err(_) => "a prefix, such as \"198.51.100.0/24\" or \"2001:db8::/32\"".to_owned(),
+        });
+    };
+    if net.trunc() != net {
+        return Err(format!(
+            "\"{}\", for a prefix has no host bits",
+            net.trunc()
+        ));
+    }
+    let first = net.network();
+    let useless = first.is_multicast()
+        || first.is_loopback()
+        || (is_link_local(first) && net.prefix_len() >= 10);
+    if useless {
+        return Err("a unicast prefix that means the same everywhere".to_owned());
+    }
+    Ok(net)
+}
+
+pub(super) fn family(value: &DeValue<'_>) -> Parsed<Family> {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| "\"ipv4-unicast\" or \"ipv6-unicast\"".into())
+}
+
+/// A duration from `low` to `high`, written with its unit.
+pub(super) fn duration_between(
+    low: Duration,
+    high: Duration,
+) -> impl Fn(&DeValue<'_>) -> Parsed<Duration> {
+    move |value| {
+        duration(value)
+            .filter(|duration| (low..=high).contains(duration))
+            .ok_or_else(|| {
+                format!(
+                    "a duration from {} to {}, with its unit",
+                    humantime::format_duration(low),
+                    humantime::format_duration(high)
+                )
+                .into()
+            })
+    }
+}
+
+fn duration(value: &DeValue<'_>) -> Option<Duration> {
+    humantime::parse_duration(value.as_str()?).ok()
+}
+
+pub(super) fn hold_time(value: &DeValue<'_>) -> Parsed<HoldTime> {
+    duration(value)
+        .filter(|duration| duration.subsec_nanos() == 0)
+        .and_then(|duration| u16::try_from(duration.as_secs()).ok())
+        .and_then(HoldTime::from_secs)
+        .ok_or_else(|| "0s or 3s to 65535s".into())
+}
+
+pub(super) fn detect_multiplier(value: &DeValue<'_>) -> Parsed<NonZeroU8> {
+    number_between::<u8>(1, 255)(value)
+        .and_then(|number| NonZeroU8::new(number).ok_or_else(|| "a number from 1 to 255".into()))
+}
+
+/// A plain or a large community.
+#[derive(Clone, Copy, Debug)]
+pub enum AnyCommunity {
+    /// RFC 1997.
+    Plain(Community),
+    /// RFC 8092, written with "large:" in front.
+    Large(LargeCommunity),
+}
+
+/// Reads `64520:100`, `no-export` or `large:64520:1:2`. The error completes "must be …".
+///
+/// # Errors
+/// In words, when it is something else.
+pub fn parse_community(text: &str) -> Result<AnyCommunity, String> {
+    let parsed = match text.strip_prefix("large:") {
+        Some(large) => large.parse().map(AnyCommunity::Large),
+        None => text.parse().map(AnyCommunity::Plain),
+    };
+    parsed.map_err(|_| {
+        "a community, such as \"64520:100\" or \"no-export\", or a large one, such as \"large:64520:1:2\"".to_owned()
+    })
+}
+
+pub(super) fn community(value: &DeValue<'_>) -> Parsed<AnyCommunity> {
+    parse_community(value.as_str().unwrap_or_default()).map_err(Expected)
+}
+
+pub(super) fn on_exit(value: &DeValue<'_>) -> Parsed<OnExit> {
+    match value.as_str() {
+        Some("withdraw") => Ok(OnExit::Withdraw),
+        Some("restart") => {
+            Err("\"withdraw\"; this version of herald does not have \"restart\"".into())
+        }
+        _ => Err("\"withdraw\"".into()),
+    }
+}
+
+pub(super) fn next_hop(value: &DeValue<'_>) -> Parsed<()> {
+    match value.as_str() {
+        Some("self") => Ok(()),
+        _ => Err("\"self\"; this version of herald does not have other next hops".into()),
+    }
+}
+
+pub(super) fn log_level(value: &DeValue<'_>) -> Parsed<LogLevel> {
+    match value.as_str() {
+        Some("error") => Ok(LogLevel::Error),
+        Some("warn") => Ok(LogLevel::Warn),
+        Some("info") => Ok(LogLevel::Info),
+        Some("debug") => Ok(LogLevel::Debug),
+        Some("trace") => Ok(LogLevel::Trace),
+        _ => Err("\"error\", \"warn\", \"info\", \"debug\" or \"trace\"".into()),
+    }
+}
+
+pub(super) fn log_format(value: &DeValue<'_>) -> Parsed<LogFormat> {
+    match value.as_str() {
+        Some("text") => Ok(LogFormat::Text),
+        Some("json") => Ok(LogFormat::Json),
+        _ => Err("\"text\" or \"json\"".into()),
+    }
+}

@@ -1,0 +1,1066 @@
+//! What a configuration file may say, and the exact words for each way of getting it wrong.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bgp::{Family, RemoteAs};
+use herald::config::{BfdHops, Config};
+
+const SPEAKER: &str = "[speaker]\nlocal-as = 64520\n";
+
+fn problems(text: &str) -> Vec<String> {
+    let error = Config::parse(Path::new("herald.toml"), text).expect_err("must be refused");
+    error.to_string().lines().map(str::to_owned).collect()
+}
+
+/// Behind a `[speaker]` of two lines.
+#[track_caller]
+fn refused(text: &str, messages: &[&str]) {
+    refused_whole(&format!("{SPEAKER}{text}"), messages);
+}
+
+#[track_caller]
+fn refused_whole(text: &str, messages: &[&str]) {
+    assert_eq!(problems(text), messages);
+}
+
+#[track_caller]
+fn accepted(text: &str) -> Config {
+    let text = format!("{SPEAKER}{text}");
+    match Config::parse(Path::new("herald.toml"), &text) {
+        Ok(checked) => checked.config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[track_caller]
+fn warnings(text: &str) -> Vec<String> {
+    let file = Path::new("herald.toml");
+    let text = format!("{SPEAKER}{text}");
+    let checked = Config::parse(file, &text).unwrap_or_else(|error| panic!("{error}"));
+    checked
+        .warnings
+        .iter()
+        .map(|warning| warning.in_file(file).to_string())
+        .collect()
+}
+
+#[test]
+fn the_smallest_useful_file() {
+    let config = accepted(
+        r#"
+        [[peer]]
+        address = "192.168.133.1"
+        remote-as = 64521
+        bfd-profile = "default"
+
+        [[service]]
+        name = "web"
+        addresses = ["192.168.133.150", "2001:db8::150"]
+        "#,
+    );
+    let peer = &config.peers["192.168.133.1"];
+    assert_eq!(peer.port, 179);
+    assert_eq!(peer.hold_time.as_secs(), 90);
+    assert_eq!(peer.connect_retry_time, Duration::from_secs(5));
+    assert_eq!(peer.families, [Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
+    let bfd = peer.bfd.as_ref().unwrap();
+    assert_eq!(bfd.profile.transmit_interval, Duration::from_millis(300));
+    assert_eq!(bfd.profile.detect_multiplier.get(), 3);
+    assert_eq!((bfd.hops, bfd.port), (BfdHops::Single, 3784));
+    assert_eq!(config.services["web"].addresses.len(), 2);
+    assert_eq!(config.speaker.listen, []);
+    assert_eq!(config.api.socket, Path::new("/run/herald/herald.sock"));
+}
+
+#[test]
+fn peer_defaults_apply_where_a_peer_is_silent() {
+    let config = accepted(
+        r#"
+        [peer-defaults]
+        remote-as = "external"
+        hold-time = "15s"
+        bfd-profile = "fast"
+
+        [[bfd-profile]]
+        name = "fast"
+        transmit-interval = "50ms"
+        receive-interval = "60ms"
+
+        [[peer]]
+        address = "192.0.2.1"
+
+        [[peer]]
+        name = "far"
+        address = "2001:db8::1"
+        remote-as = "internal"
+        hold-time = "9s"
+        "#,
+    );
+    let near = &config.peers["192.0.2.1"];
+    assert_eq!(near.remote_as, RemoteAs::External);
+    assert_eq!(near.hold_time.as_secs(), 15);
+    let far = &config.peers["far"];
+    assert_eq!(far.remote_as, RemoteAs::Internal);
+    assert_eq!(far.hold_time.as_secs(), 9);
+    let profile = &far.bfd.as_ref().unwrap().profile;
+    assert_eq!(profile.receive_interval, Duration::from_millis(60));
+}
+
+#[test]
+fn multihop_peers_have_multihop_bfd() {
+    let config = accepted(
+        r#"
+        [peer-defaults]
+        remote-as = 64521
+        bfd-profile = "default"
+        [[peer]]
+        address = "192.0.2.1"
+        ebgp-multihop = 3
+        [[peer]]
+        address = "192.0.2.2"
+        ebgp-multihop = 3
+        bfd-multihop = false
+        [[peer]]
+        address = "192.0.2.3"
+        bfd-multihop = true
+        "#,
+    );
+    let bfd = |name: &str| config.peers[name].bfd.clone().unwrap();
+    let minimum = |ttl| BfdHops::Multi {
+        minimum_ttl: std::num::NonZeroU8::new(ttl).unwrap(),
+    };
+    assert_eq!(
+        (bfd("192.0.2.1").hops, bfd("192.0.2.1").port),
+        (minimum(253), 4784)
+    );
+    assert_eq!(bfd("192.0.2.2").hops, BfdHops::Single);
+    assert_eq!(bfd("192.0.2.3").hops, minimum(254));
+}
+
+#[test]
+fn a_link_local_peer_carries_its_interface() {
+    let config = accepted("[[peer]]\naddress = \"fe80::1%eth0\"\nremote-as = 64521\n");
+    let peer = &config.peers["fe80::1%eth0"];
+    assert_eq!(peer.address.scope.as_deref(), Some("eth0"));
+}
+
+#[test]
+fn attributes_are_read_in_the_order_of_the_wire() {
+    let config = accepted(
+        r#"
+        [[route]]
+        prefix = "198.51.100.0/24"
+        med = 10
+        local-pref = 200
+        communities = ["64520:100", "large:64520:1:2", "no-export", "64520:100"]
+        "#,
+    );
+    let attributes = &config.routes[&"198.51.100.0/24".parse().unwrap()].attributes;
+    assert_eq!(attributes.multi_exit_disc, Some(10));
+    assert_eq!(attributes.local_pref, Some(200));
+    let communities: Vec<String> = attributes
+        .communities
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(communities, ["64520:100", "no-export"]);
+    assert_eq!(attributes.large_communities[0].to_string(), "64520:1:2");
+}
+
+#[test]
+fn every_mistake_is_reported_in_the_order_of_the_file() {
+    refused(
+        r#"
+[[peer]]
+name = "tor-a"
+address = "192.0.2.1"
+remote-as = 64521
+hold-time = "2s"
+keepalive-tme = "3s"
+
+[[service]]
+name = "web"
+addresses = ["192.0.2.300"]
+"#,
+        &[
+            "herald.toml:8: [[peer]] \"tor-a\": hold-time: found \"2s\"; must be 0s or 3s to 65535s",
+            "herald.toml:9: [[peer]] \"tor-a\": keepalive-tme: unknown key; the nearest known one is \"keepalive-time\"",
+            "herald.toml:13: [[service]] \"web\": addresses: found \"192.0.2.300\"; must be an address, such as \"192.0.2.1\" or \"2001:db8::1\"",
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_toml() {
+    refused(
+        "[[peer]\nname = \"a\"\n",
+        &["herald.toml:3: not TOML: unclosed array table, expected `]`"],
+    );
+}
+
+#[test]
+fn intervals_below_50_ms_are_doubtful() {
+    assert_eq!(
+        warnings("[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"10ms\"\n"),
+        [
+            "herald.toml:5: [[bfd-profile]] \"fast\": transmit-interval: \"10ms\" is below 50ms: a busy host or router may see failures where there are none"
+        ]
+    );
+}
+
+#[test]
+fn a_service_that_the_file_does_not_have_is_doubtful() {
+    assert_eq!(
+        warnings(
+            "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.1\"]\n[[advertisement]]\nservices = [\"wbe\"]\n"
+        ),
+        [
+            "herald.toml:7: [[advertisement]] 1: services: \"wbe\" is no [[service]] of this file; the nearest name is \"web\""
+        ]
+    );
+}
+
+// Mistakes, one by one
+
+#[test]
+fn local_as_of_zero() {
+    refused_whole(
+        r#"
+[speaker]
+local-as = 0
+"#,
+        &[
+            r#"herald.toml:3: [speaker]: local-as: found 0; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS)"#,
+        ],
+    );
+}
+
+#[test]
+fn local_as_missing() {
+    refused_whole(
+        r#"
+[speaker]
+router-id = "192.0.2.1"
+"#,
+        &[
+            r#"herald.toml:2: [speaker]: local-as: is missing; must be the AS number of this host, such as 64520"#,
+        ],
+    );
+}
+
+#[test]
+fn speaker_missing() {
+    refused_whole(
+        r#"
+[log]
+level = "info"
+"#,
+        &[
+            r#"herald.toml:1: [speaker]: local-as: is missing; must be the AS number of this host, such as 64520"#,
+        ],
+    );
+}
+
+#[test]
+fn router_id_of_zero() {
+    refused(
+        r#"
+router-id = "0.0.0.0"
+"#,
+        &[
+            r#"herald.toml:4: [speaker]: router-id: found "0.0.0.0"; must be four octets written as an IPv4 address, other than "0.0.0.0", such as "192.0.2.1""#,
+        ],
+    );
+}
+
+#[test]
+fn listen_without_a_port() {
+    refused(
+        r#"
+listen = ["0.0.0.0:179", "::"]
+"#,
+        &[
+            r#"herald.toml:4: [speaker]: listen: found "::"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#,
+        ],
+    );
+}
+
+#[test]
+fn listen_that_is_no_array() {
+    refused(
+        r#"
+listen = "0.0.0.0:179"
+"#,
+        &[r#"herald.toml:4: [speaker]: listen: found "0.0.0.0:179"; must be an array: ["…", "…"]"#],
+    );
+}
+
+#[test]
+fn on_exit_of_a_later_version() {
+    refused(
+        r#"
+on-exit = "restart"
+"#,
+        &[
+            r#"herald.toml:4: [speaker]: on-exit: found "restart"; must be "withdraw"; this version of herald does not have "restart""#,
+        ],
+    );
+}
+
+#[test]
+fn a_key_of_a_later_version() {
+    refused(
+        r#"
+drain-time = "5s"
+"#,
+        &[
+            r#"herald.toml:4: [speaker]: drain-time: this version of herald does not have this key; remove it"#,
+        ],
+    );
+}
+
+#[test]
+fn a_section_of_a_later_version() {
+    refused(
+        r#"
+[[pool]]
+name = "public"
+"#,
+        &[r#"herald.toml:4: pool: this version of herald does not have this key; remove it"#],
+    );
+}
+
+#[test]
+fn an_unknown_section() {
+    refused(
+        r#"
+[[peers]]
+address = "192.0.2.1"
+"#,
+        &[r#"herald.toml:4: peers: unknown key; the nearest known one is "peer""#],
+    );
+}
+
+#[test]
+fn an_unknown_key_like_no_other() {
+    refused(
+        r#"
+[log]
+xyz = 1
+"#,
+        &[r#"herald.toml:5: [log]: xyz: unknown key; must be one of level, format"#],
+    );
+}
+
+#[test]
+fn a_section_that_is_a_value() {
+    refused(
+        r#"
+x = 1
+[api]
+socket = 5
+"#,
+        &[
+            r#"herald.toml:4: [speaker]: x: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit"#,
+            r#"herald.toml:6: [api]: socket: found 5; must be a path, such as "/var/lib/herald""#,
+        ],
+    );
+}
+
+#[test]
+fn a_table_where_an_array_belongs() {
+    refused(
+        r#"
+[peer]
+address = "192.0.2.1"
+"#,
+        &[r#"herald.toml:4: peer: found a table; must be an array of tables: [[peer]]"#],
+    );
+}
+
+#[test]
+fn log_level() {
+    refused(
+        r#"
+[log]
+level = "verbose"
+"#,
+        &[
+            r#"herald.toml:5: [log]: level: found "verbose"; must be "error", "warn", "info", "debug" or "trace""#,
+        ],
+    );
+}
+
+#[test]
+fn log_format() {
+    refused(
+        r#"
+[log]
+format = "xml"
+"#,
+        &[r#"herald.toml:5: [log]: format: found "xml"; must be "text" or "json""#],
+    );
+}
+
+#[test]
+fn api_listen() {
+    refused(
+        r#"
+[api]
+listen = "9120"
+"#,
+        &[
+            r#"herald.toml:5: [api]: listen: found "9120"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#,
+        ],
+    );
+}
+
+#[test]
+fn peer_without_an_address() {
+    refused(
+        r#"
+[[peer]]
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:4: [[peer]] 1: address: is missing; must be the address of the neighbor, such as "192.0.2.1""#,
+        ],
+    );
+}
+
+#[test]
+fn peer_without_a_remote_as() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+"#,
+        &[
+            r#"herald.toml:4: [[peer]] "192.0.2.1": remote-as: is missing; must be the neighbor's AS number, "internal" or "external""#,
+        ],
+    );
+}
+
+#[test]
+fn peer_address_that_is_a_name() {
+    refused(
+        r#"
+[[peer]]
+address = "router.example"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:5: [[peer]] "router.example": address: found "router.example"; must be an address, such as "192.0.2.1", "2001:db8::1" or "fe80::1%eth0" (names are not looked up)"#,
+        ],
+    );
+}
+
+#[test]
+fn peer_address_that_is_multicast() {
+    refused(
+        r#"
+[[peer]]
+address = "224.0.0.5"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:5: [[peer]] "224.0.0.5": address: found "224.0.0.5"; must be the unicast address of one router"#,
+        ],
+    );
+}
+
+#[test]
+fn peer_address_link_local_without_interface() {
+    refused(
+        r#"
+[[peer]]
+address = "fe80::1"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:5: [[peer]] "fe80::1": address: found "fe80::1"; must be followed by its interface, such as "fe80::1%eth0", for it is link-local"#,
+        ],
+    );
+}
+
+#[test]
+fn peer_address_with_a_needless_scope() {
+    refused(
+        r#"
+[[peer]]
+address = "2001:db8::1%eth0"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:5: [[peer]] "2001:db8::1%eth0": address: found "2001:db8::1%eth0"; must be "2001:db8::1", for only link-local addresses have a scope"#,
+        ],
+    );
+}
+
+#[test]
+fn peer_interface_that_contradicts_the_scope() {
+    refused(
+        r#"
+[[peer]]
+address = "fe80::1%eth0"
+source-interface = "eth1"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:6: [[peer]] "fe80::1%eth0": source-interface: found "eth1"; must be "eth0", the scope of the address, or absent"#,
+        ],
+    );
+}
+
+#[test]
+fn remote_as_that_is_a_word() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = "extern"
+"#,
+        &[
+            r#"herald.toml:6: [[peer]] "192.0.2.1": remote-as: found "extern"; must be an AS number, "internal" or "external""#,
+        ],
+    );
+}
+
+#[test]
+fn remote_as_that_is_as_trans() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 23456
+"#,
+        &[
+            r#"herald.toml:6: [[peer]] "192.0.2.1": remote-as: found 23456; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or "internal", or "external""#,
+        ],
+    );
+}
+
+#[test]
+fn remote_as_out_of_range() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 4294967296
+"#,
+        &[
+            r#"herald.toml:6: [[peer]] "192.0.2.1": remote-as: found 4294967296; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or "internal", or "external""#,
+        ],
+    );
+}
+
+#[test]
+fn port_out_of_range() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+port = 70000
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": port: found 70000; must be a number from 1 to 65535"#,
+        ],
+    );
+}
+
+#[test]
+fn duration_without_a_unit() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+connect-retry-time = 5
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": connect-retry-time: found 5; must be a duration from 100ms to 1h, with its unit"#,
+        ],
+    );
+}
+
+#[test]
+fn hold_time_with_a_fraction() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+hold-time = "3500ms"
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": hold-time: found "3500ms"; must be 0s or 3s to 65535s"#,
+        ],
+    );
+}
+
+#[test]
+fn keepalive_time_of_the_hold_time() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+hold-time = "9s"
+keepalive-time = "9s"
+"#,
+        &[
+            r#"herald.toml:8: [[peer]] "192.0.2.1": keepalive-time: found "9s"; must be less than the hold-time of 9s, and best a third of it"#,
+        ],
+    );
+}
+
+#[test]
+fn send_hold_time_below_the_hold_time() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+send-hold-time = "30s"
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": send-hold-time: found "30s"; must be more than the hold-time of 90s"#,
+        ],
+    );
+}
+
+#[test]
+fn source_address_of_the_other_family() {
+    refused(
+        r#"
+[[peer]]
+address = "2001:db8::1"
+remote-as = 64521
+source-address = "192.0.2.71"
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "2001:db8::1": source-address: found "192.0.2.71"; must be an IPv6 address, as the peer's 2001:db8::1 is"#,
+        ],
+    );
+}
+
+#[test]
+fn families_empty() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+families = []
+"#,
+        &[
+            r#"herald.toml:4: [[peer]] "192.0.2.1": families: found an empty array; must be "ipv4-unicast", "ipv6-unicast" or both"#,
+        ],
+    );
+}
+
+#[test]
+fn families_unknown() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+families = ["ipv4-unicast", "l2vpn-evpn"]
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": families: found "l2vpn-evpn"; must be "ipv4-unicast" or "ipv6-unicast""#,
+        ],
+    );
+}
+
+#[test]
+fn families_twice() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+families = ["ipv4-unicast", "ipv4-unicast"]
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": families: found "ipv4-unicast"; must be named once"#,
+        ],
+    );
+}
+
+#[test]
+fn ebgp_multihop_of_zero() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+ebgp-multihop = 0
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": ebgp-multihop: found 0; must be a number from 1 to 255"#,
+        ],
+    );
+}
+
+#[test]
+fn peer_name_twice() {
+    refused(
+        r#"
+[[peer]]
+name = "a"
+address = "192.0.2.1"
+remote-as = 64521
+[[peer]]
+name = "a"
+address = "192.0.2.2"
+remote-as = 64521
+"#,
+        &[r#"herald.toml:9: [[peer]] "a": name: found "a"; must be unique; line 5 has it already"#],
+    );
+}
+
+#[test]
+fn peer_address_twice() {
+    refused(
+        r#"
+[[peer]]
+name = "a"
+address = "192.0.2.1"
+remote-as = 64521
+[[peer]]
+name = "b"
+address = "192.0.2.1"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:10: [[peer]] "b": address: found "192.0.2.1"; must be unique; line 6 has it already"#,
+        ],
+    );
+}
+
+#[test]
+fn peer_name_with_a_space() {
+    refused(
+        r#"
+[[peer]]
+name = "tor a"
+address = "192.0.2.1"
+remote-as = 64521
+"#,
+        &[
+            r#"herald.toml:5: [[peer]] "tor a": name: found "tor a"; must be a name of 1 to 64 printable characters, without spaces, quotes and slashes"#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_profile_that_does_not_exist() {
+    refused(
+        r#"
+[[bfd-profile]]
+name = "fast"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+bfd-profile = "fats"
+"#,
+        &[
+            r#"herald.toml:9: [[peer]] "192.0.2.1": bfd-profile: found "fats"; must be the name of a [[bfd-profile]]; the nearest is "fast""#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_profile_like_no_other() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+bfd-profile = "xyz"
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": bfd-profile: found "xyz"; must be the name of a [[bfd-profile]]: "default""#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_profile_twice() {
+    refused(
+        r#"
+[[bfd-profile]]
+name = "fast"
+[[bfd-profile]]
+name = "fast"
+"#,
+        &[
+            r#"herald.toml:7: [[bfd-profile]] "fast": name: found "fast"; must be unique; line 5 has it already"#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_interval_too_short() {
+    refused(
+        r#"
+[[bfd-profile]]
+name = "fast"
+transmit-interval = "5ms"
+"#,
+        &[
+            r#"herald.toml:6: [[bfd-profile]] "fast": transmit-interval: found "5ms"; must be a duration from 10ms to 1m, with its unit"#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_detect_multiplier() {
+    refused(
+        r#"
+[[bfd-profile]]
+name = "fast"
+detect-multiplier = 256
+"#,
+        &[
+            r#"herald.toml:6: [[bfd-profile]] "fast": detect-multiplier: found 256; must be a number from 1 to 255"#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_multihop_without_a_listener() {
+    refused(
+        r#"
+[bfd]
+listen = ["192.0.2.71:3784"]
+[[peer]]
+address = "198.51.100.1"
+remote-as = 64521
+ebgp-multihop = 3
+bfd-profile = "default"
+"#,
+        &[
+            r#"herald.toml:10: [[peer]] "198.51.100.1": bfd-profile: multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"#,
+        ],
+    );
+}
+
+#[test]
+fn service_without_a_name() {
+    refused(
+        r#"
+[[service]]
+addresses = ["192.0.2.150"]
+"#,
+        &[
+            r#"herald.toml:4: [[service]] 1: name: is missing; must be the name of the service, such as "web""#,
+        ],
+    );
+}
+
+#[test]
+fn service_without_addresses() {
+    refused(
+        r#"
+[[service]]
+name = "web"
+"#,
+        &[
+            r#"herald.toml:4: [[service]] "web": addresses: is missing; must be the addresses of the service, such as ["192.0.2.1", "2001:db8::1"]"#,
+        ],
+    );
+}
+
+#[test]
+fn service_address_with_a_length() {
+    refused(
+        r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150/32"]
+"#,
+        &[
+            r#"herald.toml:6: [[service]] "web": addresses: found "192.0.2.150/32"; must be a single address without a length; prefixes belong into [[route]]"#,
+        ],
+    );
+}
+
+#[test]
+fn service_address_that_is_loopback() {
+    refused(
+        r#"
+[[service]]
+name = "web"
+addresses = ["127.0.0.1"]
+"#,
+        &[
+            r#"herald.toml:6: [[service]] "web": addresses: found "127.0.0.1"; must be a unicast address that means the same everywhere: no loopback, link-local or multicast address"#,
+        ],
+    );
+}
+
+#[test]
+fn service_address_twice() {
+    refused(
+        r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[[service]]
+name = "dns"
+addresses = ["192.0.2.150"]
+"#,
+        &[
+            r#"herald.toml:9: [[service]] "dns": addresses: found "192.0.2.150"; must be an address that no other service has; [[service]] "web" has it (line 6)"#,
+        ],
+    );
+}
+
+#[test]
+fn service_name_twice() {
+    refused(
+        r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[[service]]
+name = "web"
+addresses = ["192.0.2.151"]
+"#,
+        &[
+            r#"herald.toml:8: [[service]] "web": name: found "web"; must be unique; line 5 has it already"#,
+        ],
+    );
+}
+
+#[test]
+fn route_with_host_bits() {
+    refused(
+        r#"
+[[route]]
+prefix = "198.51.100.7/24"
+"#,
+        &[
+            r#"herald.toml:5: [[route]] "198.51.100.7/24": prefix: found "198.51.100.7/24"; must be "198.51.100.0/24", for a prefix has no host bits"#,
+        ],
+    );
+}
+
+#[test]
+fn route_without_a_length() {
+    refused(
+        r#"
+[[route]]
+prefix = "198.51.100.7"
+"#,
+        &[
+            r#"herald.toml:5: [[route]] "198.51.100.7": prefix: found "198.51.100.7"; must be a prefix with its length, such as "198.51.100.7/32""#,
+        ],
+    );
+}
+
+#[test]
+fn route_twice() {
+    refused(
+        r#"
+[[route]]
+prefix = "198.51.100.0/24"
+[[route]]
+prefix = "198.51.100.0/24"
+"#,
+        &[
+            r#"herald.toml:7: [[route]] "198.51.100.0/24": prefix: found "198.51.100.0/24"; must be unique; line 5 has it already"#,
+        ],
+    );
+}
+
+#[test]
+fn route_of_a_service() {
+    refused(
+        r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[[route]]
+prefix = "192.0.2.150/32"
+"#,
+        &[
+            r#"herald.toml:8: [[route]] "192.0.2.150/32": prefix: found "192.0.2.150/32"; must be a prefix that no service announces; [[service]] "web" does"#,
+        ],
+    );
+}
+
+#[test]
+fn community() {
+    refused(
+        r#"
+[[route]]
+prefix = "198.51.100.0/24"
+communities = ["64520:100", "no-exprot"]
+"#,
+        &[
+            r#"herald.toml:6: [[route]] "198.51.100.0/24": communities: found "no-exprot"; must be a community, such as "64520:100" or "no-export", or a large one, such as "large:64520:1:2""#,
+        ],
+    );
+}
+
+#[test]
+fn as_path_prepend() {
+    refused(
+        r#"
+[[route]]
+prefix = "198.51.100.0/24"
+as-path-prepend = 11
+"#,
+        &[
+            r#"herald.toml:6: [[route]] "198.51.100.0/24": as-path-prepend: found 11; must be a number from 0 to 10"#,
+        ],
+    );
+}
+
+#[test]
+fn advertisement_to_an_unknown_peer() {
+    refused(
+        r#"
+[[peer]]
+name = "tor-a"
+address = "192.0.2.1"
+remote-as = 64521
+[[advertisement]]
+peers = ["tor-b"]
+"#,
+        &[
+            r#"herald.toml:9: [[advertisement]] 1: peers: found "tor-b"; must be the name of a [[peer]]; the nearest is "tor-a""#,
+        ],
+    );
+}
+
+#[test]
+fn advertisement_with_another_next_hop() {
+    refused(
+        r#"
+[[advertisement]]
+next-hop = "192.0.2.71"
+"#,
+        &[
+            r#"herald.toml:5: [[advertisement]] 1: next-hop: found "192.0.2.71"; must be "self"; this version of herald does not have other next hops"#,
+        ],
+    );
+}
+
+#[test]
+fn a_key_twice() {
+    refused(
+        r#"
+[log]
+level = "info"
+level = "warn"
+"#,
+        &[r#"herald.toml:6: not TOML: duplicate key at `level`"#],
+    );
+}
