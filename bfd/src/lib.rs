@@ -1,8 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod discard;
+mod key;
 mod packet;
+mod session;
 
+pub use crate::discard::{Discard, DiscardCounters};
+pub use crate::key::{
+    Encapsulation, HopKind, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey, TRANSMIT_TTL,
+};
 pub use crate::packet::{
     AuthenticationSection, ControlPacket, Diagnostic, Micros, ParseError, PollFinal, State,
 };
+pub use crate::session::{Session, SessionConfig, SessionCounters, SessionStatus, StateChange};

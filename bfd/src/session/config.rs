@@ -1,0 +1,52 @@
+//! What a user chooses about a session.
+
+use std::num::NonZeroU8;
+
+use crate::packet::Micros;
+
+/// The timers and the role of a session.
+///
+/// All of it may change while the session is Up; the session does not flap (RFC 5880 §6.8.3). Intervals below one millisecond,
+/// zero among them, are run as one millisecond.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// bfd.DesiredMinTxInterval while Up: the shortest interval at which we would like to transmit. While not Up, one second
+    /// or more is used.
+    pub desired_min_tx_interval: Micros,
+    /// bfd.RequiredMinRxInterval: the shortest interval at which we can receive.
+    pub required_min_rx_interval: Micros,
+    /// bfd.DetectMult: after how many packets of ours gone missing the remote system declares the session down.
+    pub detect_mult: NonZeroU8,
+    /// Wait for the remote system to speak first (RFC 5880 §6.1). At least one of the two must be active.
+    pub passive: bool,
+}
+
+impl SessionConfig {
+    /// What intervals below it are run as.
+    pub const MIN_INTERVAL: Micros = Micros::from_millis(1);
+
+    /// The same, with every interval one that can be run.
+    pub(crate) fn runnable(self) -> Self {
+        Self {
+            desired_min_tx_interval: self.desired_min_tx_interval.max(Self::MIN_INTERVAL),
+            required_min_rx_interval: self.required_min_rx_interval.max(Self::MIN_INTERVAL),
+            ..self
+        }
+    }
+}
+
+impl Default for SessionConfig {
+    /// 300 ms, 300 ms, ×3, active: what routers ship.
+    fn default() -> Self {
+        const THREE: NonZeroU8 = match NonZeroU8::new(3) {
+            Some(three) => three,
+            None => NonZeroU8::MIN,
+        };
+        Self {
+            desired_min_tx_interval: Micros::from_millis(300),
+            required_min_rx_interval: Micros::from_millis(300),
+            detect_mult: THREE,
+            passive: false,
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! One BFD session: the state variables of RFC 5880 §6.8.1, reception (§6.8.6), and when to transmit what (§6.8.7).
+//!
+//! A session is a value. Inputs carry the time, and one earlier than the last is taken as the last; packets and events are
+//! drained afterwards. Encapsulation, addresses and choosing the session for a packet are the endpoint's.
+//!
+//! Demand mode is honoured when the remote system asks for it, and never asked for.
+
+mod config;
+mod poll_sequence;
+mod status;
+
+use std::collections::VecDeque;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+pub use self::config::SessionConfig;
+use self::poll_sequence::PollSequence;
+pub use self::status::{SessionCounters, SessionStatus, StateChange};
+use crate::discard::Discard;
+use crate::key::{SessionId, SessionKey};
+use crate::packet::{ControlPacket, Diagnostic, Micros, PollFinal, State};
+
+/// A BFD session in asynchronous mode (RFC 5880 §6).
+///
+/// After each input, drain [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event); call
+/// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has passed.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    config: SessionConfig,
+    rng: SmallRng,
+    clock: Instant,
+
+    session_state: State,
+    local_diag: Diagnostic,
+    /// As advertised.
+    desired_min_tx_interval: Micros,
+    /// As advertised.
+    required_min_rx_interval: Micros,
+    /// The desired_min_tx_interval that transmission is held to (§6.8.3).
+    tx_in_force: Micros,
+    /// The required_min_rx_interval that detection is held to (§6.8.3).
+    rx_in_force: Micros,
+    poll: PollSequence,
+
+    remote: Remote,
+    transmission: Transmission,
+
+    generation: u64,
+    last_change: Option<StateChange>,
+    counters: SessionCounters,
+    events: VecDeque<StateChange>,
+}
+
+/// What is known of the remote system.
+#[derive(Debug)]
+struct Remote {
+    discr: Option<NonZeroU32>,
+    session_state: State,
+    diag: Diagnostic,
+    desired_min_tx_interval: Micros,
+    min_rx_interval: Micros,
+    demand_mode: bool,
+    detect_mult: Option<NonZeroU8>,
+    heard_at: Option<Instant>,
+}
+
+impl Remote {
+    /// The initial values of §6.8.1.
+    fn unknown(diag: Diagnostic) -> Self {
+        Self {
+            discr: None,
+            session_state: State::Down,
+            diag,
+            desired_min_tx_interval: Micros::ZERO,
+            min_rx_interval: Micros::new(1),
+            demand_mode: false,
+            detect_mult: None,
+            heard_at: None,
+        }
+    }
+}
+
+/// What was sent last, and what is to be sent next.
+#[derive(Debug, Default)]
+struct Transmission {
+    /// The latest packet's contents, its Poll and Final bits aside.
+    last_contents: Option<ControlPacket>,
+    /// When a packet other than a Final was sent last.
+    last_at: Option<Instant>,
+    /// The interval that `next_at` was computed from.
+    interval: Option<Duration>,
+    next_at: Option<Instant>,
+    periodic_due: bool,
+    final_due: bool,
+}
+
+impl Session {
+    /// A session in state Down with this local discriminator. `seed` is for jitter: the same inputs and the same seed give the
+    /// same outputs.
+    pub fn new(now: Instant, id: SessionId, config: SessionConfig, seed: u64) -> Self {
+        let config = config.runnable();
+        let desired_min_tx_interval = config.desired_min_tx_interval.max(Micros::ONE_SECOND);
+        let mut session = Self {
+            id,
+            rng: SmallRng::seed_from_u64(seed),
+            clock: now,
+            session_state: State::Down,
+            local_diag: Diagnostic::NONE,
+            desired_min_tx_interval,
+            required_min_rx_interval: config.required_min_rx_interval,
+            tx_in_force: desired_min_tx_interval,
+            rx_in_force: config.required_min_rx_interval,
+            poll: PollSequence::default(),
+            remote: Remote::unknown(Diagnostic::NONE),
+            transmission: Transmission::default(),
+            generation: 0,
+            last_change: None,
+            counters: SessionCounters::default(),
+            events: VecDeque::new(),
+            config,
+        };
+        session.reschedule(now);
+        session
+    }
+
+    /// Takes a packet that the endpoint has found to be for this session: RFC 5880 §6.8.6 from authentication on.
+    ///
+    /// # Errors
+    ///
+    /// The rule by which the packet was discarded.
+    pub fn handle_packet(&mut self, now: Instant, packet: &ControlPacket) -> Result<(), Discard> {
+        let now = self.advance(now);
+        let outcome = self.receive(now, packet);
+        if let Err(discard) = &outcome {
+            self.counters.discarded.count(discard);
+        }
+        self.reschedule(now);
+        outcome
+    }
+
+    /// Does what is due. A call before [`poll_timeout`](Self::poll_timeout) changes nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        self.handle_transmit_timer(now);
+        if self.detection_deadline().is_some_and(|at| at <= now) {
+            self.expire_detection(now);
+        }
+        self.reschedule(now);
+    }
+
+    /// Does what is due, save that silence of the remote system is not held against it: for a driver that knows of packets it
+    /// has not read yet.
+    pub fn handle_transmit_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        self.handle_transmit_timer(now);
+        self.reschedule(now);
+    }
+
+    /// Changes timers or role. A session that is Up stays Up: a Poll Sequence tells the remote system (§6.8.3).
+    pub fn set_config(&mut self, now: Instant, config: SessionConfig) {
+        let now = self.advance(now);
+        self.config = config.runnable();
+        self.advertise();
+        self.reschedule(now);
+    }
+
+    /// Takes the session to AdminDown (§6.8.16). The remote system is told at once, and then every second or so.
+    pub fn disable(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.session_state != State::AdminDown {
+            self.set_state(now, State::AdminDown, Diagnostic::ADMINISTRATIVELY_DOWN);
+        }
+        self.reschedule(now);
+    }
+
+    /// Takes the session from AdminDown to Down, from where it comes Up if the remote system is there.
+    pub fn enable(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.session_state == State::AdminDown {
+            self.set_state(now, State::Down, self.local_diag);
+        }
+        self.reschedule(now);
+    }
+
+    /// The next packet to send, to be handed to the system at once. Ask until there is none.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<ControlPacket> {
+        let now = self.advance(now);
+        let contents = self.contents();
+        let poll_final = if self.transmission.final_due {
+            self.transmission.final_due = false;
+            PollFinal::Final
+        } else if self.wants_to_transmit(&contents) {
+            self.schedule_after_transmission(now);
+            if self.poll.is_active() {
+                self.poll.sent();
+                PollFinal::Poll
+            } else {
+                PollFinal::Neither
+            }
+        } else {
+            return None;
+        };
+        self.counters.packets_out += 1;
+        self.transmission.last_contents = Some(contents.clone());
+        Some(ControlPacket {
+            poll_final,
+            ..contents
+        })
+    }
+
+    /// The next change of state, oldest first.
+    pub fn poll_event(&mut self) -> Option<StateChange> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), unless another input comes first.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.transmission.next_at, self.detection_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The session's local discriminator.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// bfd.SessionState.
+    pub fn state(&self) -> State {
+        self.session_state
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// The time without packets after which the session is declared down (§6.8.4); `None` while the remote system is unknown.
+    pub fn detection_time(&self) -> Option<Duration> {
+        let agreed = self.rx_in_force.max(self.remote.desired_min_tx_interval);
+        let detect_mult = self.remote.detect_mult?.get();
+        Some(agreed.as_duration() * u32::from(detect_mult))
+    }
+
+    /// The interval between packets before jitter (§6.8.7); `None` while none are sent periodically.
+    pub fn tx_interval(&self) -> Option<Duration> {
+        let remote_wants_silence = self.remote.min_rx_interval == Micros::ZERO;
+        let both_up = self.session_state == State::Up && self.remote.session_state == State::Up;
+        let demanded = self.remote.demand_mode && both_up && !self.poll.is_active();
+        if self.must_stay_silent() || remote_wants_silence || demanded {
+            return None;
+        }
+        Some(self.agreed_tx_interval())
+    }
+
+    /// How long a session that is disabled for good has to go on telling so (§6.8.16): the longer of both systems' Detection
+    /// Times, and no time if nobody was there to hear it.
+    pub fn farewell_time(&self) -> Duration {
+        let Some(detection_time) = self.detection_time() else {
+            return Duration::ZERO;
+        };
+        let at_the_remote = self.agreed_tx_interval() * u32::from(self.config.detect_mult.get());
+        detection_time.max(at_the_remote)
+    }
+
+    /// Everything there is to know, for the session with this key.
+    pub fn status(&self, key: SessionKey) -> SessionStatus {
+        SessionStatus {
+            id: self.id,
+            key,
+            config: self.config.clone(),
+            session_state: self.session_state,
+            remote_session_state: self.remote.session_state,
+            local_discr: self.id.local_discr(),
+            remote_discr: self.remote.discr,
+            local_diag: self.local_diag,
+            remote_diag: self.remote.diag,
+            desired_min_tx_interval: self.tx_in_force,
+            required_min_rx_interval: self.rx_in_force,
+            remote_min_rx_interval: self.remote.min_rx_interval,
+            remote_desired_min_tx_interval: self.remote.desired_min_tx_interval,
+            demand_mode: false,
+            remote_demand_mode: self.remote.demand_mode,
+            detect_mult: self.config.detect_mult,
+            remote_detect_mult: self.remote.detect_mult,
+            polling: self.poll.is_active(),
+            tx_interval: self.tx_interval(),
+            detection_time: self.detection_time(),
+            counters: self.counters.clone(),
+            last_change: self.last_change,
+            generation: self.generation,
+        }
+    }
+
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// RFC 5880 §6.8.6, in its order.
+    fn receive(&mut self, now: Instant, packet: &ControlPacket) -> Result<(), Discard> {
+        if packet.authentication.is_some() {
+            return Err(Discard::UnexpectedAuthentication);
+        }
+        self.note_detection_margin(now);
+        self.note_remote(now, packet);
+        if packet.poll_final == PollFinal::Final && self.poll.finish() {
+            self.tx_in_force = self.desired_min_tx_interval;
+            self.rx_in_force = self.required_min_rx_interval;
+        }
+        if self.session_state == State::AdminDown {
+            return Err(Discard::AdminDown);
+        }
+        self.counters.packets_in += 1;
+        self.follow(now, packet.state);
+        // §6.5: answered at once, whatever the timers say.
+        if packet.poll_final == PollFinal::Poll {
+            self.transmission.final_due = true;
+        }
+        Ok(())
+    }
+
+    /// Transmit interval and Detection Time follow from these, and so are computed anew with each packet.
+    fn note_remote(&mut self, now: Instant, packet: &ControlPacket) {
+        self.remote = Remote {
+            discr: Some(packet.my_discriminator),
+            session_state: packet.state,
+            diag: packet.diagnostic,
+            desired_min_tx_interval: packet.desired_min_tx_interval,
+            min_rx_interval: packet.required_min_rx_interval,
+            demand_mode: packet.demand,
+            detect_mult: Some(packet.detect_mult),
+            heard_at: Some(now),
+        };
+    }
+
+    fn note_detection_margin(&mut self, now: Instant) {
+        if self.session_state != State::Up {
+            return;
+        }
+        if let Some(deadline) = self.detection_deadline() {
+            let margin = deadline.saturating_duration_since(now);
+            let worst = &mut self.counters.worst_detection_margin;
+            *worst = Some(worst.map_or(margin, |worst| worst.min(margin)));
+        }
+    }
+
+    /// The state machine of §6.2 and §6.8.6.
+    fn follow(&mut self, now: Instant, received: State) {
+        let signaled_down = Diagnostic::NEIGHBOR_SIGNALED_SESSION_DOWN;
+        match (self.session_state, received) {
+            (State::Init | State::Up, State::AdminDown) | (State::Up, State::Down) => {
+                self.set_state(now, State::Down, signaled_down);
+            }
+            (State::Down, State::Down) => self.set_state(now, State::Init, self.local_diag),
+            (State::Down, State::Init) | (State::Init, State::Init | State::Up) => {
+                self.set_state(now, State::Up, Diagnostic::NONE);
+            }
+            (State::AdminDown, _)
+            | (State::Down, State::AdminDown | State::Up)
+            | (State::Init, State::Down)
+            | (State::Up, State::Init | State::Up) => {}
+        }
+    }
+
+    fn set_state(&mut self, now: Instant, to: State, local_diag: Diagnostic) {
+        let from = self.session_state;
+        self.session_state = to;
+        self.local_diag = local_diag;
+        if to == State::Up {
+            self.generation += 1;
+            self.counters.ups += 1;
+        } else if from == State::Up {
+            self.counters.downs += 1;
+        }
+        let change = StateChange {
+            session: self.id,
+            from,
+            to,
+            local_diag,
+            remote_diag: self.remote.diag,
+            remote_state: self.remote.session_state,
+            at: now,
+            generation: self.generation,
+        };
+        self.last_change = Some(change);
+        self.events.push_back(change);
+        self.advertise();
+    }
+
+    /// Sets what is advertised to what configuration and state ask for; a difference starts a Poll Sequence (§6.8.3).
+    fn advertise(&mut self) {
+        let up = self.session_state == State::Up;
+        let desired_min_tx_interval = if up {
+            self.config.desired_min_tx_interval
+        } else {
+            // §6.8.3: while not Up, not less than one second.
+            self.config.desired_min_tx_interval.max(Micros::ONE_SECOND)
+        };
+        let required_min_rx_interval = self.config.required_min_rx_interval;
+        if (desired_min_tx_interval, required_min_rx_interval)
+            == (self.desired_min_tx_interval, self.required_min_rx_interval)
+        {
+            return;
+        }
+        self.desired_min_tx_interval = desired_min_tx_interval;
+        self.required_min_rx_interval = required_min_rx_interval;
+        self.poll.start();
+        // §6.8.3: while Up, what would make us slower than the remote system expects, or less patient than it knows, waits for
+        // the end of the Poll Sequence.
+        self.tx_in_force = if up {
+            self.tx_in_force.min(desired_min_tx_interval)
+        } else {
+            desired_min_tx_interval
+        };
+        self.rx_in_force = if up {
+            self.rx_in_force.max(required_min_rx_interval)
+        } else {
+            required_min_rx_interval
+        };
+    }
+
+    /// §6.8.1, bfd.RemoteDiscr: set to zero after a Detection Time without packets.
+    fn detection_deadline(&self) -> Option<Instant> {
+        Some(self.remote.heard_at? + self.detection_time()?)
+    }
+
+    /// §6.8.4. The rest of what is known of the remote system goes with its discriminator: else a request for silence would
+    /// outlive the system that made it.
+    fn expire_detection(&mut self, now: Instant) {
+        if matches!(self.session_state, State::Init | State::Up) {
+            let expired = Diagnostic::CONTROL_DETECTION_TIME_EXPIRED;
+            self.set_state(now, State::Down, expired);
+        }
+        self.remote = Remote::unknown(self.remote.diag);
+    }
+
+    fn handle_transmit_timer(&mut self, now: Instant) {
+        let Some(due_at) = self.transmission.next_at.filter(|at| *at <= now) else {
+            return;
+        };
+        let late_by = now.saturating_duration_since(due_at);
+        if self
+            .transmission
+            .interval
+            .is_some_and(|interval| late_by > interval / 2)
+        {
+            self.counters.late_timers += 1;
+        }
+        self.transmission.next_at = None;
+        self.transmission.periodic_due = true;
+    }
+
+    /// §6.8.7: a passive system does not speak before it is spoken to.
+    fn must_stay_silent(&self) -> bool {
+        self.config.passive && self.remote.discr.is_none()
+    }
+
+    fn agreed_tx_interval(&self) -> Duration {
+        self.tx_in_force
+            .max(self.remote.min_rx_interval)
+            .as_duration()
+    }
+
+    /// A packet is due by the clock, or because it would say something new (§6.8.7).
+    fn wants_to_transmit(&self, contents: &ControlPacket) -> bool {
+        !self.must_stay_silent()
+            && (self.transmission.periodic_due
+                || self.transmission.last_contents.as_ref() != Some(contents))
+    }
+
+    fn schedule_after_transmission(&mut self, now: Instant) {
+        let interval = self.tx_interval();
+        let next_at = interval.map(|interval| now + self.jittered(interval));
+        self.transmission.periodic_due = false;
+        self.transmission.last_at = Some(now);
+        self.transmission.interval = interval;
+        self.transmission.next_at = next_at;
+    }
+
+    /// Moves the transmit timer if the interval has changed, and only then: counted from the latest transmission.
+    fn reschedule(&mut self, now: Instant) {
+        let interval = self.tx_interval();
+        if interval == self.transmission.interval {
+            return;
+        }
+        self.transmission.interval = interval;
+        self.transmission.next_at = interval.map(|interval| {
+            let after = self.jittered(interval);
+            self.transmission
+                .last_at
+                .map_or(now, |at| (at + after).max(now))
+        });
+        self.transmission.periodic_due &= interval.is_some();
+    }
+
+    /// §6.8.7: less a random 0 to 25 %, and 10 to 25 % if one lost packet is enough to be declared down.
+    fn jittered(&mut self, interval: Duration) -> Duration {
+        let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+        let least = if self.config.detect_mult == NonZeroU8::MIN {
+            micros.div_ceil(10)
+        } else {
+            0
+        };
+        let reduction = self.rng.random_range(least..=(micros / 4).max(least));
+        Duration::from_micros(micros - reduction)
+    }
+
+    /// §6.8.7. C stays clear: this engine lives and dies with the program it is part of. So does D.
+    fn contents(&self) -> ControlPacket {
+        ControlPacket {
+            diagnostic: self.local_diag,
+            state: self.session_state,
+            poll_final: PollFinal::Neither,
+            control_plane_independent: false,
+            demand: false,
+            detect_mult: self.config.detect_mult,
+            my_discriminator: self.id.local_discr(),
+            your_discriminator: self.remote.discr,
+            desired_min_tx_interval: self.desired_min_tx_interval,
+            required_min_rx_interval: self.required_min_rx_interval,
+            required_min_echo_rx_interval: Micros::ZERO,
+            authentication: None,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a session tells about itself.
+
+use std::num::{NonZeroU8, NonZeroU32};
+use std::time::{Duration, Instant};
+
+use super::SessionConfig;
+use crate::discard::DiscardCounters;
+use crate::key::{SessionId, SessionKey};
+use crate::packet::{Diagnostic, Micros, State};
+
+/// A change of bfd.SessionState.
+///
+/// A failure of the path is a change from Up to Down whose `remote_state` is not AdminDown: AdminDown, on either side, is
+/// never a failure (RFC 5882 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateChange {
+    /// Whose state.
+    pub session: SessionId,
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// bfd.LocalDiag: why, as we see it.
+    pub local_diag: Diagnostic,
+    /// The diagnostic in the remote system's latest packet: why it last changed its own state.
+    pub remote_diag: Diagnostic,
+    /// bfd.RemoteSessionState: the remote system's state, as last heard.
+    pub remote_state: State,
+    /// When.
+    pub at: Instant,
+    /// The number of the Up period that this change begins (`to` is Up), or else belongs to or ends; 0 before the first.
+    pub generation: u64,
+}
+
+/// What happened to a session since it was added.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SessionCounters {
+    /// Valid packets received.
+    pub packets_in: u64,
+    /// Packets handed to the driver for transmission.
+    pub packets_out: u64,
+    /// Packets among them that the system refused to send.
+    pub transmit_errors: u64,
+    /// Packets for this session that were discarded, by reason.
+    pub discarded: DiscardCounters,
+    /// Transitions to Up.
+    pub ups: u64,
+    /// Transitions from Up.
+    pub downs: u64,
+    /// Transmissions that the driver was asked for later than half an interval after they were due: a sign of a starved host.
+    pub late_timers: u64,
+    /// The least time that was left to detection when a packet came while Up. Close to zero means: about to flap.
+    pub worst_detection_margin: Option<Duration>,
+}
+
+/// A snapshot of a session: every variable of RFC 5880 §6.8.1, what follows from them, and counters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// The session.
+    pub id: SessionId,
+    /// Between whom it runs.
+    pub key: SessionKey,
+    /// What was asked for.
+    pub config: SessionConfig,
+    /// bfd.SessionState.
+    pub session_state: State,
+    /// bfd.RemoteSessionState.
+    pub remote_session_state: State,
+    /// bfd.LocalDiscr.
+    pub local_discr: NonZeroU32,
+    /// bfd.RemoteDiscr; `None` (zero) while unknown.
+    pub remote_discr: Option<NonZeroU32>,
+    /// bfd.LocalDiag.
+    pub local_diag: Diagnostic,
+    /// The diagnostic in the remote system's latest packet.
+    pub remote_diag: Diagnostic,
+    /// bfd.DesiredMinTxInterval in force: one second or more while not Up, and the former value while a Poll Sequence
+    /// announces a longer one.
+    pub desired_min_tx_interval: Micros,
+    /// bfd.RequiredMinRxInterval in force: the former value while a Poll Sequence announces a shorter one.
+    pub required_min_rx_interval: Micros,
+    /// bfd.RemoteMinRxInterval.
+    pub remote_min_rx_interval: Micros,
+    /// Desired Min TX Interval in the remote system's latest packet.
+    pub remote_desired_min_tx_interval: Micros,
+    /// bfd.DemandMode: whether we ask the remote system to cease periodic packets.
+    pub demand_mode: bool,
+    /// bfd.RemoteDemandMode.
+    pub remote_demand_mode: bool,
+    /// bfd.DetectMult.
+    pub detect_mult: NonZeroU8,
+    /// Detect Mult in the remote system's latest packet; `None` while there is no such packet.
+    pub remote_detect_mult: Option<NonZeroU8>,
+    /// Whether a Poll Sequence of ours runs.
+    pub polling: bool,
+    /// The interval at which we transmit, before jitter; `None` while we do not transmit periodically.
+    pub tx_interval: Option<Duration>,
+    /// The time without packets after which we declare the session down; `None` while the remote system is unknown.
+    pub detection_time: Option<Duration>,
+    /// What happened so far.
+    pub counters: SessionCounters,
+    /// The latest change of state; `None` while the session is as it was created.
+    pub last_change: Option<StateChange>,
+    /// The number of the latest Up period; 0 before the first.
+    pub generation: u64,
+}
