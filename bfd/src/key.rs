@@ -11,7 +11,7 @@ pub const SINGLE_HOP_PORT: u16 = 3784;
 /// UDP destination port of multihop control packets (RFC 5883 §5).
 pub const MULTIHOP_PORT: u16 = 4784;
 
-/// A session of an endpoint: its local discriminator, random, unique on the system and never zero.
+/// A session of an [`Endpoint`](crate::Endpoint): its local discriminator, random, unique on the system and never zero.
 ///
 /// It is not used again before twice the session's Detection Time has passed since the session was freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod discard;
+mod endpoint;
 mod key;
 mod packet;
 mod session;
 
+
 pub use crate::discard::{Discard, DiscardCounters};
+pub use crate::endpoint::{AddError, Endpoint, Event, RxMeta, Transmit};
 pub use crate::key::{
     Encapsulation, HopKind, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey, TRANSMIT_TTL,
 };

@@ -1,7 +1,7 @@
 //! One BFD session: the state variables of RFC 5880 §6.8.1, reception (§6.8.6), and when to transmit what (§6.8.7).
 //!
 //! A session is a value. Inputs carry the time, and one earlier than the last is taken as the last; packets and events are
-//! drained afterwards. Encapsulation, addresses and choosing the session for a packet are the endpoint's.
+//! drained afterwards. Encapsulation, addresses and choosing the session for a packet are the [`Endpoint`](crate::Endpoint)'s.
 //!
 //! Demand mode is honoured when the remote system asks for it, and never asked for.
 
@@ -295,6 +295,16 @@ impl Session {
             last_change: self.last_change,
             generation: self.generation,
         }
+    }
+
+    /// Counts a packet that the endpoint discarded on the session's behalf.
+    pub(crate) fn count_discard(&mut self, discard: &Discard) {
+        self.counters.discarded.count(discard);
+    }
+
+    /// Counts a packet that the system refused to send.
+    pub(crate) fn count_transmit_error(&mut self) {
+        self.counters.transmit_errors += 1;
     }
 
     fn advance(&mut self, now: Instant) -> Instant {

@@ -1,0 +1,532 @@
+//! All BFD sessions of a host: which session a datagram is for, whether it may be believed, discriminators, and one timer for all.
+//!
+//! Nothing here does I/O, and no operation looks at all sessions, save those that name them all.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use thiserror::Error;
+
+use crate::discard::{Discard, DiscardCounters};
+use crate::key::{Encapsulation, SessionId, SessionKey};
+use crate::packet::{ControlPacket, State};
+use crate::session::{Session, SessionConfig, SessionStatus, StateChange};
+
+/// What is known of a datagram besides its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RxMeta {
+    /// Who sent it. The port plays no part.
+    pub source: SocketAddr,
+    /// Which of our addresses it was sent to.
+    pub destination: IpAddr,
+    /// The index of the interface it came in at, if known.
+    pub interface_index: Option<u32>,
+    /// The TTL or hop limit it came in with, if known; unknown is as good as zero.
+    pub ttl: Option<u8>,
+    /// Which port it came in at.
+    pub encapsulation: Encapsulation,
+}
+
+/// A datagram to send, with TTL or hop limit [`TRANSMIT_TTL`](crate::TRANSMIT_TTL).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Whose packet it is. The source port belongs to the session and never changes (RFC 5881 §4).
+    pub session: SessionId,
+    /// Where to send it, with the scope id if the address is link-local.
+    pub destination: SocketAddr,
+    /// The source address; `None` leaves it to the system.
+    pub local: Option<IpAddr>,
+    /// The UDP payload.
+    pub payload: Vec<u8>,
+}
+
+/// What an endpoint reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A session changed its state.
+    StateChanged(StateChange),
+    /// A removed session has said AdminDown for long enough and is gone.
+    Removed(SessionId),
+}
+
+/// Why a session was not added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AddError {
+    /// There is a session with this key.
+    #[error("there is a BFD session like this, with discriminator {0}")]
+    Exists(SessionId),
+}
+
+/// All sessions of a host (RFC 5880 §6.3, RFC 5881 §3, RFC 5883 §3).
+///
+/// After each input, drain [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event); call
+/// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has passed.
+#[derive(Debug)]
+pub struct Endpoint {
+    rng: SmallRng,
+    sessions: BTreeMap<SessionId, Entry>,
+    /// Where to look for the session of a packet without Your Discriminator. Removed sessions are not here.
+    by_remote: BTreeMap<(Encapsulation, IpAddr), Vec<SessionId>>,
+    /// Sessions that say AdminDown and are then freed.
+    leaving: BTreeSet<SessionId>,
+    /// Discriminators of freed sessions, and until when they must not be used.
+    retired: BTreeMap<SessionId, Instant>,
+    /// For each session the time at which to look at it: never later than its own timeout, at times earlier.
+    timers: BTreeSet<(Instant, SessionId)>,
+    transmit_queue: VecDeque<SessionId>,
+    events: VecDeque<Event>,
+    discards: DiscardCounters,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Session,
+    key: SessionKey,
+    interface_index: Option<u32>,
+    /// Its entry in `timers`.
+    timer: Option<Instant>,
+    /// When a removed session is freed.
+    free_at: Option<Instant>,
+    in_transmit_queue: bool,
+}
+
+impl Entry {
+    /// Where packets go, and to which interface they must come: a scope id names one as well.
+    fn expected_interface(&self) -> Option<u32> {
+        let scope_id = match self.key.remote {
+            SocketAddr::V6(remote) if remote.scope_id() != 0 => Some(remote.scope_id()),
+            _ => None,
+        };
+        self.interface_index.or(scope_id)
+    }
+
+    fn destination(&self) -> SocketAddr {
+        let mut destination = self.key.remote;
+        if let SocketAddr::V6(remote) = &mut destination
+            && remote.ip().is_unicast_link_local()
+            && let Some(index) = self.interface_index
+        {
+            remote.set_scope_id(index);
+        }
+        destination
+    }
+
+    /// RFC 5881 §3 and RFC 5883 §3: whether a packet without Your Discriminator may start this session.
+    fn expects(&self, meta: &RxMeta) -> bool {
+        let interface = self.expected_interface();
+        self.key.local.is_none_or(|local| local == meta.destination)
+            && (interface.is_none() || interface == meta.interface_index)
+    }
+
+    /// How narrow the key is: the narrowest of several that fit is meant. The source port decides between sessions that
+    /// differ in nothing else.
+    fn narrowness(&self, meta: &RxMeta) -> (bool, bool, bool) {
+        (
+            self.expected_interface().is_some(),
+            self.key.local.is_some(),
+            self.key.remote.port() == meta.source.port(),
+        )
+    }
+
+    /// What the encapsulation demands of a packet for this session.
+    fn admit(&self, meta: &RxMeta) -> Result<(), Discard> {
+        if self.key.hop.encapsulation() != meta.encapsulation {
+            return Err(Discard::HopKind);
+        }
+        if let Some(expected) = self.expected_interface()
+            && meta.interface_index != Some(expected)
+        {
+            let got = meta.interface_index;
+            return Err(Discard::Interface { got, expected });
+        }
+        let minimum = self.key.hop.minimum_ttl();
+        if meta.ttl.is_none_or(|ttl| ttl < minimum) {
+            let got = meta.ttl;
+            return Err(Discard::Ttl { got, minimum });
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [self.session.poll_timeout(), self.free_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint without sessions. Discriminators and jitter come from `seed`, which should be unpredictable.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: SmallRng::seed_from_u64(seed),
+            sessions: BTreeMap::new(),
+            by_remote: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            retired: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            transmit_queue: VecDeque::new(),
+            events: VecDeque::new(),
+            discards: DiscardCounters::default(),
+        }
+    }
+
+    /// Adds a session, in state Down. `interface_index` is that of the key's interface, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If there is a session with this key; one that is being removed gives way.
+    pub fn add(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        interface_index: Option<u32>,
+        config: SessionConfig,
+    ) -> Result<SessionId, AddError> {
+        if let Some(existing) = self.find(&key) {
+            return Err(AddError::Exists(existing));
+        }
+        self.free_leaving(now, &key);
+        let id = self.unused_discriminator(now);
+        let seed = self.rng.random();
+        self.by_remote
+            .entry((key.hop.encapsulation(), key.remote.ip()))
+            .or_default()
+            .push(id);
+        let entry = Entry {
+            session: Session::new(now, id, config, seed),
+            key,
+            interface_index,
+            timer: None,
+            free_at: None,
+            in_transmit_queue: false,
+        };
+        self.sessions.insert(id, entry);
+        self.touch(id);
+        Ok(id)
+    }
+
+    /// Removes a session: it says AdminDown for a Detection Time and is then freed (RFC 5880 §6.8.16). Unknown ids are ignored.
+    pub fn remove(&mut self, now: Instant, id: SessionId) {
+        if !self.leaving.insert(id) {
+            return;
+        }
+        let Some(entry) = self.sessions.get_mut(&id) else {
+            self.leaving.remove(&id);
+            return;
+        };
+        entry.free_at = Some(now + entry.session.farewell_time());
+        entry.session.disable(now);
+        let place = (entry.key.hop.encapsulation(), entry.key.remote.ip());
+        if let Some(ids) = self.by_remote.get_mut(&place) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_remote.remove(&place);
+            }
+        }
+        self.touch(id);
+    }
+
+    /// Removes every session.
+    pub fn remove_all(&mut self, now: Instant) {
+        let ids: Vec<_> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.remove(now, id);
+        }
+    }
+
+    /// Changes timers or role of a session, without a flap. Unknown ids are ignored.
+    pub fn set_config(&mut self, now: Instant, id: SessionId, config: SessionConfig) {
+        self.update(id, |session| session.set_config(now, config));
+    }
+
+    /// Takes a session to AdminDown, or back from there. Unknown ids are ignored.
+    pub fn set_admin_down(&mut self, now: Instant, id: SessionId, admin_down: bool) {
+        if self.leaving.contains(&id) {
+            return;
+        }
+        self.update(id, |session| {
+            if admin_down {
+                session.disable(now);
+            } else {
+                session.enable(now);
+            }
+        });
+    }
+
+    /// Follows an interface that has been created anew with another index. Unknown ids are ignored.
+    pub fn set_interface_index(&mut self, id: SessionId, interface_index: Option<u32>) {
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            entry.interface_index = interface_index;
+        }
+    }
+
+    /// Counts a packet that the system refused to send. Unknown ids are ignored.
+    pub fn count_transmit_error(&mut self, id: SessionId) {
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            entry.session.count_transmit_error();
+        }
+    }
+
+    /// Takes a datagram, and says for which session it was.
+    ///
+    /// # Errors
+    ///
+    /// The rule by which the datagram was discarded. It has been counted: with the session it was for, if one was found.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        meta: &RxMeta,
+        payload: &[u8],
+    ) -> Result<SessionId, Discard> {
+        let selected = ControlPacket::parse(payload)
+            .map_err(Discard::from)
+            .and_then(|packet| Ok((self.select(meta, &packet)?, packet)));
+        let (id, packet) = match selected {
+            Ok(selected) => selected,
+            Err(discard) => {
+                self.discards.count(&discard);
+                return Err(discard);
+            }
+        };
+        let Some(entry) = self.sessions.get_mut(&id) else {
+            return Err(Discard::NoSession);
+        };
+        if let Err(discard) = entry.admit(meta) {
+            entry.session.count_discard(&discard);
+            return Err(discard);
+        }
+        let outcome = entry.session.handle_packet(now, &packet);
+        self.touch(id);
+        outcome.map(|()| id)
+    }
+
+    /// Does what is due. A call before [`poll_timeout`](Self::poll_timeout) changes nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for id in self.take_due(now) {
+            if self.may_be_freed(now, id) {
+                self.free(now, id);
+            } else {
+                self.update(id, |session| session.handle_timeout(now));
+            }
+        }
+    }
+
+    /// Does what is due, save that silence of a remote system is not held against it: for a driver that knows of datagrams it
+    /// has not read yet.
+    pub fn handle_transmit_timeout(&mut self, now: Instant) {
+        for id in self.take_due(now) {
+            self.update(id, |session| session.handle_transmit_timeout(now));
+        }
+    }
+
+    /// The next datagram to send, to be handed to the system at once. Ask until there is none.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        while let Some(&id) = self.transmit_queue.front() {
+            if let Some(entry) = self.sessions.get_mut(&id) {
+                if let Some(packet) = entry.session.poll_transmit(now) {
+                    return Some(Transmit {
+                        session: id,
+                        destination: entry.destination(),
+                        local: entry.key.local,
+                        payload: packet.encode(),
+                    });
+                }
+                entry.in_transmit_queue = false;
+                self.register_timer(id);
+            }
+            self.transmit_queue.pop_front();
+        }
+        None
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), unless another input comes first. It may turn out to be too early.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether there are no sessions, not even some that are being removed.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// How many sessions there are, with those that are being removed.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// A session by its id, also while it is being removed.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id).map(|entry| &entry.session)
+    }
+
+    /// The key of a session, also while it is being removed.
+    pub fn key(&self, id: SessionId) -> Option<&SessionKey> {
+        self.sessions.get(&id).map(|entry| &entry.key)
+    }
+
+    /// The session with this key, unless it is being removed.
+    pub fn find(&self, key: &SessionKey) -> Option<SessionId> {
+        let place = (key.hop.encapsulation(), key.remote.ip());
+        let ids = self.by_remote.get(&place)?;
+        ids.iter()
+            .copied()
+            .find(|id| self.key(*id).is_some_and(|other| same_place(other, key)))
+    }
+
+    /// A snapshot of every session that is not being removed.
+    pub fn status(&self) -> Vec<SessionStatus> {
+        self.sessions
+            .values()
+            .filter(|entry| entry.free_at.is_none())
+            .map(|entry| entry.session.status(entry.key.clone()))
+            .collect()
+    }
+
+    /// The datagrams that were for no session.
+    pub fn discards(&self) -> &DiscardCounters {
+        &self.discards
+    }
+
+    /// RFC 5880 §6.8.6, from Your Discriminator on.
+    fn select(&self, meta: &RxMeta, packet: &ControlPacket) -> Result<SessionId, Discard> {
+        if let Some(your_discriminator) = packet.your_discriminator {
+            // It selects alone: whoever knows it has been told it.
+            let id = SessionId::new(your_discriminator);
+            return match self.sessions.contains_key(&id) {
+                true => Ok(id),
+                false => Err(Discard::UnknownDiscriminator(your_discriminator.get())),
+            };
+        }
+        if !matches!(packet.state, State::Down | State::AdminDown) {
+            return Err(Discard::YourDiscriminatorZero(packet.state));
+        }
+        self.by_remote
+            .get(&(meta.encapsulation, meta.source.ip()))
+            .into_iter()
+            .flatten()
+            .filter_map(|id| Some((id, self.sessions.get(id)?)))
+            .filter(|(_, entry)| entry.expects(meta))
+            .max_by_key(|(_, entry)| entry.narrowness(meta))
+            .map(|(id, _)| *id)
+            .ok_or(Discard::NoSession)
+    }
+
+    /// A number for whatever else about a session is to be random.
+    #[cfg(feature = "engine")]
+    pub(crate) fn draw_seed(&mut self) -> u64 {
+        self.rng.random()
+    }
+
+    fn unused_discriminator(&mut self, now: Instant) -> SessionId {
+        self.retired.retain(|_, until| *until > now);
+        loop {
+            let Some(discr) = NonZeroU32::new(self.rng.random()) else {
+                continue;
+            };
+            let id = SessionId::new(discr);
+            if !self.sessions.contains_key(&id) && !self.retired.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn free_leaving(&mut self, now: Instant, key: &SessionKey) {
+        let like_it = |id: &SessionId| self.key(*id).is_some_and(|other| same_place(other, key));
+        let ids: Vec<_> = self.leaving.iter().copied().filter(like_it).collect();
+        for id in ids {
+            self.free(now, id);
+        }
+    }
+
+    /// What has something left to say is freed after it has said it.
+    fn may_be_freed(&self, now: Instant, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|entry| {
+            entry.free_at.is_some_and(|at| at <= now) && !entry.in_transmit_queue
+        })
+    }
+
+    fn free(&mut self, now: Instant, id: SessionId) {
+        let Some(entry) = self.sessions.remove(&id) else {
+            return;
+        };
+        if let Some(at) = entry.timer {
+            self.timers.remove(&(at, id));
+        }
+        self.leaving.remove(&id);
+        // Packets with the discriminator may be on their way for a Detection Time of either side.
+        self.retired
+            .insert(id, now + entry.session.farewell_time() * 2);
+        self.events.push_back(Event::Removed(id));
+    }
+
+    fn update(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            change(&mut entry.session);
+            self.touch(id);
+        }
+    }
+
+    /// Takes note of what an input has changed in a session.
+    fn touch(&mut self, id: SessionId) {
+        let Some(entry) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        while let Some(change) = entry.session.poll_event() {
+            self.events.push_back(Event::StateChanged(change));
+        }
+        if !entry.in_transmit_queue {
+            entry.in_transmit_queue = true;
+            self.transmit_queue.push_back(id);
+        }
+        self.register_timer(id);
+    }
+
+    /// A deadline that moves away, as detection does with each packet, leaves the timer where it is: it finds out when it fires.
+    fn register_timer(&mut self, id: SessionId) {
+        let Some(entry) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let Some(deadline) = entry.deadline() else {
+            return;
+        };
+        if entry.timer.is_some_and(|at| at <= deadline) {
+            return;
+        }
+        if let Some(at) = entry.timer.replace(deadline) {
+            self.timers.remove(&(at, id));
+        }
+        self.timers.insert((deadline, id));
+    }
+
+    fn take_due(&mut self, now: Instant) -> Vec<SessionId> {
+        let mut due = Vec::new();
+        while let Some(&(at, id)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(entry) = self.sessions.get_mut(&id) {
+                entry.timer = None;
+            }
+            due.push(id);
+        }
+        due
+    }
+}
+
+/// Two sessions between these would be one: what may change in a living session is no part of what names it.
+fn same_place(one: &SessionKey, other: &SessionKey) -> bool {
+    one.remote == other.remote
+        && one.local == other.local
+        && one.interface == other.interface
+        && one.hop.encapsulation() == other.hop.encapsulation()
+}
