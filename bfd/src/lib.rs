@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "engine"), forbid(unsafe_code))]
 
 mod discard;
 mod endpoint;
@@ -7,6 +7,8 @@ mod key;
 mod packet;
 mod session;
 
+#[cfg(feature = "engine")]
+pub mod engine;
 
 pub use crate::discard::{Discard, DiscardCounters};
 pub use crate::endpoint::{AddError, Endpoint, Event, RxMeta, Transmit};

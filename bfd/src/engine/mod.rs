@@ -1,0 +1,302 @@
+//! The engine: an [`Endpoint`](crate::Endpoint) on an OS thread of its own, with its sockets. Linux only.
+//!
+//! The thread shares nothing with the rest of the program but a channel of commands, and so nothing slower can delay a packet.
+//! It reads its sockets before it believes that a remote system is silent. Nothing is bound while there are no sessions.
+
+mod sockets;
+mod sys;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use rustix::event::{EventfdFlags, eventfd};
+use thiserror::Error;
+
+use self::worker::Worker;
+use crate::discard::DiscardCounters;
+use crate::endpoint::AddError;
+use crate::key::{Encapsulation, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey};
+use crate::session::{SessionConfig, SessionStatus, StateChange};
+
+/// Where the engine listens, once there are sessions that need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Where single-hop packets come in. Only the addresses of families that sessions use are bound; an IPv6 address takes
+    /// no IPv4 packets.
+    pub single_hop_listen: Vec<SocketAddr>,
+    /// Where multihop packets come in.
+    pub multihop_listen: Vec<SocketAddr>,
+    /// For discriminators, source ports and jitter; `None` takes it from the system.
+    pub seed: Option<u64>,
+}
+
+impl EngineConfig {
+    fn listen(&self, encapsulation: Encapsulation) -> &[SocketAddr] {
+        match encapsulation {
+            Encapsulation::SingleHop => &self.single_hop_listen,
+            Encapsulation::Multihop => &self.multihop_listen,
+        }
+    }
+}
+
+impl Default for EngineConfig {
+    /// Every address, at ports 3784 and 4784.
+    fn default() -> Self {
+        let everywhere = |port| {
+            vec![
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
+            ]
+        };
+        Self {
+            single_hop_listen: everywhere(SINGLE_HOP_PORT),
+            multihop_listen: everywhere(MULTIHOP_PORT),
+            seed: None,
+        }
+    }
+}
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// A receive socket could not be opened.
+    #[error("cannot listen for BFD at {address}: {source}{}", listen_hint(.address, .source))]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration has no listen address that would hear the session.
+    #[error("no {encapsulation} BFD listen address for {family} is configured: add one")]
+    NotListening {
+        /// Which list it is missing from.
+        encapsulation: Encapsulation,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+    },
+    /// The interface does not exist, or cannot be bound to.
+    #[error("cannot send BFD from interface {name:?}: {source}")]
+    Interface {
+        /// The interface.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The local address cannot be sent from.
+    #[error("cannot send BFD from {address}: {source}{}", local_hint(.source))]
+    LocalAddress {
+        /// The address.
+        address: IpAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Local and remote address belong to different families.
+    #[error("BFD cannot run from {local} to {remote}: one is IPv4, the other IPv6")]
+    AddressFamilies {
+        /// Our address.
+        local: IpAddr,
+        /// The remote system's.
+        remote: IpAddr,
+    },
+    /// The remote address names no single host, or its port is zero.
+    #[error("BFD cannot run with {0}: it must be the address of one host, and a port other than 0")]
+    Remote(SocketAddr),
+    /// A link-local address means nothing without an interface.
+    #[error("{0} is link-local: name the interface, or the scope id")]
+    LinkLocalWithoutInterface(Ipv6Addr),
+    /// All source ports that RFC 5881 §4 allows are taken.
+    #[error("every port from 49152 to 65535 of {0} is in use; each BFD session needs one")]
+    NoSourcePort(IpAddr),
+    /// There is a session with this key.
+    #[error("there is a BFD session like this, with discriminator {0}")]
+    Exists(SessionId),
+    /// A socket could not be created or set up.
+    #[error("cannot set up a BFD socket: {0}")]
+    Socket(#[source] io::Error),
+    /// The thread or its wake-up could not be created.
+    #[error("cannot start the BFD thread: {0}")]
+    Start(#[source] io::Error),
+    /// The engine has stopped.
+    #[error("the BFD engine has stopped")]
+    Stopped,
+}
+
+impl From<AddError> for EngineError {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Exists(id) => Self::Exists(id),
+        }
+    }
+}
+
+fn listen_hint(address: &SocketAddr, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "; another BFD daemon (FRR's bfdd, BIRD, a CNI's BGP agent) likely holds it: `ss -ulnp 'sport = :{}'` names it",
+            address.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => "; no interface has this address".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn local_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrNotAvailable => "; no interface has this address",
+        _ => "",
+    }
+}
+
+/// What the thread is asked to do.
+enum Command {
+    Add {
+        key: SessionKey,
+        config: SessionConfig,
+        reply: mpsc::SyncSender<Result<SessionId, EngineError>>,
+    },
+    SetConfig(SessionId, SessionConfig),
+    SetAdminDown(SessionId, bool),
+    Remove(SessionId),
+    Status {
+        reply: mpsc::SyncSender<Vec<SessionStatus>>,
+    },
+    Discards {
+        reply: mpsc::SyncSender<DiscardCounters>,
+    },
+    Shutdown,
+    Quit,
+}
+
+/// A handle to the BFD thread.
+///
+/// Dropping it tells every remote system AdminDown once and stops; [`shutdown`](Self::shutdown) does so with care.
+pub struct Engine {
+    commands: mpsc::Sender<Command>,
+    wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the thread. It binds nothing before the first session is added.
+    ///
+    /// `on_change` is called on the thread, after the packets that go with the change have been sent. It must return at once and
+    /// not panic: hand the change on and do the work elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Start`] if the system has no thread or file descriptor left.
+    pub fn start(
+        config: EngineConfig,
+        on_change: impl Fn(&StateChange) + Send + 'static,
+    ) -> Result<Self, EngineError> {
+        let seed = match config.seed {
+            Some(seed) => seed,
+            None => random_seed().map_err(EngineError::Start)?,
+        };
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let wake = eventfd(0, flags).map_err(|error| EngineError::Start(error.into()))?;
+        let wake = Arc::new(wake);
+        let (commands, received) = mpsc::channel();
+        let worker_wake = Arc::clone(&wake);
+        let thread = thread::Builder::new()
+            .name("bfd".to_owned())
+            .spawn(move || Worker::new(config, seed, received, worker_wake, on_change).run())
+            .map_err(EngineError::Start)?;
+        Ok(Self {
+            commands,
+            wake,
+            thread: Some(thread),
+        })
+    }
+
+    /// Adds a session, opening the sockets it needs.
+    ///
+    /// # Errors
+    ///
+    /// If there is a session with this key, if its addresses or its interface do not exist or do not fit each other, or if a
+    /// listen address cannot be bound.
+    pub fn add(&self, key: SessionKey, config: SessionConfig) -> Result<SessionId, EngineError> {
+        self.ask(|reply| Command::Add { key, config, reply })
+            .unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Changes timers or role of a session, without a flap. Unknown ids are ignored.
+    pub fn set_config(&self, id: SessionId, config: SessionConfig) {
+        self.tell(Command::SetConfig(id, config));
+    }
+
+    /// Removes a session: it says AdminDown for a Detection Time, and is then freed. Unknown ids are ignored.
+    pub fn remove(&self, id: SessionId) {
+        self.tell(Command::Remove(id));
+    }
+
+    /// Takes a session to AdminDown, or back from there. Unknown ids are ignored.
+    pub fn set_admin_down(&self, id: SessionId, admin_down: bool) {
+        self.tell(Command::SetAdminDown(id, admin_down));
+    }
+
+    /// A snapshot of every session that is not being removed.
+    pub fn status(&self) -> Vec<SessionStatus> {
+        self.ask(|reply| Command::Status { reply })
+            .unwrap_or_default()
+    }
+
+    /// The datagrams that were for no session, by reason.
+    pub fn discards(&self) -> DiscardCounters {
+        self.ask(|reply| Command::Discards { reply })
+            .unwrap_or_default()
+    }
+
+    /// Says AdminDown to every remote system for a Detection Time, but at most for a second, and stops.
+    pub fn shutdown(mut self) {
+        self.stop(Command::Shutdown);
+    }
+
+    fn stop(&mut self, command: Command) {
+        self.tell(command);
+        if let Some(thread) = self.thread.take() {
+            // A panic has been printed by the thread itself.
+            let _ = thread.join();
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        // If the thread is gone there is nobody left to do it to.
+        if self.commands.send(command).is_ok() {
+            let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(mpsc::SyncSender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.tell(command(reply));
+        answer.recv().ok()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stop(Command::Quit);
+        }
+    }
+}
+
+fn random_seed() -> io::Result<u64> {
+    let mut octets = [0; 8];
+    rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(octets))
+}

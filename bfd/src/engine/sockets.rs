@@ -1,0 +1,221 @@
+//! Opening the sockets: everything that RFC 5881 §4 and §5 and RFC 5883 §5 say about a datagram is set here, before first use.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::EngineError;
+use super::sys::{self, Switch};
+use crate::key::{Encapsulation, SessionKey, TRANSMIT_TTL};
+
+/// RFC 5881 §4: the source port MUST be in this range.
+const FIRST_SOURCE_PORT: u16 = 49152;
+const SOURCE_PORTS: u16 = u16::MAX - FIRST_SOURCE_PORT + 1;
+/// Traffic class CS6, network control.
+const CLASS_SELECTOR_6: u32 = 0xc0;
+/// The highest priority that needs no privilege.
+const PRIORITY: u32 = 6;
+/// Room for the packets of many sessions while the thread is off the processor.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A socket that takes packets for all sessions of one encapsulation and family.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    socket: Socket,
+    pub(super) local: SocketAddr,
+    pub(super) encapsulation: Encapsulation,
+}
+
+impl Receiver {
+    pub(super) fn open(
+        local: SocketAddr,
+        encapsulation: Encapsulation,
+    ) -> Result<Self, EngineError> {
+        let opened = || -> io::Result<Socket> {
+            let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+            socket.set_nonblocking(true)?;
+            let switches = if local.is_ipv4() {
+                [Switch::Ipv4ReceiveTtl, Switch::Ipv4PacketInformation].as_slice()
+            } else {
+                socket.set_only_v6(true)?;
+                [
+                    Switch::Ipv6ReceiveHopLimit,
+                    Switch::Ipv6PacketInformation,
+                    Switch::Ipv6ZeroChecksum,
+                ]
+                .as_slice()
+            };
+            for switch in switches {
+                sys::switch_on(socket.as_fd(), *switch)?;
+            }
+            // The system may grant less, and that is enough for fewer sessions.
+            let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+            // No SO_REUSEADDR: two programs that share the port would each get some of the packets.
+            socket.bind(&local.into())?;
+            Ok(socket)
+        };
+        match opened() {
+            Ok(socket) => Ok(Self {
+                socket,
+                local,
+                encapsulation,
+            }),
+            Err(source) => Err(EngineError::Listen {
+                address: local,
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The socket that one session sends from, always from the same port.
+#[derive(Debug)]
+pub(super) struct Transmitter {
+    socket: Socket,
+    /// The interface that the socket is bound to, if the session names one.
+    pub(super) interface_index: Option<u32>,
+}
+
+impl Transmitter {
+    pub(super) fn open(key: &SessionKey, seed: u64) -> Result<Self, EngineError> {
+        check_addresses(key)?;
+        let interface_index = key.interface.as_deref().map(interface_index).transpose()?;
+        let local = local_address(key, interface_index);
+        let socket = configured(key, local).map_err(|source| match &key.interface {
+            Some(name) => EngineError::Interface {
+                name: name.clone(),
+                source,
+            },
+            None => EngineError::Socket(source),
+        })?;
+        bind_to_source_port(&socket, local, seed)?;
+        Ok(Self {
+            socket,
+            interface_index,
+        })
+    }
+
+    pub(super) fn send(&self, payload: &[u8], destination: SocketAddr) -> io::Result<()> {
+        self.socket
+            .send_to(payload, &destination.into())
+            .map(|_| ())
+    }
+}
+
+fn check_addresses(key: &SessionKey) -> Result<(), EngineError> {
+    let remote = key.remote.ip();
+    if let Some(local) = key.local
+        && local.is_ipv4() != remote.is_ipv4()
+    {
+        return Err(EngineError::AddressFamilies { local, remote });
+    }
+    if remote.is_unspecified() || remote.is_multicast() || key.remote.port() == 0 {
+        return Err(EngineError::Remote(key.remote));
+    }
+    if let SocketAddr::V6(remote) = key.remote
+        && remote.ip().is_unicast_link_local()
+        && remote.scope_id() == 0
+        && key.interface.is_none()
+    {
+        return Err(EngineError::LinkLocalWithoutInterface(*remote.ip()));
+    }
+    Ok(())
+}
+
+/// The index of the interface with this name.
+pub(super) fn interface_index(name: &str) -> Result<u32, EngineError> {
+    let lookup = || -> io::Result<u32> {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+        Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
+    };
+    lookup().map_err(|source| EngineError::Interface {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn local_address(key: &SessionKey, interface_index: Option<u32>) -> IpAddrWithScope {
+    let scope_id = match key.remote {
+        SocketAddr::V6(remote) => interface_index.unwrap_or(remote.scope_id()),
+        SocketAddr::V4(_) => 0,
+    };
+    let any: IpAddr = if key.remote.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    IpAddrWithScope {
+        address: key.local.unwrap_or(any),
+        scope_id,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct IpAddrWithScope {
+    address: IpAddr,
+    scope_id: u32,
+}
+
+impl IpAddrWithScope {
+    fn with_port(self, port: u16) -> SocketAddr {
+        match self.address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => {
+                SocketAddrV6::new(address, port, 0, self.scope_id).into()
+            }
+            address => SocketAddr::new(address, port),
+        }
+    }
+}
+
+fn configured(key: &SessionKey, local: IpAddrWithScope) -> io::Result<Socket> {
+    let domain = Domain::for_address(local.with_port(0));
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_priority(PRIORITY)?;
+    if domain == Domain::IPV4 {
+        socket.set_ttl_v4(u32::from(TRANSMIT_TTL))?;
+        socket.set_tos_v4(CLASS_SELECTOR_6)?;
+    } else {
+        socket.set_only_v6(true)?;
+        socket.set_unicast_hops_v6(u32::from(TRANSMIT_TTL))?;
+        socket.set_tclass_v6(CLASS_SELECTOR_6)?;
+    }
+    // Nobody sends to it and nobody reads it.
+    let _ = socket.set_recv_buffer_size(0);
+    if let Some(name) = &key.interface {
+        socket.bind_device(Some(name.as_bytes()))?;
+    }
+    Ok(socket)
+}
+
+/// RFC 5881 §4: one port for the whole life of the session, and another for every session.
+fn bind_to_source_port(
+    socket: &Socket,
+    local: IpAddrWithScope,
+    seed: u64,
+) -> Result<(), EngineError> {
+    let first = SmallRng::seed_from_u64(seed).random_range(0..SOURCE_PORTS);
+    for offset in 0..SOURCE_PORTS {
+        let port = FIRST_SOURCE_PORT + first.wrapping_add(offset) % SOURCE_PORTS;
+        match socket.bind(&local.with_port(port).into()) {
+            Ok(()) => return Ok(()),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::ADDRINUSE) => {}
+            Err(source) => {
+                return Err(EngineError::LocalAddress {
+                    address: local.address,
+                    source,
+                });
+            }
+        }
+    }
+    Err(EngineError::NoSourcePort(local.address))
+}

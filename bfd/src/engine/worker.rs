@@ -1,0 +1,284 @@
+//! The thread: waits, reads what came in, does what is due, sends, reports; in this order, so that a packet that waits in a
+//! socket is read before its absence is believed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::sockets::{Receiver, Transmitter, interface_index};
+use super::sys::{BATCH_SIZE, Batch};
+use super::{Command, EngineConfig, EngineError};
+use crate::discard::Discard;
+use crate::endpoint::{Endpoint, Event, RxMeta, Transmit};
+use crate::key::{Encapsulation, SessionId, SessionKey};
+use crate::session::{SessionConfig, StateChange};
+
+/// Batches read from one socket in one turn. Together they are more than a receive buffer holds, so that after a turn all that
+/// was waiting at its beginning has been read: silence may be believed then, whatever else keeps coming.
+const BATCHES_PER_TURN: usize = 4096 / BATCH_SIZE;
+/// How long [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote systems.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker<F> {
+    config: EngineConfig,
+    endpoint: Endpoint,
+    receivers: Vec<Receiver>,
+    transmitters: BTreeMap<SessionId, Transmitter>,
+    commands: mpsc::Receiver<Command>,
+    wake: Arc<OwnedFd>,
+    on_change: F,
+    batch: Batch,
+    /// When to leave, come what may.
+    leave_at: Option<Instant>,
+}
+
+impl<F: Fn(&StateChange)> Worker<F> {
+    pub(super) fn new(
+        config: EngineConfig,
+        seed: u64,
+        commands: mpsc::Receiver<Command>,
+        wake: Arc<OwnedFd>,
+        on_change: F,
+    ) -> Self {
+        Self {
+            config,
+            endpoint: Endpoint::new(seed),
+            receivers: Vec::new(),
+            transmitters: BTreeMap::new(),
+            commands,
+            wake,
+            on_change,
+            batch: Batch::new(),
+            leave_at: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        // Timers may otherwise be 50 µs late for the sake of saving power; without it they are, and nothing else is lost.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        while !self.is_done() {
+            self.wait();
+            self.handle_commands();
+            self.receive();
+            self.endpoint.handle_timeout(now());
+            self.transmit();
+            self.report();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.leave_at
+            .is_some_and(|at| self.endpoint.is_empty() || at <= now())
+    }
+
+    fn wait(&self) {
+        let deadline = [self.endpoint.poll_timeout(), self.leave_at]
+            .into_iter()
+            .flatten()
+            .min();
+        let timeout = deadline.map(|at| {
+            let left = at.saturating_duration_since(now());
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        let mut interest = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        interest.extend(
+            self.receivers
+                .iter()
+                .map(|receiver| PollFd::from_borrowed_fd(receiver.socket(), PollFlags::IN)),
+        );
+        // Whatever it answers: what is there is looked at next.
+        let _ = poll(&mut interest, timeout.as_ref());
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+    }
+
+    fn handle_commands(&mut self) {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.handle_command(now(), command),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.leave(now(), Duration::ZERO),
+            }
+        }
+    }
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        // Whoever asked may have gone away; that is no concern of the sessions.
+        match command {
+            Command::Add { key, config, reply } => {
+                let _ = reply.send(self.add(now, key, config));
+            }
+            Command::SetConfig(id, config) => self.endpoint.set_config(now, id, config),
+            Command::SetAdminDown(id, down) => self.endpoint.set_admin_down(now, id, down),
+            Command::Remove(id) => self.endpoint.remove(now, id),
+            Command::Status { reply } => {
+                let _ = reply.send(self.endpoint.status());
+            }
+            Command::Discards { reply } => {
+                let _ = reply.send(self.endpoint.discards().clone());
+            }
+            Command::Shutdown => self.leave(now, SHUTDOWN_LIMIT),
+            Command::Quit => self.leave(now, Duration::ZERO),
+        }
+    }
+
+    fn leave(&mut self, now: Instant, limit: Duration) {
+        self.endpoint.remove_all(now);
+        self.leave_at = Some(now + limit);
+    }
+
+    fn add(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        config: SessionConfig,
+    ) -> Result<SessionId, EngineError> {
+        if self.leave_at.is_some() {
+            return Err(EngineError::Stopped);
+        }
+        if let Some(id) = self.endpoint.find(&key) {
+            return Err(EngineError::Exists(id));
+        }
+        let transmitter = Transmitter::open(&key, self.endpoint.draw_seed())?;
+        self.listen(key.hop.encapsulation(), key.remote)?;
+        let id = self
+            .endpoint
+            .add(now, key, transmitter.interface_index, config)?;
+        self.transmitters.insert(id, transmitter);
+        Ok(id)
+    }
+
+    /// Opens what receives for such a session, unless it is open: all of it, or none.
+    fn listen(
+        &mut self,
+        encapsulation: Encapsulation,
+        remote: SocketAddr,
+    ) -> Result<(), EngineError> {
+        let listens_for = |receiver: &Receiver| {
+            receiver.encapsulation == encapsulation && receiver.local.is_ipv4() == remote.is_ipv4()
+        };
+        if self.receivers.iter().any(listens_for) {
+            return Ok(());
+        }
+        let opened: Vec<_> = self
+            .config
+            .listen(encapsulation)
+            .iter()
+            .filter(|local| local.is_ipv4() == remote.is_ipv4())
+            .map(|local| Receiver::open(*local, encapsulation))
+            .collect::<Result<_, _>>()?;
+        if opened.is_empty() {
+            return Err(EngineError::NotListening {
+                encapsulation,
+                family: if remote.is_ipv4() { "IPv4" } else { "IPv6" },
+            });
+        }
+        self.receivers.extend(opened);
+        Ok(())
+    }
+
+    fn receive(&mut self) {
+        for index in 0..self.receivers.len() {
+            for _ in 0..BATCHES_PER_TURN {
+                let Some(receiver) = self.receivers.get(index) else {
+                    return;
+                };
+                let received = match self.batch.receive(receiver.socket()) {
+                    Ok(received) => received,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    // Nothing there; or an error that the next turn meets again, if it lasts.
+                    Err(_) => break,
+                };
+                let now = now();
+                for datagram in self.batch.datagrams() {
+                    let meta = RxMeta {
+                        source: datagram.source,
+                        destination: datagram.destination.unwrap_or(receiver.local.ip()),
+                        interface_index: datagram.interface_index,
+                        ttl: datagram.ttl,
+                        encapsulation: receiver.encapsulation,
+                    };
+                    // Discards are counted inside.
+                    let _: Result<SessionId, Discard> =
+                        self.endpoint.handle_datagram(now, &meta, datagram.payload);
+                }
+                // A flood does not keep our own packets back.
+                self.endpoint.handle_transmit_timeout(now);
+                self.transmit();
+                if received < BATCH_SIZE {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
+        while let Some(transmit) = self.endpoint.poll_transmit(now()) {
+            let Some(transmitter) = self.transmitters.get(&transmit.session) else {
+                continue;
+            };
+            if let Err(error) = transmitter.send(&transmit.payload, transmit.destination) {
+                self.endpoint.count_transmit_error(transmit.session);
+                self.repair(&transmit, &error);
+            }
+        }
+    }
+
+    /// An interface that was removed and created anew has another index: the session moves to it, with all it has.
+    fn repair(&mut self, transmit: &Transmit, error: &io::Error) {
+        let congested = [Some(Errno::AGAIN), Some(Errno::NOBUFS)];
+        if congested.contains(&Errno::from_io_error(error)) {
+            return;
+        }
+        let id = transmit.session;
+        let Some(key) = self.endpoint.key(id).cloned() else {
+            return;
+        };
+        let Some(index) = key
+            .interface
+            .as_deref()
+            .and_then(|name| interface_index(name).ok())
+        else {
+            return;
+        };
+        let current = self.transmitters.get(&id).and_then(|it| it.interface_index);
+        if current == Some(index) {
+            return;
+        }
+        if let Ok(transmitter) = Transmitter::open(&key, self.endpoint.draw_seed()) {
+            self.endpoint
+                .set_interface_index(id, transmitter.interface_index);
+            self.transmitters.insert(id, transmitter);
+        }
+    }
+
+    fn report(&mut self) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::StateChanged(change) => (self.on_change)(&change),
+                Event::Removed(id) => {
+                    self.transmitters.remove(&id);
+                }
+            }
+        }
+        if self.endpoint.is_empty() {
+            // Nothing is expected: leave the ports to others.
+            self.receivers.clear();
+        }
+    }
+}
+
+/// The one place where the crate looks at the clock.
+#[expect(clippy::disallowed_methods)]
+fn now() -> Instant {
+    Instant::now()
+}
