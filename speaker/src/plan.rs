@@ -1,0 +1,543 @@
+//! What a new configuration means for a running speaker: a pure difference, said in words before it is applied.
+//!
+//! Every field is classified by destructuring, so that a new one does not compile until somebody has decided what its change costs. Only what is part of
+//! the OPEN or of the transport restarts a session; the rest is changed in place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bgp::{Asn, BgpIdentifier, Family, HoldTime, RemoteAs};
+use ipnet::IpNet;
+
+use crate::config::{
+    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, LogConfig, OnExit, PeerAddress, PeerBfd,
+    PeerConfig, PeerName, ServiceName, SpeakerConfig,
+};
+
+/// One step from the running configuration to the wanted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Something that concerns no single peer.
+    UpdateSpeaker(Vec<Difference>),
+    /// Lines of another importance are written.
+    UpdateLog(Vec<Difference>),
+    /// A session begins.
+    AddPeer(PeerName),
+    /// A session ends with Cease/3.
+    RemovePeer(PeerName),
+    /// A peer changes, and its session stays.
+    UpdatePeer(PeerName, Vec<Difference>),
+    /// A session ends with Cease/6 and begins anew.
+    RestartPeer(PeerName, Vec<Difference>),
+    /// A session ends with Cease/2 and stays down, or begins again.
+    SwitchPeer(PeerName, Vec<Difference>),
+    /// Addresses are announced.
+    AddService(ServiceName),
+    /// Addresses are withdrawn.
+    RemoveService(ServiceName),
+    /// Some addresses are announced, others are withdrawn.
+    UpdateService(ServiceName),
+    /// A prefix is announced.
+    AddRoute(IpNet),
+    /// A prefix is withdrawn.
+    RemoveRoute(IpNet),
+    /// A prefix is announced with other attributes, or to others.
+    UpdateRoute(IpNet),
+    /// Services are announced with other attributes, or to others.
+    UpdateAdvertisements,
+    /// This has to wait until the daemon is started again.
+    NextStart(Vec<Difference>),
+}
+
+/// One key with its old and its new value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// As it is written in the file.
+    pub key: &'static str,
+    /// The running value.
+    pub from: String,
+    /// The wanted value.
+    pub to: String,
+}
+
+impl Change {
+    /// Whether routers lose our routes for a moment.
+    #[must_use]
+    pub const fn interrupts(&self) -> bool {
+        matches!(
+            self,
+            Self::RemovePeer(_) | Self::RestartPeer(..) | Self::SwitchPeer(..)
+        )
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpdateSpeaker(differences) => write!(f, "speaker: {}", Listed(differences)),
+            Self::UpdateLog(differences) => write!(f, "log: {}", Listed(differences)),
+            Self::AddPeer(name) => write!(f, "peer {name}: added"),
+            Self::RemovePeer(name) => write!(f, "peer {name}: removed, its session ends"),
+            Self::UpdatePeer(name, differences) => {
+                write!(f, "peer {name}: updated in place: {}", Listed(differences))
+            }
+            Self::RestartPeer(name, differences) => {
+                write!(f, "peer {name}: session restarts: {}", Listed(differences))
+            }
+            Self::SwitchPeer(name, differences) => {
+                write!(f, "peer {name}: {}", Listed(differences))
+            }
+            Self::AddService(name) => write!(f, "service {name}: added"),
+            Self::RemoveService(name) => write!(f, "service {name}: removed"),
+            Self::UpdateService(name) => write!(f, "service {name}: addresses changed"),
+            Self::AddRoute(prefix) => write!(f, "route {prefix}: added"),
+            Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
+            Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
+            Self::UpdateAdvertisements => f.write_str("advertisements: changed"),
+            Self::NextStart(differences) => {
+                write!(f, "takes a restart of the daemon: {}", Listed(differences))
+            }
+        }
+    }
+}
+
+struct Listed<'d>(&'d [Difference]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Difference { key, from, to }) in self.0.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{key} {from} -> {to}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The steps from one configuration to the other, in the order in which they are best taken: what goes, goes first.
+#[must_use]
+pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
+    let Config {
+        speaker,
+        api,
+        bfd,
+        log,
+        peers,
+        services,
+        routes,
+        advertisements,
+    } = wanted;
+    let mut changes = Vec::new();
+    let mut next_start = Vec::new();
+    plan_speaker(&running.speaker, speaker, &mut changes, &mut next_start);
+    plan_log(running.log, *log, &mut changes, &mut next_start);
+    plan_sockets(running, api, bfd, &mut next_start);
+    changes.extend(plan_map(
+        &running.peers,
+        peers,
+        Change::AddPeer,
+        Change::RemovePeer,
+        |name, running_peer, wanted_peer| {
+            let mut differences = peer_differences(running_peer, wanted_peer);
+            differences.compare(
+                Effect::Restart,
+                "router-id",
+                &running.speaker.router_id,
+                &speaker.router_id,
+            );
+            differences.change(name)
+        },
+    ));
+    changes.extend(plan_map(
+        &running.services,
+        services,
+        Change::AddService,
+        Change::RemoveService,
+        |name, running, wanted| (running != wanted).then_some(Change::UpdateService(name)),
+    ));
+    changes.extend(plan_map(
+        &running.routes,
+        routes,
+        Change::AddRoute,
+        Change::RemoveRoute,
+        |prefix, running, wanted| (running != wanted).then_some(Change::UpdateRoute(prefix)),
+    ));
+    if running.advertisements != *advertisements {
+        changes.push(Change::UpdateAdvertisements);
+    }
+    if !next_start.is_empty() {
+        changes.push(Change::NextStart(next_start));
+    }
+    changes
+}
+
+/// Carries the steps over into the running configuration. What takes a restart of the daemon stays as it runs.
+pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::UpdateSpeaker(_) => {
+                running.speaker = SpeakerConfig {
+                    state_dir: running.speaker.state_dir.clone(),
+                    ..wanted.speaker.clone()
+                };
+            }
+            Change::UpdateLog(_) => running.log.level = wanted.log.level,
+            Change::AddPeer(name)
+            | Change::RemovePeer(name)
+            | Change::UpdatePeer(name, _)
+            | Change::RestartPeer(name, _)
+            | Change::SwitchPeer(name, _) => adopt(&mut running.peers, &wanted.peers, name),
+            Change::AddService(name)
+            | Change::RemoveService(name)
+            | Change::UpdateService(name) => adopt(&mut running.services, &wanted.services, name),
+            Change::AddRoute(prefix)
+            | Change::RemoveRoute(prefix)
+            | Change::UpdateRoute(prefix) => adopt(&mut running.routes, &wanted.routes, prefix),
+            Change::UpdateAdvertisements => {
+                running.advertisements.clone_from(&wanted.advertisements);
+            }
+            Change::NextStart(_) => {}
+        }
+    }
+}
+
+fn adopt<K: Ord + Clone, V: Clone>(running: &mut BTreeMap<K, V>, wanted: &BTreeMap<K, V>, key: &K) {
+    match wanted.get(key) {
+        Some(value) => running.insert(key.clone(), value.clone()),
+        None => running.remove(key),
+    };
+}
+
+fn plan_speaker(
+    running: &SpeakerConfig,
+    wanted: &SpeakerConfig,
+    changes: &mut Vec<Change>,
+    next_start: &mut Vec<Difference>,
+) {
+    let SpeakerConfig {
+        local_as,
+        router_id,
+        listen,
+        state_dir,
+        on_exit,
+    } = wanted;
+    let mut found = Vec::new();
+    compare(&mut found, "local-as", &running.local_as, local_as);
+    compare(&mut found, "router-id", &running.router_id, router_id);
+    compare(&mut found, "listen", &running.listen, listen);
+    compare(&mut found, "on-exit", &running.on_exit, on_exit);
+    if !found.is_empty() {
+        changes.push(Change::UpdateSpeaker(found));
+    }
+    compare(
+        next_start,
+        "[speaker] state-dir",
+        &running.state_dir,
+        state_dir,
+    );
+}
+
+fn plan_log(
+    running: LogConfig,
+    wanted: LogConfig,
+    changes: &mut Vec<Change>,
+    next_start: &mut Vec<Difference>,
+) {
+    let LogConfig { level, format } = wanted;
+    let mut found = Vec::new();
+    compare(&mut found, "level", &running.level, &level);
+    if !found.is_empty() {
+        changes.push(Change::UpdateLog(found));
+    }
+    compare(next_start, "[log] format", &running.format, &format);
+}
+
+fn plan_sockets(
+    running: &Config,
+    api: &ApiConfig,
+    bfd: &BfdConfig,
+    next_start: &mut Vec<Difference>,
+) {
+    let ApiConfig { socket, listen } = api;
+    compare(next_start, "[api] socket", &running.api.socket, socket);
+    compare(next_start, "[api] listen", &running.api.listen, listen);
+    let BfdConfig {
+        listen,
+        multihop_listen,
+    } = bfd;
+    compare(next_start, "[bfd] listen", &running.bfd.listen, listen);
+    compare(
+        next_start,
+        "[bfd] multihop-listen",
+        &running.bfd.multihop_listen,
+        multihop_listen,
+    );
+}
+
+fn plan_map<K: Ord + Clone, V>(
+    running: &BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
+    add: impl Fn(K) -> Change,
+    remove: impl Fn(K) -> Change,
+    update: impl Fn(K, &V, &V) -> Option<Change>,
+) -> Vec<Change> {
+    let gone = running.keys().filter(|key| !wanted.contains_key(key));
+    let gone: Vec<Change> = gone.cloned().map(remove).collect();
+    let rest = wanted
+        .iter()
+        .filter_map(|(key, value)| match running.get(key) {
+            Some(running) => update(key.clone(), running, value),
+            None => Some(add(key.clone())),
+        });
+    gone.into_iter().chain(rest).collect()
+}
+
+/// What a difference costs, the dearer the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    InPlace,
+    Restart,
+    Switch,
+}
+
+#[derive(Debug, Default)]
+struct PeerDifferences {
+    effect: Option<Effect>,
+    found: Vec<Difference>,
+}
+
+impl PeerDifferences {
+    fn compare<T: PartialEq + Shown>(
+        &mut self,
+        effect: Effect,
+        key: &'static str,
+        running: &T,
+        wanted: &T,
+    ) {
+        if running != wanted {
+            compare(&mut self.found, key, running, wanted);
+            self.effect = self.effect.max(Some(effect));
+        }
+    }
+
+    fn change(self, name: PeerName) -> Option<Change> {
+        Some(match self.effect? {
+            Effect::InPlace => Change::UpdatePeer(name, self.found),
+            Effect::Restart => Change::RestartPeer(name, self.found),
+            Effect::Switch => Change::SwitchPeer(name, self.found),
+        })
+    }
+}
+
+fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifferences {
+    use Effect::{InPlace, Restart, Switch};
+    let PeerConfig {
+        address,
+        port,
+        remote_as,
+        local_as,
+        hold_time,
+        keepalive_time,
+        connect_retry_time,
+        send_hold_time,
+        source_address,
+        source_interface,
+        passive,
+        ebgp_multihop,
+        families,
+        bfd,
+        enabled,
+        description,
+    } = wanted;
+    let mut found = PeerDifferences::default();
+    let old = running;
+    found.compare(Switch, "enabled", &old.enabled, enabled);
+    // The transport.
+    found.compare(Restart, "address", &old.address, address);
+    found.compare(Restart, "port", &old.port, port);
+    found.compare(
+        Restart,
+        "source-address",
+        &old.source_address,
+        source_address,
+    );
+    found.compare(
+        Restart,
+        "source-interface",
+        &old.source_interface,
+        source_interface,
+    );
+    found.compare(Restart, "ebgp-multihop", &old.ebgp_multihop, ebgp_multihop);
+    // The OPEN (RFC 4271 §4.2), and whom we accept one from.
+    found.compare(Restart, "local-as", &old.local_as, local_as);
+    found.compare(Restart, "remote-as", &old.remote_as, remote_as);
+    found.compare(Restart, "hold-time", &old.hold_time, hold_time);
+    found.compare(Restart, "families", &old.families, families);
+    // Ours alone.
+    found.compare(
+        InPlace,
+        "keepalive-time",
+        &old.keepalive_time,
+        keepalive_time,
+    );
+    found.compare(
+        InPlace,
+        "connect-retry-time",
+        &old.connect_retry_time,
+        connect_retry_time,
+    );
+    found.compare(
+        InPlace,
+        "send-hold-time",
+        &old.send_hold_time,
+        send_hold_time,
+    );
+    found.compare(InPlace, "passive", &old.passive, passive);
+    found.compare(InPlace, "description", &old.description, description);
+    compare_bfd(&mut found, old.bfd.as_ref(), bfd.as_ref());
+    found
+}
+
+/// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3); a BFD session that goes, goes as AdminDown, which is no failure (RFC 5882 §4.2). BGP
+/// stays in either case.
+fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
+    use Effect::InPlace;
+    let (Some(running), Some(wanted)) = (running, wanted) else {
+        let name = |bfd: Option<&PeerBfd>| bfd.map(|bfd| bfd.profile.name.clone());
+        found.compare(InPlace, "bfd-profile", &name(running), &name(wanted));
+        return;
+    };
+    let PeerBfd {
+        profile,
+        hops,
+        port,
+    } = wanted;
+    found.compare(InPlace, "bfd-multihop", &running.hops, hops);
+    found.compare(InPlace, "bfd-port", &running.port, port);
+    let BfdProfile {
+        name,
+        transmit_interval,
+        receive_interval,
+        detect_multiplier,
+        passive_mode,
+    } = profile;
+    let old = &running.profile;
+    found.compare(InPlace, "bfd-profile", &old.name, name);
+    found.compare(
+        InPlace,
+        "transmit-interval",
+        &old.transmit_interval,
+        transmit_interval,
+    );
+    found.compare(
+        InPlace,
+        "receive-interval",
+        &old.receive_interval,
+        receive_interval,
+    );
+    found.compare(
+        InPlace,
+        "detect-multiplier",
+        &old.detect_multiplier.get(),
+        &detect_multiplier.get(),
+    );
+    found.compare(InPlace, "passive-mode", &old.passive_mode, passive_mode);
+}
+
+fn compare<T: PartialEq + Shown>(
+    found: &mut Vec<Difference>,
+    key: &'static str,
+    running: &T,
+    wanted: &T,
+) {
+    if running != wanted {
+        found.push(Difference {
+            key,
+            from: running.shown(),
+            to: wanted.shown(),
+        });
+    }
+}
+
+/// How a value is written in a plan: as it is in the file.
+trait Shown {
+    fn shown(&self) -> String;
+}
+
+macro_rules! shown_as_displayed {
+    ($($type:ty)*) => {$(
+        impl Shown for $type {
+            fn shown(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+
+shown_as_displayed! {
+    u8 u16 bool String Asn BgpIdentifier Family PeerAddress SocketAddr std::net::IpAddr
+    std::num::NonZeroU8 crate::config::LogLevel crate::config::LogFormat
+}
+
+impl<T: Shown> Shown for Option<T> {
+    fn shown(&self) -> String {
+        self.as_ref()
+            .map_or_else(|| "default".to_owned(), Shown::shown)
+    }
+}
+
+impl<T: Shown> Shown for Vec<T> {
+    fn shown(&self) -> String {
+        let parts: Vec<String> = self.iter().map(Shown::shown).collect();
+        format!("[{}]", parts.join(", "))
+    }
+}
+
+impl Shown for std::path::PathBuf {
+    fn shown(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Shown for Duration {
+    fn shown(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+}
+
+impl Shown for HoldTime {
+    fn shown(&self) -> String {
+        format!("{}s", self.as_secs())
+    }
+}
+
+impl Shown for RemoteAs {
+    fn shown(&self) -> String {
+        match self {
+            Self::Is(asn) => asn.to_string(),
+            Self::Internal => "internal".to_owned(),
+            Self::External => "external".to_owned(),
+        }
+    }
+}
+
+impl Shown for OnExit {
+    fn shown(&self) -> String {
+        match self {
+            Self::Withdraw => "withdraw".to_owned(),
+        }
+    }
+}
+
+impl Shown for BfdHops {
+    fn shown(&self) -> String {
+        match self {
+            Self::Single => "false".to_owned(),
+            Self::Multi { minimum_ttl } => format!("true (minimum TTL {minimum_ttl})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

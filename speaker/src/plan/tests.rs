@@ -1,0 +1,177 @@
+//! Examples for the words and the effects, and properties over arbitrary pairs of configurations.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn config(text: &str) -> Config {
+    Config::parse(Path::new("herald.toml"), text)
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
+        .config
+}
+
+/// The plan from a `[[peer]]` with some keys to the same with others.
+fn peer_plan(running: &str, wanted: &str) -> Vec<String> {
+    let whole = |keys: &str| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"50ms\"\n\
+             [[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n{keys}"
+        ))
+    };
+    words(&plan(&whole(running), &whole(wanted)))
+}
+
+fn words(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_is_part_of_the_open_restarts_the_session() {
+    assert_eq!(
+        peer_plan(
+            "hold-time = \"90s\"",
+            "hold-time = \"15s\"\nkeepalive-time = \"5s\""
+        ),
+        ["peer tor: session restarts: hold-time 90s -> 15s, keepalive-time default -> 5s"]
+    );
+    assert_eq!(
+        peer_plan("", "families = [\"ipv4-unicast\"]"),
+        ["peer tor: session restarts: families [ipv4-unicast, ipv6-unicast] -> [ipv4-unicast]"]
+    );
+}
+
+#[test]
+fn what_is_part_of_the_transport_restarts_the_session() {
+    assert_eq!(
+        peer_plan("", "port = 1179"),
+        ["peer tor: session restarts: port 179 -> 1179"]
+    );
+}
+
+#[test]
+fn bfd_timers_and_our_own_timers_change_in_place() {
+    assert_eq!(
+        peer_plan("bfd-profile = \"default\"", "bfd-profile = \"fast\""),
+        [
+            "peer tor: updated in place: bfd-profile default -> fast, transmit-interval 300ms -> 50ms"
+        ]
+    );
+    assert_eq!(
+        peer_plan("", "bfd-profile = \"fast\""),
+        ["peer tor: updated in place: bfd-profile default -> fast"]
+    );
+    assert_eq!(
+        peer_plan("", "connect-retry-time = \"1s\""),
+        ["peer tor: updated in place: connect-retry-time 5s -> 1s"]
+    );
+}
+
+#[test]
+fn a_router_id_restarts_every_session() {
+    let text = |id: &str| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\nrouter-id = \"{id}\"\n[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n"
+        ))
+    };
+    assert_eq!(
+        words(&plan(&text("192.0.2.71"), &text("192.0.2.72"))),
+        [
+            "speaker: router-id 192.0.2.71 -> 192.0.2.72",
+            "peer tor: session restarts: router-id 192.0.2.71 -> 192.0.2.72",
+        ]
+    );
+}
+
+#[test]
+fn sockets_wait_for_the_next_start() {
+    let running = config("[speaker]\nlocal-as = 64520\n");
+    let wanted = config("[speaker]\nlocal-as = 64520\n[api]\nlisten = \"127.0.0.1:9120\"\n");
+    assert_eq!(
+        words(&plan(&running, &wanted)),
+        ["takes a restart of the daemon: [api] listen default -> 127.0.0.1:9120"]
+    );
+}
+
+/// Configuration texts that differ in a bit of everything.
+fn any_config() -> impl Strategy<Value = Config> {
+    let speaker = (64512_u32..64515, 1_u8..4, any::<bool>(), 0_usize..3);
+    let peer = (
+        64512_u32..64515,
+        prop::sample::select(vec!["9s", "15s", "90s"]),
+        any::<bool>(),
+        prop::sample::select(vec!["", "default", "fast"]),
+        prop::sample::select(vec![
+            "",
+            "ebgp-multihop = 2\n",
+            "passive = true\n",
+            "enabled = false\n",
+        ]),
+    );
+    let peers = prop::collection::btree_map(1_u8..5, peer, 0..4);
+    let services = prop::collection::btree_map(1_u8..5, 1_u8..9, 0..4);
+    let routes = prop::collection::btree_map(1_u8..5, 0_u32..3, 0..4);
+    (speaker, peers, services, routes, 0_u32..3).prop_map(
+        |((local_as, id, listens, level), peers, services, routes, local_pref)| {
+            let level = ["info", "debug", "warn"][level];
+            let mut text = format!(
+                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [{}]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
+                if listens { "\"127.0.0.1:1179\"" } else { "" },
+                50 + local_pref,
+            );
+            for (number, (remote_as, hold_time, v6, profile, more)) in peers {
+                let address = if v6 { format!("2001:db8::{number}") } else { format!("198.51.100.{number}") };
+                write!(text, "[[peer]]\nname = \"p{number}\"\naddress = \"{address}\"\nremote-as = {remote_as}\nhold-time = \"{hold_time}\"\n{more}").unwrap();
+                if !profile.is_empty() {
+                    writeln!(text, "bfd-profile = \"{profile}\"").unwrap();
+                }
+            }
+            for (number, address) in services {
+                writeln!(text, "[[service]]\nname = \"s{number}\"\naddresses = [\"203.0.113.{}\"]", number * 10 + address).unwrap();
+            }
+            for (number, med) in routes {
+                writeln!(text, "[[route]]\nprefix = \"10.{number}.0.0/16\"\nmed = {med}").unwrap();
+            }
+            if local_pref > 0 {
+                writeln!(text, "[[advertisement]]\nlocal-pref = {local_pref}").unwrap();
+            }
+            config(&text)
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_plan_to_itself_is_empty(config in any_config()) {
+        prop_assert_eq!(plan(&config, &config), []);
+    }
+
+    #[test]
+    fn applying_the_plan_gives_what_was_wanted(running in any_config(), wanted in any_config()) {
+        let changes = plan(&running, &wanted);
+        let mut reached = running.clone();
+        apply(&mut reached, &wanted, &changes);
+        let expected = Config {
+            speaker: SpeakerConfig { state_dir: running.speaker.state_dir.clone(), ..wanted.speaker.clone() },
+            ..wanted.clone()
+        };
+        prop_assert_eq!(&reached, &expected);
+        // What is left is what takes a restart, and it is said again.
+        let left = plan(&reached, &wanted);
+        prop_assert!(left.iter().all(|change| matches!(change, Change::NextStart(_))), "{:?}", left);
+    }
+
+    #[test]
+    fn no_peer_appears_twice(running in any_config(), wanted in any_config()) {
+        let mut seen = std::collections::BTreeSet::new();
+        for change in plan(&running, &wanted) {
+            if let Change::AddPeer(name) | Change::RemovePeer(name) | Change::UpdatePeer(name, _)
+                | Change::RestartPeer(name, _) | Change::SwitchPeer(name, _) = change
+            {
+                prop_assert!(seen.insert(name));
+            }
+        }
+    }
+}
