@@ -22,6 +22,7 @@ use ipnet::IpNet;
 pub use name::{Name, PeerName, ServiceName};
 pub use problem::{ConfigError, Problem};
 
+pub(crate) use read::add_community;
 pub use value::{AnyCommunity, parse_community, parse_prefix, parse_service_address};
 
 /// Where the daemon looks for its configuration.

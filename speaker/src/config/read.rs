@@ -747,7 +747,7 @@ fn read_attributes(section: &mut Section<'_>) -> RouteAttributes {
 }
 
 /// Adds a community where its kind belongs, in order and once.
-fn add_community(attributes: &mut RouteAttributes, community: AnyCommunity) {
+pub(crate) fn add_community(attributes: &mut RouteAttributes, community: AnyCommunity) {
     fn insert<T: Ord>(list: &mut Vec<T>, value: T) {
         if let Err(at) = list.binary_search(&value) {
             list.insert(at, value);

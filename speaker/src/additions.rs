@@ -1,0 +1,449 @@
+//! What was added at run time, and where it survives: one file in the state directory, replaced as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use bgp::{BgpIdentifier, RouteAttributes};
+use ipnet::IpNet;
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{
+    Config, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community, parse_community,
+    parse_prefix, parse_service_address,
+};
+
+const FILE: &str = "state.json";
+const LOCK: &str = "lock";
+const VERSION: u32 = 1;
+
+/// Services and routes that came through the API rather than from the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// By name; none of them is in the file too.
+    pub services: BTreeMap<ServiceName, ServiceConfig>,
+    /// By prefix; none of them is in the file too.
+    pub routes: BTreeMap<IpNet, RouteConfig>,
+}
+
+impl Additions {
+    /// Takes out what `config` has as well: the file is what somebody wrote down. Says what that was.
+    pub fn give_way(&mut self, config: &Config) -> Vec<String> {
+        let mut gone = Vec::new();
+        let taken: BTreeSet<IpAddr> = addresses(&config.services).collect();
+        self.services.retain(|name, service| {
+            let stays = !config.services.contains_key(name)
+                && service.addresses.is_disjoint(&taken)
+                && !service
+                    .addresses
+                    .iter()
+                    .any(|address| config.routes.contains_key(&IpNet::from(*address)));
+            if !stays {
+                gone.push(format!("service {name}"));
+            }
+            stays
+        });
+        self.routes.retain(|prefix, _| {
+            let stays = !config.routes.contains_key(prefix)
+                && !taken.iter().any(|address| IpNet::from(*address) == *prefix);
+            if !stays {
+                gone.push(format!("route {prefix}"));
+            }
+            stays
+        });
+        gone
+    }
+}
+
+/// The addresses of all these services.
+pub(crate) fn addresses(
+    services: &BTreeMap<ServiceName, ServiceConfig>,
+) -> impl Iterator<Item = IpAddr> {
+    services
+        .values()
+        .flat_map(|service| service.addresses.iter().copied())
+}
+
+/// A service as the API takes it and the state file keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// At least one address.
+    pub addresses: Vec<String>,
+}
+
+/// A route as the API takes it and the state file keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteSpec {
+    /// MULTI_EXIT_DISC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub med: Option<u32>,
+    /// LOCAL_PREF, for internal peers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_pref: Option<u32>,
+    /// How often our AS is prepended, at most 10 times.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub as_path_prepend: u8,
+    /// As in the file: `64520:100`, `no-export`, `large:64520:1:2`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub communities: Vec<String>,
+    /// To whom; absent: to every peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Vec<PeerName>>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+impl TryFrom<&ServiceSpec> for ServiceConfig {
+    type Error = String;
+
+    fn try_from(spec: &ServiceSpec) -> Result<Self, String> {
+        let mut addresses = BTreeSet::new();
+        for text in &spec.addresses {
+            let address = parse_service_address(text)
+                .map_err(|expected| format!("addresses: found {text:?}; must be {expected}"))?;
+            addresses.insert(address);
+        }
+        if addresses.is_empty() {
+            return Err("addresses: found an empty array; must have an address".to_owned());
+        }
+        Ok(Self { addresses })
+    }
+}
+
+impl From<&ServiceConfig> for ServiceSpec {
+    fn from(service: &ServiceConfig) -> Self {
+        Self {
+            addresses: service.addresses.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<&RouteSpec> for RouteConfig {
+    type Error = String;
+
+    fn try_from(spec: &RouteSpec) -> Result<Self, String> {
+        if spec.as_path_prepend > 10 {
+            return Err(format!(
+                "as_path_prepend: found {}; must be a number from 0 to 10",
+                spec.as_path_prepend
+            ));
+        }
+        let mut attributes = RouteAttributes {
+            multi_exit_disc: spec.med,
+            local_pref: spec.local_pref,
+            as_path_prepend: spec.as_path_prepend,
+            ..RouteAttributes::default()
+        };
+        for text in &spec.communities {
+            let community = parse_community(text)
+                .map_err(|expected| format!("communities: found {text:?}; must be {expected}"))?;
+            add_community(&mut attributes, community);
+        }
+        Ok(Self {
+            attributes,
+            peers: spec.peers.clone().map(|peers| peers.into_iter().collect()),
+        })
+    }
+}
+
+impl From<&RouteConfig> for RouteSpec {
+    fn from(route: &RouteConfig) -> Self {
+        let RouteAttributes {
+            origin: _,
+            multi_exit_disc,
+            local_pref,
+            as_path_prepend,
+            communities,
+            large_communities,
+        } = &route.attributes;
+        let plain = communities.iter().map(ToString::to_string);
+        let large = large_communities
+            .iter()
+            .map(|large| format!("large:{large}"));
+        Self {
+            med: *multi_exit_disc,
+            local_pref: *local_pref,
+            as_path_prepend: *as_path_prepend,
+            communities: plain.chain(large).collect(),
+            peers: route.peers.clone().map(|peers| peers.into_iter().collect()),
+        }
+    }
+}
+
+/// Why the state directory does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It is not there and cannot be made.
+    #[error("{}: cannot be used as [speaker] state-dir: {source}; create it for this user, or name another", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another daemon has it.
+    #[error("{}: another herald uses this [speaker] state-dir; stop it, or name another directory", .path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Its file is there and cannot be read.
+    #[error("{}: cannot be read: {reason}; it holds what was added at run time: restore it, or move it away to start without", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Its file cannot be written.
+    #[error("{}: cannot be written: {source}", .path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The state directory of a running daemon, which no other daemon may use meanwhile.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+/// What the state file holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+struct StateFile {
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    router_id: Option<Ipv4Addr>,
+    #[serde(default)]
+    services: BTreeMap<ServiceName, ServiceSpec>,
+    #[serde(default)]
+    routes: BTreeMap<String, RouteSpec>,
+}
+
+/// What survived the last daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The router id that was derived, if one was.
+    pub router_id: Option<BgpIdentifier>,
+    /// What was added at run time.
+    pub additions: Additions,
+}
+
+impl StateDir {
+    /// Makes the directory if need be, and takes it.
+    ///
+    /// # Errors
+    /// When it cannot be made or written, or another daemon has it.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let directory = |source| StateError::Directory {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_dir_all(path).map_err(directory)?;
+        let lock = File::create(path.join(LOCK)).map_err(directory)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse {
+                path: path.to_owned(),
+            }),
+            Err(error) => Err(directory(error.into())),
+        }
+    }
+
+    /// Reads what was kept; nothing, the first time.
+    ///
+    /// # Errors
+    /// When there is something that cannot be understood. It is not thrown away.
+    pub fn load(&self) -> Result<Kept, StateError> {
+        let path = self.path.join(FILE);
+        let unreadable = |reason: String| StateError::Unreadable {
+            path: path.clone(),
+            reason,
+        };
+        let octets = match fs::read(&path) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+            Err(error) => return Err(unreadable(error.to_string())),
+        };
+        let file: StateFile =
+            serde_json::from_slice(&octets).map_err(|error| unreadable(error.to_string()))?;
+        file.check().map_err(unreadable)
+    }
+
+    /// Replaces what is kept: after this returns it survives a power failure, and before, the former content does.
+    ///
+    /// # Errors
+    /// When the file system refuses; what was kept before is still there.
+    pub fn save(&self, kept: &Kept) -> Result<(), StateError> {
+        let path = self.path.join(FILE);
+        self.replace(&path, kept)
+            .map_err(|source| StateError::Unwritable { path, source })
+    }
+
+    fn replace(&self, path: &Path, kept: &Kept) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(&StateFile::from(kept))?;
+        text.push(b'\n');
+        let temporary = path.with_extension("json.new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl From<&Kept> for StateFile {
+    fn from(kept: &Kept) -> Self {
+        let services = kept.additions.services.iter();
+        let routes = kept.additions.routes.iter();
+        Self {
+            version: VERSION,
+            router_id: kept.router_id.map(Ipv4Addr::from),
+            services: services
+                .map(|(name, service)| (name.clone(), service.into()))
+                .collect(),
+            routes: routes
+                .map(|(prefix, route)| (prefix.to_string(), route.into()))
+                .collect(),
+        }
+    }
+}
+
+impl StateFile {
+    fn check(self) -> Result<Kept, String> {
+        if self.version != VERSION {
+            return Err(format!(
+                "found version {}; must be {VERSION}, so it was written by another version of herald",
+                self.version
+            ));
+        }
+        let mut additions = Additions::default();
+        for (name, spec) in self.services {
+            let service = ServiceConfig::try_from(&spec)
+                .map_err(|error| format!("service {name}: {error}"))?;
+            additions.services.insert(name, service);
+        }
+        for (text, spec) in self.routes {
+            let prefix = parse_prefix(&text)
+                .map_err(|expected| format!("route: found {text:?}; must be {expected}"))?;
+            let route =
+                RouteConfig::try_from(&spec).map_err(|error| format!("route {text}: {error}"))?;
+            additions.routes.insert(prefix, route);
+        }
+        Ok(Kept {
+            router_id: self.router_id.and_then(BgpIdentifier::new),
+            additions,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept() -> Kept {
+        let route = RouteSpec {
+            med: Some(10),
+            communities: vec!["no-export".to_owned(), "large:64520:1:2".to_owned()],
+            peers: Some(vec![PeerName::new("tor-a").unwrap()]),
+            ..RouteSpec::default()
+        };
+        let service = ServiceSpec {
+            addresses: vec!["192.0.2.150".to_owned(), "2001:db8::150".to_owned()],
+        };
+        Kept {
+            router_id: BgpIdentifier::new(Ipv4Addr::new(192, 0, 2, 71)),
+            additions: Additions {
+                services: [(
+                    ServiceName::new("web").unwrap(),
+                    ServiceConfig::try_from(&service).unwrap(),
+                )]
+                .into(),
+                routes: [(
+                    "198.51.100.0/24".parse().unwrap(),
+                    RouteConfig::try_from(&route).unwrap(),
+                )]
+                .into(),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(directory.path()).unwrap();
+        assert_eq!(state.load().unwrap(), Kept::default());
+        state.save(&kept()).unwrap();
+        assert_eq!(state.load().unwrap(), kept());
+    }
+
+    #[test]
+    fn two_daemons_do_not_share_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = StateDir::open(directory.path()).unwrap();
+        assert!(matches!(
+            StateDir::open(directory.path()),
+            Err(StateError::InUse { .. })
+        ));
+        drop(first);
+        assert!(StateDir::open(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(directory.path()).unwrap();
+        let file = directory.path().join(FILE);
+        for (content, reason) in [
+            ("", "EOF"),
+            (r#"{"version": 2}"#, "found version 2; must be 1"),
+            (
+                r#"{"version": 1, "routes": {"10.0.0.1/8": {}}}"#,
+                "must be \"10.0.0.0/8\"",
+            ),
+            (
+                r#"{"version": 1, "services": {"web": {"addresses": []}}}"#,
+                "service web: addresses: found an empty array",
+            ),
+        ] {
+            fs::write(&file, content).unwrap();
+            let error = state.load().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn the_file_goes_before_what_was_added() {
+        let mut additions = kept().additions;
+        let config = Config::parse(
+            Path::new("herald.toml"),
+            "[speaker]\nlocal-as = 64520\n[[service]]\nname = \"other\"\naddresses = [\"192.0.2.150\"]\n\
+             [[route]]\nprefix = \"198.51.100.0/24\"\n",
+        )
+        .unwrap()
+        .config;
+        assert_eq!(
+            additions.give_way(&config),
+            ["service web", "route 198.51.100.0/24"]
+        );
+        assert_eq!(additions, Additions::default());
+    }
+}
