@@ -13,4 +13,4 @@ pub use session::{
 pub use types::{
     Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, UnknownName,
 };
-pub use wire::{Capability, Notification};
+pub use wire::{Capability, Notification, Update};

@@ -1,11 +1,636 @@
-//! Path attributes (RFC 4271 §4.3, §5).
+//! Path attributes (RFC 4271 §4.3, §5), one by one; the list of them is [`Update`](super::Update)'s.
 
-use crate::types::Origin;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::WireContext;
+use super::nlri::{self, Prefixes};
+use super::parse::{be_u16, octet, octets, short_value};
+use super::update::AttributeAction;
+use crate::types::{Asn, Community, Family, LargeCommunity, Origin};
+
+/// Type codes (IANA, "BGP Path Attributes").
+pub(crate) mod type_code {
+    pub(crate) const ORIGIN: u8 = 1;
+    pub(crate) const AS_PATH: u8 = 2;
+    pub(crate) const NEXT_HOP: u8 = 3;
+    pub(crate) const MULTI_EXIT_DISC: u8 = 4;
+    pub(crate) const LOCAL_PREF: u8 = 5;
+    pub(crate) const ATOMIC_AGGREGATE: u8 = 6;
+    pub(crate) const AGGREGATOR: u8 = 7;
+    pub(crate) const COMMUNITIES: u8 = 8;
+    pub(crate) const ORIGINATOR_ID: u8 = 9;
+    pub(crate) const CLUSTER_LIST: u8 = 10;
+    pub(crate) const MP_REACH_NLRI: u8 = 14;
+    pub(crate) const MP_UNREACH_NLRI: u8 = 15;
+    pub(crate) const EXTENDED_COMMUNITIES: u8 = 16;
+    pub(crate) const AS4_PATH: u8 = 17;
+    pub(crate) const LARGE_COMMUNITY: u8 = 32;
+}
+
+/// The high four bits of an attribute's first octet; the low four say nothing (RFC 4271 §4.3).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AttributeFlags(u8);
+
+impl AttributeFlags {
+    /// Every speaker knows it.
+    pub const WELL_KNOWN: Self = Self(0x40);
+    /// Not every speaker knows it, and one that does not drops it.
+    pub const OPTIONAL_NON_TRANSITIVE: Self = Self(0x80);
+    /// Not every speaker knows it, and one that does not hands it on.
+    pub const OPTIONAL_TRANSITIVE: Self = Self(0xC0);
+
+    const EXTENDED_LENGTH: u8 = 0x10;
+    const PARTIAL: u8 = 0x20;
+
+    pub(super) const fn from_octet(octet: u8) -> Self {
+        Self(octet & 0xE0)
+    }
+
+    /// Whether an attribute that is not recognized can be ignored.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
+    /// Whether an attribute that is not recognized is handed on.
+    #[must_use]
+    pub const fn is_transitive(self) -> bool {
+        self.0 & 0x40 != 0
+    }
+
+    /// Whether some speaker on the way handed it on without recognizing it.
+    #[must_use]
+    pub const fn is_partial(self) -> bool {
+        self.0 & Self::PARTIAL != 0
+    }
+
+    const fn without_partial(self) -> Self {
+        Self(self.0 & !Self::PARTIAL)
+    }
+}
+
+impl fmt::Debug for AttributeFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#04x}", self.0)
+    }
+}
 
 /// One path attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attribute {
-    /// Type 1.
+    /// Type 1, RFC 4271 §5.1.1.
     Origin(Origin),
+    /// Type 2, RFC 4271 §5.1.2.
+    AsPath(AsPath),
+    /// Type 3, RFC 4271 §5.1.3.
+    NextHop(Ipv4Addr),
+    /// Type 4, RFC 4271 §5.1.4.
+    MultiExitDisc(u32),
+    /// Type 5, RFC 4271 §5.1.5.
+    LocalPref(u32),
+    /// Type 6, RFC 4271 §5.1.6.
+    AtomicAggregate,
+    /// Type 7, RFC 4271 §5.1.7.
+    Aggregator(Aggregator),
+    /// Type 8, RFC 1997.
+    Communities(Vec<Community>),
+    /// Type 14, RFC 4760 §3, of a unicast family.
+    MpReach(MpReach),
+    /// Type 15, RFC 4760 §4, of a unicast family.
+    MpUnreach(MpUnreach),
+    /// Type 17: the path in four octets, beside an AS_PATH in two (RFC 6793 §3).
+    As4Path(AsPath),
+    /// Type 32, RFC 8092.
+    LargeCommunities(Vec<LargeCommunity>),
+    /// Any other, and what families other than unicast put into types 14 and 15.
+    Unknown {
+        /// Its flags.
+        flags: AttributeFlags,
+        /// Its type code.
+        code: u8,
+        /// Its value.
+        value: Bytes,
+    },
+}
+
+/// AS_PATH: the ASes that a route went through, nearest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AsPath {
+    /// Segments, in order.
+    pub segments: Vec<Segment>,
+}
+
+/// A segment of AS_PATH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Whether the order means something.
+    pub kind: SegmentKind,
+    /// 1 to 255 AS numbers; AS_TRANS may be among them when a two-octet speaker had its hands on the path.
+    pub asns: Vec<u32>,
+}
+
+/// The kind of a segment. Confederation segments never leave one, and none is left here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SegmentKind {
+    /// AS_SET: in no order. Not accepted from others (RFC 9774).
+    Set = 1,
+    /// AS_SEQUENCE.
+    Sequence = 2,
+}
+
+/// AGGREGATOR: who formed an aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aggregator {
+    /// Its AS, or AS_TRANS.
+    pub asn: u32,
+    /// Its BGP Identifier, by convention.
+    pub address: Ipv4Addr,
+}
+
+/// Where to send what is for the prefixes of an MP_REACH_NLRI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MpNextHop {
+    /// Four octets.
+    V4(Ipv4Addr),
+    /// Sixteen octets.
+    V6(Ipv6Addr),
+    /// Thirty-two octets: a global address and, on a shared link, the link-local one (RFC 2545 §3).
+    V6WithLinkLocal(Ipv6Addr, Ipv6Addr),
+}
+
+/// MP_REACH_NLRI: prefixes of a unicast family and their next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MpReach {
+    /// The next hop; IPv6 for IPv4 prefixes too where RFC 8950 was agreed upon.
+    pub next_hop: MpNextHop,
+    /// The prefixes; they say the family.
+    pub nlri: Prefixes,
+}
+
+/// MP_UNREACH_NLRI: prefixes of a unicast family that are no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MpUnreach {
+    /// The prefixes; none at all is End-of-RIB (RFC 4724 §2).
+    pub withdrawn_routes: Prefixes,
+}
+
+impl Prefixes {
+    /// The family they are of.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::V4(_) => Family::IPV4_UNICAST,
+            Self::V6(_) => Family::IPV6_UNICAST,
+        }
+    }
+}
+
+impl AsPath {
+    /// A single AS_SEQUENCE, in as many segments as it takes; none for no AS.
+    #[must_use]
+    pub fn sequence(asns: &[u32]) -> Self {
+        let segments = asns.chunks(usize::from(u8::MAX));
+        Self {
+            segments: segments
+                .map(|asns| Segment {
+                    kind: SegmentKind::Sequence,
+                    asns: asns.to_vec(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The neighbor that handed on the route; `None` when the path is empty or begins with a set.
+    #[must_use]
+    pub fn leftmost(&self) -> Option<u32> {
+        let first = self.segments.first()?;
+        (first.kind == SegmentKind::Sequence)
+            .then(|| first.asns.first().copied())
+            .flatten()
+    }
+
+    /// Whether any AS number needs four octets.
+    #[must_use]
+    pub fn needs_four_octets(&self) -> bool {
+        self.segments
+            .iter()
+            .flat_map(|segment| &segment.asns)
+            .any(|asn| *asn > u32::from(u16::MAX))
+    }
+
+    fn decode(mut input: &[u8], four_octets: bool) -> Result<Self, AttributeAction> {
+        let malformed = |_| AttributeAction::TreatAsWithdraw;
+        let width = if four_octets { 4 } else { 2 };
+        let mut segments = Vec::new();
+        while !input.is_empty() {
+            let (rest, kind) = octet(input).map_err(malformed)?;
+            let (rest, count) = octet(rest).map_err(malformed)?;
+            let (rest, numbers) = octets(rest, usize::from(count) * width).map_err(malformed)?;
+            let asns: Vec<u32> = numbers.chunks_exact(width).map(be_number).collect();
+            // RFC 7606 §7.2, RFC 7607 §2, RFC 9774 §3
+            if kind != SegmentKind::Sequence as u8 || asns.is_empty() || asns.contains(&0) {
+                return Err(AttributeAction::TreatAsWithdraw);
+            }
+            segments.push(Segment {
+                kind: SegmentKind::Sequence,
+                asns,
+            });
+            input = rest;
+        }
+        Ok(Self { segments })
+    }
+
+    fn encoded_length(&self, four_octets: bool) -> usize {
+        let width = if four_octets { 4 } else { 2 };
+        self.segments
+            .iter()
+            .map(|segment| 2 + width * segment.asns.len())
+            .sum()
+    }
+
+    fn encode(&self, four_octets: bool, out: &mut BytesMut) {
+        for segment in &self.segments {
+            out.put_u8(segment.kind as u8);
+            out.put_u8(u8::try_from(segment.asns.len()).unwrap_or(u8::MAX));
+            for asn in &segment.asns {
+                if four_octets {
+                    out.put_u32(*asn)
+                } else {
+                    out.put_u16(two_octets(*asn))
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for AsPath {
+    /// `64520 64521 {1 2}`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.segments.iter().enumerate() {
+            let asns = segment
+                .asns
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ");
+            let space = if index == 0 { "" } else { " " };
+            match segment.kind {
+                SegmentKind::Sequence => write!(f, "{space}{asns}")?,
+                SegmentKind::Set => write!(f, "{space}{{{asns}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn two_octets(asn: u32) -> u16 {
+    u16::try_from(asn).unwrap_or(Asn::AS_TRANS)
+}
+
+fn be_number(octets: &[u8]) -> u32 {
+    octets
+        .iter()
+        .fold(0, |number, octet| number << 8 | u32::from(*octet))
+}
+
+fn be_address(value: &[u8]) -> Option<Ipv4Addr> {
+    value.try_into().ok().map(<Ipv4Addr as From<[u8; 4]>>::from)
+}
+
+impl Attribute {
+    /// The flags that an attribute of this type has; `None` when the type is not known.
+    pub(super) const fn expected_flags(code: u8) -> Option<AttributeFlags> {
+        Some(match code {
+            type_code::ORIGIN
+            | type_code::AS_PATH
+            | type_code::NEXT_HOP
+            | type_code::LOCAL_PREF
+            | type_code::ATOMIC_AGGREGATE => AttributeFlags::WELL_KNOWN,
+            type_code::MULTI_EXIT_DISC
+            | type_code::ORIGINATOR_ID
+            | type_code::CLUSTER_LIST
+            | type_code::MP_REACH_NLRI
+            | type_code::MP_UNREACH_NLRI => AttributeFlags::OPTIONAL_NON_TRANSITIVE,
+            type_code::AGGREGATOR
+            | type_code::COMMUNITIES
+            | type_code::EXTENDED_COMMUNITIES
+            | type_code::AS4_PATH
+            | type_code::LARGE_COMMUNITY => AttributeFlags::OPTIONAL_TRANSITIVE,
+            _ => return None,
+        })
+    }
+
+    /// Reads a value whose flags are those of its type. MP_REACH_NLRI and MP_UNREACH_NLRI are read by their own functions.
+    ///
+    /// # Errors
+    /// What RFC 7606 §7 says to do about it.
+    pub(super) fn decode(
+        flags: AttributeFlags,
+        code: u8,
+        value: Bytes,
+        context: WireContext,
+    ) -> Result<Self, AttributeAction> {
+        use AttributeAction::{Discard, TreatAsWithdraw};
+        match code {
+            type_code::ORIGIN => match value.as_ref() {
+                [0] => Ok(Self::Origin(Origin::Igp)),
+                [1] => Ok(Self::Origin(Origin::Egp)),
+                [2] => Ok(Self::Origin(Origin::Incomplete)),
+                _ => Err(TreatAsWithdraw),
+            },
+            type_code::AS_PATH => AsPath::decode(&value, context.four_octet_as).map(Self::AsPath),
+            type_code::NEXT_HOP => be_address(&value).map(Self::NextHop).ok_or(TreatAsWithdraw),
+            type_code::MULTI_EXIT_DISC => number(&value)
+                .map(Self::MultiExitDisc)
+                .ok_or(TreatAsWithdraw),
+            // RFC 7606 §7.5, §7.9, §7.10: from an external neighbor these say nothing.
+            type_code::LOCAL_PREF | type_code::ORIGINATOR_ID | type_code::CLUSTER_LIST
+                if !context.internal =>
+            {
+                Err(Discard)
+            }
+            type_code::LOCAL_PREF => number(&value).map(Self::LocalPref).ok_or(TreatAsWithdraw),
+            type_code::ATOMIC_AGGREGATE if value.is_empty() => Ok(Self::AtomicAggregate),
+            type_code::ATOMIC_AGGREGATE => Err(Discard),
+            type_code::AGGREGATOR => aggregator(&value, context.four_octet_as)
+                .map(Self::Aggregator)
+                .ok_or(Discard),
+            type_code::COMMUNITIES => list(&value, |octets: [u8; 4]| {
+                Community(u32::from_be_bytes(octets))
+            })
+            .map(Self::Communities),
+            type_code::LARGE_COMMUNITY => list(&value, large_community).map(Self::LargeCommunities),
+            type_code::AS4_PATH if context.four_octet_as => Err(Discard), // RFC 6793 §4.1
+            type_code::AS4_PATH => AsPath::decode(&value, true)
+                .map(Self::As4Path)
+                .map_err(|_| Discard),
+            type_code::ORIGINATOR_ID if value.len() != 4 => Err(TreatAsWithdraw),
+            type_code::CLUSTER_LIST if value.is_empty() || value.len() % 4 != 0 => {
+                Err(TreatAsWithdraw)
+            }
+            type_code::EXTENDED_COMMUNITIES if value.is_empty() || value.len() % 8 != 0 => {
+                Err(TreatAsWithdraw)
+            }
+            _ => Ok(Self::Unknown { flags, code, value }),
+        }
+    }
+
+    /// Its type code.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Origin(_) => type_code::ORIGIN,
+            Self::AsPath(_) => type_code::AS_PATH,
+            Self::NextHop(_) => type_code::NEXT_HOP,
+            Self::MultiExitDisc(_) => type_code::MULTI_EXIT_DISC,
+            Self::LocalPref(_) => type_code::LOCAL_PREF,
+            Self::AtomicAggregate => type_code::ATOMIC_AGGREGATE,
+            Self::Aggregator(_) => type_code::AGGREGATOR,
+            Self::Communities(_) => type_code::COMMUNITIES,
+            Self::MpReach(_) => type_code::MP_REACH_NLRI,
+            Self::MpUnreach(_) => type_code::MP_UNREACH_NLRI,
+            Self::As4Path(_) => type_code::AS4_PATH,
+            Self::LargeCommunities(_) => type_code::LARGE_COMMUNITY,
+            Self::Unknown { code, .. } => *code,
+        }
+    }
+
+    fn flags(&self) -> AttributeFlags {
+        match self {
+            Self::Unknown { flags, .. } => *flags,
+            known => {
+                Self::expected_flags(known.code()).unwrap_or(AttributeFlags::OPTIONAL_TRANSITIVE)
+            }
+        }
+    }
+
+    /// Appends flags, type, length and value. A length above 255 takes the extended form.
+    pub(crate) fn encode(&self, context: WireContext, out: &mut BytesMut) {
+        let length = self.value_length(context);
+        match u8::try_from(length) {
+            Ok(length) => out.put_slice(&[self.flags().0, self.code(), length]),
+            Err(_) => {
+                out.put_slice(&[
+                    self.flags().0 | AttributeFlags::EXTENDED_LENGTH,
+                    self.code(),
+                ]);
+                out.put_u16(u16::try_from(length).unwrap_or(u16::MAX));
+            }
+        }
+        self.encode_value(context, out);
+    }
+
+    fn value_length(&self, context: WireContext) -> usize {
+        match self {
+            Self::Origin(_) => 1,
+            Self::AsPath(path) => path.encoded_length(context.four_octet_as),
+            Self::As4Path(path) => path.encoded_length(true),
+            Self::NextHop(_) | Self::MultiExitDisc(_) | Self::LocalPref(_) => 4,
+            Self::AtomicAggregate => 0,
+            Self::Aggregator(_) => {
+                if context.four_octet_as {
+                    8
+                } else {
+                    6
+                }
+            }
+            Self::Communities(communities) => 4 * communities.len(),
+            Self::LargeCommunities(communities) => 12 * communities.len(),
+            Self::MpReach(reach) => {
+                5 + reach.next_hop.encoded_length() + reach.nlri.encoded_length()
+            }
+            Self::MpUnreach(unreach) => 3 + unreach.withdrawn_routes.encoded_length(),
+            Self::Unknown { value, .. } => value.len(),
+        }
+    }
+
+    fn encode_value(&self, context: WireContext, out: &mut BytesMut) {
+        match self {
+            Self::Origin(origin) => out.put_u8(*origin as u8),
+            Self::AsPath(path) => path.encode(context.four_octet_as, out),
+            Self::As4Path(path) => path.encode(true, out),
+            Self::NextHop(address) => out.put_slice(&address.octets()),
+            Self::MultiExitDisc(value) | Self::LocalPref(value) => out.put_u32(*value),
+            Self::AtomicAggregate => {}
+            Self::Aggregator(Aggregator { asn, address }) => {
+                if context.four_octet_as {
+                    out.put_u32(*asn)
+                } else {
+                    out.put_u16(two_octets(*asn))
+                }
+                out.put_slice(&address.octets());
+            }
+            Self::Communities(communities) => communities
+                .iter()
+                .for_each(|community| out.put_u32(community.0)),
+            Self::LargeCommunities(communities) => {
+                for community in communities {
+                    out.put_u32(community.global_administrator);
+                    out.put_u32(community.local_data_1);
+                    out.put_u32(community.local_data_2);
+                }
+            }
+            Self::MpReach(reach) => reach.encode(out),
+            Self::MpUnreach(unreach) => {
+                put_family(unreach.withdrawn_routes.family(), out);
+                unreach.withdrawn_routes.encode(out);
+            }
+            Self::Unknown { value, .. } => out.put_slice(value),
+        }
+    }
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    value.try_into().ok().map(u32::from_be_bytes)
+}
+
+fn aggregator(value: &[u8], four_octets: bool) -> Option<Aggregator> {
+    let (asn, address) = value.split_at_checked(if four_octets { 4 } else { 2 })?;
+    let aggregator = Aggregator {
+        asn: be_number(asn),
+        address: be_address(address)?,
+    };
+    (aggregator.asn != 0).then_some(aggregator) // RFC 7607 §2
+}
+
+/// A list of values of `N` octets, one at least (RFC 7606 §7.8, RFC 8092 §5).
+fn list<T, const N: usize>(
+    value: &[u8],
+    read: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>, AttributeAction> {
+    let (values, rest) = value.as_chunks::<N>();
+    if values.is_empty() || !rest.is_empty() {
+        return Err(AttributeAction::TreatAsWithdraw);
+    }
+    Ok(values.iter().map(|octets| read(*octets)).collect())
+}
+
+fn large_community(octets: [u8; 12]) -> LargeCommunity {
+    let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3] = octets;
+    LargeCommunity {
+        global_administrator: u32::from_be_bytes([a0, a1, a2, a3]),
+        local_data_1: u32::from_be_bytes([b0, b1, b2, b3]),
+        local_data_2: u32::from_be_bytes([c0, c1, c2, c3]),
+    }
+}
+
+fn put_family(family: Family, out: &mut BytesMut) {
+    out.put_u16(family.afi);
+    out.put_u8(family.safi);
+}
+
+fn family(input: &[u8]) -> Option<(&[u8], Family)> {
+    let (rest, afi) = be_u16(input).ok()?;
+    let (rest, safi) = octet(rest).ok()?;
+    Some((rest, Family { afi, safi }))
+}
+
+fn prefixes(family: Family, input: &[u8]) -> Option<Prefixes> {
+    match family {
+        Family::IPV4_UNICAST => nlri::decode_v4(input).ok().map(Prefixes::V4),
+        Family::IPV6_UNICAST => nlri::decode_v6(input).ok().map(Prefixes::V6),
+        _ => None,
+    }
+}
+
+/// What stands in a type 14 or 15: ours, or of a family that is not read here.
+pub(super) enum Multiprotocol<T> {
+    Unicast(T),
+    Opaque,
+}
+
+impl MpNextHop {
+    const fn encoded_length(&self) -> usize {
+        match self {
+            Self::V4(_) => 4,
+            Self::V6(_) => 16,
+            Self::V6WithLinkLocal(..) => 32,
+        }
+    }
+
+    fn decode(value: &[u8]) -> Option<Self> {
+        match value.len() {
+            4 => be_address(value).map(Self::V4),
+            16 => Some(Self::V6(v6_address(value)?)),
+            32 => {
+                let (global, link_local) = value.split_at_checked(16)?;
+                Some(Self::V6WithLinkLocal(
+                    v6_address(global)?,
+                    v6_address(link_local)?,
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::V4(address) => out.put_slice(&address.octets()),
+            Self::V6(address) => out.put_slice(&address.octets()),
+            Self::V6WithLinkLocal(global, link_local) => {
+                out.put_slice(&global.octets());
+                out.put_slice(&link_local.octets());
+            }
+        }
+    }
+}
+
+fn v6_address(value: &[u8]) -> Option<Ipv6Addr> {
+    value
+        .try_into()
+        .ok()
+        .map(<Ipv6Addr as From<[u8; 16]>>::from)
+}
+
+impl MpReach {
+    /// `None` when it cannot be read (RFC 4760 §7, RFC 7606 §7.11).
+    pub(super) fn decode(value: &[u8]) -> Option<Multiprotocol<Self>> {
+        let (rest, family) = family(value)?;
+        if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
+            return Some(Multiprotocol::Opaque);
+        }
+        let (rest, next_hop) = short_value(rest).ok()?;
+        let next_hop = MpNextHop::decode(next_hop)?;
+        if family == Family::IPV6_UNICAST && matches!(next_hop, MpNextHop::V4(_)) {
+            return None;
+        }
+        let (nlri, _reserved) = octet(rest).ok()?;
+        Some(Multiprotocol::Unicast(Self {
+            next_hop,
+            nlri: prefixes(family, nlri)?,
+        }))
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        put_family(self.nlri.family(), out);
+        out.put_u8(u8::try_from(self.next_hop.encoded_length()).unwrap_or(u8::MAX));
+        self.next_hop.encode(out);
+        out.put_u8(0);
+        self.nlri.encode(out);
+    }
+}
+
+impl MpUnreach {
+    /// `None` when it cannot be read.
+    pub(super) fn decode(value: &[u8]) -> Option<Multiprotocol<Self>> {
+        let (rest, family) = family(value)?;
+        if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
+            return Some(Multiprotocol::Opaque);
+        }
+        Some(Multiprotocol::Unicast(Self {
+            withdrawn_routes: prefixes(family, rest)?,
+        }))
+    }
+}
+
+impl AttributeFlags {
+    /// Whether Optional and Transitive are as `expected`; Partial does not count (RFC 7606 §3c).
+    pub(super) fn agree_with(self, expected: Self) -> bool {
+        self.without_partial() == expected
+    }
 }

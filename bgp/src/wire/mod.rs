@@ -1,30 +1,192 @@
-//! Messages, to and from octets.
+//! Messages, to and from octets (RFC 4271 §4).
+//!
+//! Values own what they hold and are in the order of the wire, so that decoding what was encoded gives the same value.
+//! What cannot be decoded is a [`Notification`] to send; what RFC 7606 lets pass is data in [`Update::errors`].
 
 mod attribute;
 mod capability;
+mod framing;
+mod nlri;
 mod notification;
+mod open;
+mod parse;
+mod route_refresh;
 mod update;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-pub use attribute::Attribute;
+pub use attribute::{
+    Aggregator, AsPath, Attribute, AttributeFlags, MpNextHop, MpReach, MpUnreach, Segment,
+    SegmentKind,
+};
 pub use capability::Capability;
-pub use notification::{Notification, cease, code, fsm, header, open, update as update_subcode};
-pub use update::Update;
+pub use framing::Framer;
+pub use nlri::Prefixes;
+pub use notification::{Notification, code, subcode};
+pub use open::Open;
+pub use route_refresh::RouteRefresh;
+pub use update::{AttributeAction, AttributeError, Update};
 
-/// Marker, length and type.
+pub(crate) use attribute::type_code;
+pub(crate) use nlri::encoded_length as prefix_length;
+
+/// Octets of marker, length and type.
 pub const HEADER_LENGTH: usize = 19;
-/// The longest message, unless both sides agreed on extended messages.
+/// Octets of the longest message, unless both sides agreed on extended messages.
 pub const MAX_LENGTH: usize = 4096;
+/// Octets of the longest extended message (RFC 8654 §3).
+pub const MAX_EXTENDED_LENGTH: usize = 65_535;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum MessageType {
-    Notification = 3,
+/// What the OPENs decided about how the octets after them are read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WireContext {
+    /// AS numbers in AS_PATH and AGGREGATOR have four octets (RFC 6793).
+    pub four_octet_as: bool,
+    /// The neighbor is in our AS, so that LOCAL_PREF means something (RFC 7606 §7.5).
+    pub internal: bool,
 }
 
-fn put_header(out: &mut BytesMut, length: usize, kind: MessageType) {
+/// A message of any type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Type 1.
+    Open(Open),
+    /// Type 2.
+    Update(Update),
+    /// Type 3.
+    Notification(Notification),
+    /// Type 4: nothing but the header.
+    Keepalive,
+    /// Type 5.
+    RouteRefresh(RouteRefresh),
+}
+
+/// The type of a message, with what its header alone can promise about its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum MessageType {
+    /// RFC 4271 §4.2.
+    Open = 1,
+    /// RFC 4271 §4.3.
+    Update = 2,
+    /// RFC 4271 §4.5.
+    Notification = 3,
+    /// RFC 4271 §4.4.
+    Keepalive = 4,
+    /// RFC 2918 §3.
+    RouteRefresh = 5,
+}
+
+impl MessageType {
+    fn from_octet(octet: u8) -> Option<Self> {
+        Some(match octet {
+            1 => Self::Open,
+            2 => Self::Update,
+            3 => Self::Notification,
+            4 => Self::Keepalive,
+            5 => Self::RouteRefresh,
+            _ => return None,
+        })
+    }
+
+    /// Lengths, header included, that a message of this type may have (RFC 4271 §6.1, RFC 8654 §4).
+    fn lengths(self, limit: usize) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Self::Open => 29..=MAX_LENGTH,
+            Self::Update => 23..=limit,
+            Self::Notification => 21..=limit,
+            Self::Keepalive => 19..=19,
+            Self::RouteRefresh => 23..=23,
+        }
+    }
+}
+
+/// An attribute or a list of them does not fit a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message would have {length} octets, {limit} are allowed")]
+pub struct TooLong {
+    /// What it would take.
+    pub length: usize,
+    /// What there is.
+    pub limit: usize,
+}
+
+impl Message {
+    /// Reads the body of a message, which is what follows the header.
+    ///
+    /// # Errors
+    /// The NOTIFICATION that says what is wrong with it.
+    pub fn decode(
+        kind: MessageType,
+        body: &Bytes,
+        context: WireContext,
+    ) -> Result<Self, Notification> {
+        Ok(match kind {
+            MessageType::Open => Self::Open(Open::decode(body)?),
+            MessageType::Update => Self::Update(Update::decode(body, context)?),
+            MessageType::Notification => Self::Notification(Notification::decode(body)),
+            MessageType::Keepalive => Self::Keepalive,
+            MessageType::RouteRefresh => Self::RouteRefresh(RouteRefresh::decode(body)),
+        })
+    }
+
+    /// Appends the message, header included, to `out`.
+    ///
+    /// # Errors
+    /// [`TooLong`] when it would exceed `limit` octets; `out` is as before.
+    pub fn encode(
+        &self,
+        context: WireContext,
+        limit: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), TooLong> {
+        let start = out.len();
+        put_header(out, self.kind());
+        match self {
+            Self::Open(open) => open.encode(out),
+            Self::Update(update) => update.encode(context, out),
+            Self::Notification(notification) => notification.encode(out),
+            Self::Keepalive => {}
+            Self::RouteRefresh(refresh) => refresh.encode(out),
+        }
+        let length = out.len() - start;
+        if length > limit {
+            out.truncate(start);
+            return Err(TooLong { length, limit });
+        }
+        set_length(out, start);
+        Ok(())
+    }
+
+    /// Which of the five it is.
+    #[must_use]
+    pub const fn kind(&self) -> MessageType {
+        match self {
+            Self::Open(_) => MessageType::Open,
+            Self::Update(_) => MessageType::Update,
+            Self::Notification(_) => MessageType::Notification,
+            Self::Keepalive => MessageType::Keepalive,
+            Self::RouteRefresh(_) => MessageType::RouteRefresh,
+        }
+    }
+}
+
+/// Appends a header whose length is filled in by [`set_length`] when the body stands behind it.
+pub(crate) fn put_header(out: &mut BytesMut, kind: MessageType) {
     out.put_bytes(0xFF, 16);
-    out.put_u16(u16::try_from(length).unwrap_or(u16::MAX));
+    out.put_u16(0);
     out.put_u8(kind as u8);
+}
+
+/// Fills in the length of the message that begins at `start` and ends where `out` does.
+pub(crate) fn set_length(out: &mut BytesMut, start: usize) {
+    let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
+    set_u16(out, start + 16, length);
+}
+
+/// Overwrites two octets that were put as a place holder.
+pub(crate) fn set_u16(out: &mut BytesMut, at: usize, value: u16) {
+    if let Some(place) = out.get_mut(at..at + 2) {
+        place.copy_from_slice(&value.to_be_bytes());
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{HEADER_LENGTH, MAX_LENGTH, MessageType, put_header};
+use self::subcode::cease;
+use super::{HEADER_LENGTH, MAX_LENGTH};
 
 /// An error or a reason, as it is told to the other side.
 #[derive(Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -37,77 +38,83 @@ pub mod code {
     pub const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 }
 
-/// Subcodes of Message Header Error (RFC 4271 §6.1).
-pub mod header {
-    /// The marker is not all ones.
-    pub const CONNECTION_NOT_SYNCHRONIZED: u8 = 1;
-    /// The length is impossible for the type.
-    pub const BAD_MESSAGE_LENGTH: u8 = 2;
-    /// No such type.
-    pub const BAD_MESSAGE_TYPE: u8 = 3;
+/// Subcodes, by code.
+pub mod subcode {
+    /// Subcodes of Message Header Error (RFC 4271 §6.1).
+    pub mod header {
+        /// The marker is not all ones.
+        pub const CONNECTION_NOT_SYNCHRONIZED: u8 = 1;
+        /// The length is impossible for the type.
+        pub const BAD_MESSAGE_LENGTH: u8 = 2;
+        /// No such type.
+        pub const BAD_MESSAGE_TYPE: u8 = 3;
+    }
+
+    /// Subcodes of OPEN Message Error (RFC 4271 §6.2, RFC 5492, RFC 9234).
+    pub mod open {
+        /// Anything that has no subcode of its own, such as bad lengths.
+        pub const UNSPECIFIC: u8 = 0;
+        /// The version is not 4.
+        pub const UNSUPPORTED_VERSION_NUMBER: u8 = 1;
+        /// Not the AS that was configured.
+        pub const BAD_PEER_AS: u8 = 2;
+        /// The identifier is zero, or our own.
+        pub const BAD_BGP_IDENTIFIER: u8 = 3;
+        /// An optional parameter that is not Capabilities.
+        pub const UNSUPPORTED_OPTIONAL_PARAMETER: u8 = 4;
+        /// The hold time is 1 or 2 s, or not acceptable.
+        pub const UNACCEPTABLE_HOLD_TIME: u8 = 6;
+        /// A capability that is required is missing.
+        pub const UNSUPPORTED_CAPABILITY: u8 = 7;
+    }
+
+    /// Subcodes of UPDATE Message Error (RFC 4271 §6.3). The others are treated as withdraw (RFC 7606) and never said.
+    pub mod update {
+        /// The framing of the message or of its attributes hides what the message says.
+        pub const MALFORMED_ATTRIBUTE_LIST: u8 = 1;
+        /// The NLRI of an MP_REACH_NLRI or MP_UNREACH_NLRI, or the attribute itself.
+        pub const OPTIONAL_ATTRIBUTE_ERROR: u8 = 9;
+        /// The prefixes cannot be read.
+        pub const INVALID_NETWORK_FIELD: u8 = 10;
+    }
+
+    /// Subcodes of Finite State Machine Error (RFC 6608).
+    pub mod fsm {
+        /// In OpenSent.
+        pub const UNEXPECTED_MESSAGE_IN_OPEN_SENT: u8 = 1;
+        /// In OpenConfirm.
+        pub const UNEXPECTED_MESSAGE_IN_OPEN_CONFIRM: u8 = 2;
+        /// In Established.
+        pub const UNEXPECTED_MESSAGE_IN_ESTABLISHED: u8 = 3;
+    }
+
+    /// Subcodes of Cease (RFC 4486 and later).
+    pub mod cease {
+        /// More prefixes than allowed.
+        pub const MAXIMUM_PREFIXES: u8 = 1;
+        /// The operator shut the session down; may carry a text (RFC 9003).
+        pub const ADMINISTRATIVE_SHUTDOWN: u8 = 2;
+        /// The operator removed the neighbor.
+        pub const PEER_DECONFIGURED: u8 = 3;
+        /// The operator reset the session; may carry a text (RFC 9003).
+        pub const ADMINISTRATIVE_RESET: u8 = 4;
+        /// The neighbor is not configured.
+        pub const CONNECTION_REJECTED: u8 = 5;
+        /// Anything else in the configuration changed.
+        pub const OTHER_CONFIGURATION_CHANGE: u8 = 6;
+        /// The other connection of the two survives (RFC 4271 §6.8).
+        pub const CONNECTION_COLLISION_RESOLUTION: u8 = 7;
+        /// No room.
+        pub const OUT_OF_RESOURCES: u8 = 8;
+        /// Forget the routes, graceful restart or not (RFC 8538).
+        pub const HARD_RESET: u8 = 9;
+        /// BFD says the path is down (RFC 9384).
+        pub const BFD_DOWN: u8 = 10;
+    }
 }
 
-/// Subcodes of OPEN Message Error (RFC 4271 §6.2, RFC 5492, RFC 9234).
-pub mod open {
-    /// Anything that has no subcode of its own, such as bad lengths.
-    pub const UNSPECIFIC: u8 = 0;
-    /// The version is not 4.
-    pub const UNSUPPORTED_VERSION_NUMBER: u8 = 1;
-    /// Not the AS that was configured.
-    pub const BAD_PEER_AS: u8 = 2;
-    /// The identifier is zero, or our own.
-    pub const BAD_BGP_IDENTIFIER: u8 = 3;
-    /// An optional parameter that is not Capabilities.
-    pub const UNSUPPORTED_OPTIONAL_PARAMETER: u8 = 4;
-    /// The hold time is 1 or 2 s, or not acceptable.
-    pub const UNACCEPTABLE_HOLD_TIME: u8 = 6;
-    /// A capability that is required is missing.
-    pub const UNSUPPORTED_CAPABILITY: u8 = 7;
-}
-
-/// Subcodes of UPDATE Message Error (RFC 4271 §6.3). The others are treated as withdraw (RFC 7606) and never said.
-pub mod update {
-    /// The framing of the message or of its attributes hides what the message says.
-    pub const MALFORMED_ATTRIBUTE_LIST: u8 = 1;
-    /// The NLRI of an MP_REACH_NLRI or MP_UNREACH_NLRI, or the attribute itself.
-    pub const OPTIONAL_ATTRIBUTE_ERROR: u8 = 9;
-    /// The prefixes cannot be read.
-    pub const INVALID_NETWORK_FIELD: u8 = 10;
-}
-
-/// Subcodes of Finite State Machine Error (RFC 6608).
-pub mod fsm {
-    /// In OpenSent.
-    pub const UNEXPECTED_MESSAGE_IN_OPEN_SENT: u8 = 1;
-    /// In OpenConfirm.
-    pub const UNEXPECTED_MESSAGE_IN_OPEN_CONFIRM: u8 = 2;
-    /// In Established.
-    pub const UNEXPECTED_MESSAGE_IN_ESTABLISHED: u8 = 3;
-}
-
-/// Subcodes of Cease (RFC 4486 and later).
-pub mod cease {
-    /// More prefixes than allowed.
-    pub const MAXIMUM_PREFIXES: u8 = 1;
-    /// The operator shut the session down; may carry a text (RFC 9003).
-    pub const ADMINISTRATIVE_SHUTDOWN: u8 = 2;
-    /// The operator removed the neighbor.
-    pub const PEER_DECONFIGURED: u8 = 3;
-    /// The operator reset the session; may carry a text (RFC 9003).
-    pub const ADMINISTRATIVE_RESET: u8 = 4;
-    /// The neighbor is not configured.
-    pub const CONNECTION_REJECTED: u8 = 5;
-    /// Anything else in the configuration changed.
-    pub const OTHER_CONFIGURATION_CHANGE: u8 = 6;
-    /// The other connection of the two survives (RFC 4271 §6.8).
-    pub const CONNECTION_COLLISION_RESOLUTION: u8 = 7;
-    /// No room.
-    pub const OUT_OF_RESOURCES: u8 = 8;
-    /// Forget the routes, graceful restart or not (RFC 8538).
-    pub const HARD_RESET: u8 = 9;
-    /// BFD says the path is down (RFC 9384).
-    pub const BFD_DOWN: u8 = 10;
-}
+/// A NOTIFICATION is never longer than what every speaker accepts.
+const MAX_DATA: usize = MAX_LENGTH - HEADER_LENGTH - 2;
 
 /// The longest text that RFC 9003 §2 allows, in octets.
 const MAX_COMMUNICATION: usize = 255;
@@ -126,8 +133,7 @@ impl Notification {
     /// With data, cut to what fits a message.
     #[must_use]
     pub fn with_data(code: u8, subcode: u8, data: &[u8]) -> Self {
-        let room = MAX_LENGTH - HEADER_LENGTH - 2;
-        let data = data.get(..room).unwrap_or(data);
+        let data = data.get(..MAX_DATA).unwrap_or(data);
         Self {
             code,
             subcode,
@@ -245,17 +251,8 @@ impl Notification {
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
-        let data = self
-            .data
-            .get(..MAX_LENGTH - HEADER_LENGTH - 2)
-            .unwrap_or(&self.data);
-        put_header(
-            out,
-            HEADER_LENGTH + 2 + data.len(),
-            MessageType::Notification,
-        );
-        out.extend_from_slice(&[self.code, self.subcode]);
-        out.extend_from_slice(data);
+        out.put_slice(&[self.code, self.subcode]);
+        out.put_slice(self.data.get(..MAX_DATA).unwrap_or(&self.data));
     }
 }
 
@@ -311,6 +308,6 @@ mod tests {
     fn c_009_data_never_makes_the_message_longer_than_4096() {
         let mut out = BytesMut::new();
         Notification::with_data(1, 1, &[0; 70_000]).encode(&mut out);
-        assert_eq!(out.len(), MAX_LENGTH);
+        assert_eq!(out.len(), MAX_LENGTH - HEADER_LENGTH);
     }
 }
