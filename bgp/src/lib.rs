@@ -1,5 +1,6 @@
 //! A BGP-4 engine without I/O.
 
+mod adj_rib_out;
 pub mod route;
 pub mod session;
 pub mod types;

@@ -568,7 +568,7 @@ impl MpNextHop {
         }
     }
 
-    fn encode(&self, out: &mut BytesMut) {
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::V4(address) => out.put_slice(&address.octets()),
             Self::V6(address) => out.put_slice(&address.octets()),

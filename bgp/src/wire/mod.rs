@@ -28,7 +28,7 @@ pub use route_refresh::RouteRefresh;
 pub use update::{AttributeAction, AttributeError, Update};
 
 pub(crate) use attribute::type_code;
-pub(crate) use nlri::encoded_length as prefix_length;
+pub(crate) use nlri::{encoded_length as prefix_length, put as put_prefix};
 
 /// Octets of marker, length and type.
 pub const HEADER_LENGTH: usize = 19;
