@@ -1,7 +1,9 @@
-//! The Adj-RIB-Out of one session (RFC 4271 §3.2): what the neighbor should have, what it has, and the UPDATEs between the two.
+//! The Adj-RIB-Out of one session (RFC 4271 §3.2): what the neighbor should have, what it has, and
+//! the UPDATEs between the two.
 //!
-//! The caller says what it wants as a whole; the difference is worked out here. Withdrawals go first and never wait behind announcements. A prefix that changes
-//! several times before the connection takes an UPDATE costs one UPDATE.
+//! The caller says what it wants as a whole; the difference is worked out here. Withdrawals go
+//! first and never wait behind announcements. A prefix that changes several times before the
+//! connection takes an UPDATE costs one UPDATE.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,7 +18,8 @@ use crate::wire::{
     self, AsPath, Attribute, MessageType, MpNextHop, WireContext, prefix_length, put_prefix,
 };
 
-/// LOCAL_PREF of a route that asks for none, towards internal peers (RFC 4271 §5.1.5 leaves it to local policy; everyone says 100).
+/// LOCAL_PREF of a route that asks for none, towards internal peers (RFC 4271 §5.1.5 leaves it to
+/// local policy; everyone says 100).
 const DEFAULT_LOCAL_PREF: u32 = 100;
 
 /// How this session writes routes: everything that makes its octets differ from another session's.
@@ -43,14 +46,16 @@ impl Dialect {
     }
 }
 
-/// Prefixes to announce, by what is said of them; the family is part of the key, for an UPDATE announces one family.
+/// Prefixes to announce, by what is said of them; the family is part of the key, for an UPDATE
+/// announces one family.
 type Announcements = BTreeMap<(Family, Arc<RouteAttributes>), BTreeSet<IpNet>>;
 
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(crate) struct AdjRibOut {
     wanted: Routes,
-    /// What the neighbor has once everything that was handed out has reached it. Empty while there is no session.
+    /// What the neighbor has once everything that was handed out has reached it. Empty while there
+    /// is no session.
     advertised: Routes,
     announcements: Announcements,
     withdrawals: BTreeSet<IpNet>,
@@ -168,10 +173,12 @@ impl AdjRibOut {
         &self.advertised
     }
 
-    /// Appends the next UPDATE to `out`: a withdrawal if there is any, then announcements, then End-of-RIB. `false` when the neighbor has everything.
+    /// Appends the next UPDATE to `out`: a withdrawal if there is any, then announcements, then
+    /// End-of-RIB. `false` when the neighbor has everything.
     ///
     /// # Errors
-    /// A route that no message can hold; it is withdrawn if the neighbor has an older one. The next call goes on behind it.
+    /// A route that no message can hold; it is withdrawn if the neighbor has an older one. The next
+    /// call goes on behind it.
     pub(crate) fn next_update(&mut self, out: &mut BytesMut) -> Result<bool, Unsendable> {
         let Some(dialect) = self.dialect.take() else {
             return Ok(false);
@@ -305,9 +312,11 @@ impl AdjRibOut {
     }
 }
 
-/// Octets of a withdrawal before its prefixes, of the family that needs most: header, two section lengths, the attribute's head and its family.
+/// Octets of a withdrawal before its prefixes, of the family that needs most: header, two section
+/// lengths, the attribute's head and its family.
 const WITHDRAWAL_OVERHEAD: usize = wire::HEADER_LENGTH + 4 + 4 + 3;
-/// Octets of an announcement beside its attributes and prefixes: as above, with the longest next hop, its length and the reserved octet.
+/// Octets of an announcement beside its attributes and prefixes: as above, with the longest next
+/// hop, its length and the reserved octet.
 const ANNOUNCEMENT_OVERHEAD: usize = WITHDRAWAL_OVERHEAD + 1 + 32 + 1;
 
 /// As many prefixes as fit a message, and their octets.
@@ -335,7 +344,8 @@ impl Block {
     }
 }
 
-/// IPv4 prefixes stand in Withdrawn Routes, others in MP_UNREACH_NLRI. With none of them it is End-of-RIB (RFC 4724 §2).
+/// IPv4 prefixes stand in Withdrawn Routes, others in MP_UNREACH_NLRI. With none of them it is
+/// End-of-RIB (RFC 4724 §2).
 fn put_withdrawal(family: Family, prefixes: &[u8], out: &mut BytesMut) {
     if family == Family::IPV4_UNICAST {
         return put_update(prefixes, &[], &[], out);
@@ -393,7 +403,8 @@ fn encode_attributes(family: Family, route: &RouteAttributes, dialect: &Dialect)
     octets
 }
 
-/// What is said of a route that begins here, by ascending type code (RFC 4271 §5). MP_REACH_NLRI is not among them: it goes first (RFC 7606 §5.1).
+/// What is said of a route that begins here, by ascending type code (RFC 4271 §5). MP_REACH_NLRI is
+/// not among them: it goes first (RFC 7606 §5.1).
 fn path_attributes(family: Family, route: &RouteAttributes, dialect: &Dialect) -> Vec<Attribute> {
     let RouteAttributes {
         origin,
@@ -431,7 +442,8 @@ fn path_attributes(family: Family, route: &RouteAttributes, dialect: &Dialect) -
     .collect()
 }
 
-/// Empty towards internal peers, the own AS towards external ones (RFC 4271 §5.1.2), once more for each prepend.
+/// Empty towards internal peers, the own AS towards external ones (RFC 4271 §5.1.2), once more for
+/// each prepend.
 fn as_path(prepend: u8, dialect: &Dialect) -> AsPath {
     if dialect.wire.internal {
         return AsPath::default();

@@ -8,8 +8,8 @@ pub mod wire;
 
 pub use route::{RouteAttributes, Routes};
 pub use session::{
-    Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MessageCounters, Negotiated, RemoteAs,
-    SessionConfig, SessionStatus, State, StopReason, Transition,
+    Addresses, Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MessageCounters,
+    Negotiated, RemoteAs, Session, SessionConfig, SessionStatus, State, StopReason, Transition,
 };
 pub use types::{
     Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, UnknownName,

@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-/// An autonomous system number, never 0 (RFC 7607) and, being four octets wide, never a stand-in (RFC 6793).
+/// An autonomous system number, never 0 (RFC 7607) and, being four octets wide, never a stand-in
+/// (RFC 6793).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asn(NonZeroU32);
 
 impl Asn {
-    /// The two-octet stand-in for AS numbers that need four (RFC 6793 §9). Legal in My Autonomous System only.
+    /// The two-octet stand-in for AS numbers that need four (RFC 6793 §9). Legal in My Autonomous
+    /// System only.
     pub const AS_TRANS: u16 = 23456;
 
-    /// `None` for 0, which no AS may use (RFC 7607), and for AS_TRANS, which stands for another (RFC 6793).
+    /// `None` for 0, which no AS may use (RFC 7607), and for AS_TRANS, which stands for another
+    /// (RFC 6793).
     #[must_use]
     pub const fn new(value: u32) -> Option<Self> {
         if value == Self::AS_TRANS as u32 {
@@ -66,7 +69,8 @@ impl BgpIdentifier {
         NonZeroU32::new(address.to_bits()).map(Self)
     }
 
-    /// As an unsigned integer in host order, the form in which identifiers are compared (RFC 6286 §2.3).
+    /// As an unsigned integer in host order, the form in which identifiers are compared (RFC 6286
+    /// §2.3).
     #[must_use]
     pub const fn to_bits(self) -> u32 {
         self.0.get()
@@ -135,7 +139,8 @@ impl fmt::Debug for HoldTime {
     }
 }
 
-/// An address family and what of it: AFI and SAFI (RFC 4760). Any pair can be said; two of them can be used here.
+/// An address family and what of it: AFI and SAFI (RFC 4760). Any pair can be said; two of them can
+/// be used here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Family {
     /// Address Family Identifier: 1 is IPv4, 2 is IPv6.

@@ -27,7 +27,8 @@ pub struct SessionConfig {
     pub remote_as: RemoteAs,
     /// The hold time we propose; the lower of both sides' is used (RFC 4271 §4.2).
     pub hold_time: HoldTime,
-    /// How often we say KEEPALIVE, before jitter; never more than a third of the negotiated hold time, which is the default.
+    /// How often we say KEEPALIVE, before jitter; never more than a third of the negotiated hold
+    /// time, which is the default.
     pub keepalive_time: Option<Duration>,
     /// ConnectRetryTime (RFC 4271 §10), before jitter.
     pub connect_retry_time: Duration,
@@ -39,12 +40,14 @@ pub struct SessionConfig {
     pub next_hop_v4: Option<Ipv4Addr>,
     /// Next hop of IPv6 routes; default: the connection's own IPv6 address.
     pub next_hop_v6: Option<Ipv6Addr>,
-    /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of 8 min and twice the hold time.
+    /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
+    /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
 }
 
 impl SessionConfig {
-    /// A session with every default: hold time 90 s, connect retry 5 s, active, both unicast families, own address as next hop.
+    /// A session with every default: hold time 90 s, connect retry 5 s, active, both unicast
+    /// families, own address as next hop.
     #[must_use]
     pub fn new(local_as: Asn, local_identifier: BgpIdentifier, remote_as: RemoteAs) -> Self {
         Self {
@@ -60,5 +63,34 @@ impl SessionConfig {
             next_hop_v6: None,
             send_hold_time: None,
         }
+    }
+}
+
+impl SessionConfig {
+    /// Whether a session with this configuration must be ended and opened anew to have that of
+    /// `wanted`: whether their OPENs differ, or whom they accept.
+    #[must_use]
+    pub fn needs_reset(&self, wanted: &Self) -> bool {
+        // Every field is named, so that a new one does not compile until somebody decides.
+        let Self {
+            local_as,
+            local_identifier,
+            remote_as,
+            hold_time,
+            families,
+            keepalive_time: _,
+            connect_retry_time: _,
+            passive: _,
+            next_hop_v4: _,
+            next_hop_v6: _,
+            send_hold_time: _,
+        } = wanted;
+        (
+            self.local_as,
+            self.local_identifier,
+            self.remote_as,
+            self.hold_time,
+        ) != (*local_as, *local_identifier, *remote_as, *hold_time)
+            || self.families != *families
     }
 }

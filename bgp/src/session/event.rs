@@ -1,5 +1,9 @@
 //! What a session asks of its driver, and what it reports.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+
 use super::status::{Negotiated, Transition};
 use crate::wire::{Notification, Update};
 
@@ -16,6 +20,34 @@ pub enum Direction {
     Outgoing,
 }
 
+/// Both ends of a TCP connection, and what else is known of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The neighbor's.
+    pub remote: SocketAddr,
+    /// An IPv4 address of the interface that the connection uses: the next hop of IPv4 routes over
+    /// IPv6.
+    pub interface_v4: Option<Ipv4Addr>,
+    /// A global IPv6 address of the interface that the connection uses: the next hop of IPv6 routes
+    /// over IPv4 or a link-local connection.
+    pub interface_v6: Option<Ipv6Addr>,
+}
+
+impl Addresses {
+    /// Both ends, and nothing else known.
+    #[must_use]
+    pub const fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            local,
+            remote,
+            interface_v4: None,
+            interface_v6: None,
+        }
+    }
+}
+
 /// What BFD says of the path (RFC 5882).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Liveness {
@@ -27,7 +59,8 @@ pub enum Liveness {
     AdminDown,
 }
 
-/// Why a session is stopped: the subcode of Cease (RFC 4486) and, where RFC 9003 allows one, a text for the neighbor's operator.
+/// Why a session is stopped: the subcode of Cease (RFC 4486) and, where RFC 9003 allows one, a text
+/// for the neighbor's operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// Cease/2.
@@ -44,11 +77,13 @@ pub enum StopReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Open a TCP connection to the neighbor, then say `handle_connected` or `handle_connect_failed`.
+    /// Open a TCP connection to the neighbor, then say `handle_connected` or
+    /// `handle_connect_failed`.
     Connect,
     /// Give up the connection attempt under way, if there is one.
     AbortConnect,
-    /// Close this connection. With `after_flush`, what `poll_transmit` still has is to be written first, within a second or so (it ends with a NOTIFICATION).
+    /// Close this connection. With `after_flush`, what `poll_transmit` still has is to be written
+    /// first, within a second or so (it ends with a NOTIFICATION).
     Close {
         /// Which.
         conn: ConnId,
@@ -63,4 +98,7 @@ pub enum Event {
     Update(Box<Update>),
     /// The neighbor ended the session.
     NotificationReceived(Notification),
+    /// A route whose attributes leave no room for a prefix in any message; the neighbor does not
+    /// have it.
+    Unsendable(IpNet),
 }

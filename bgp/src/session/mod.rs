@@ -1,11 +1,593 @@
-//! One neighbor: RFC 4271 §8 over zero, one or two TCP connections.
+//! One neighbor: the state machine of RFC 4271 §8 over zero, one or two TCP connections.
+//!
+//! A [`Session`] is a value. It opens no socket and reads no clock: its driver tells it what
+//! happened and when, carries out the [`Event`]s it answers with, and moves octets. No input can
+//! fail; what is wrong with a neighbor becomes a NOTIFICATION to it.
+//!
+//! The RFC gives each connection a state machine of its own. Here the connections are in OpenSent
+//! and beyond, and the session is where the furthest of them is; without any it is in Idle, Connect
+//! or Active.
 
+mod collision;
 mod config;
+mod connection;
 mod event;
+mod messages;
+mod negotiation;
 mod status;
+mod transitions;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use self::connection::Connection;
+use crate::adj_rib_out::{AdjRibOut, Unsendable};
+use crate::route::Routes;
+use crate::types::Family;
+use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
 pub use config::{RemoteAs, SessionConfig};
-pub use event::{ConnId, Direction, Event, Liveness, StopReason};
+pub use event::{Addresses, ConnId, Direction, Event, Liveness, StopReason};
 pub use status::{
     Cause, FamilyStatus, MessageCounters, Negotiated, SessionStatus, State, Transition,
 };
+
+/// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
+const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
+/// IdleHoldTime after the first failure (RFC 4271 §8.1.1, DampPeerOscillations); doubles with each
+/// further one.
+const MIN_IDLE_HOLD_TIME: Duration = Duration::from_secs(1);
+/// Octets that are handed out at once: one large write, and no more memory than that for a neighbor
+/// that reads slowly.
+const TRANSMIT_CHUNK: usize = 64 * 1024;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    rng: SmallRng,
+    /// The latest time that was told; time does not go back.
+    now: Option<Instant>,
+    started: bool,
+    /// A connection attempt of ours is under way.
+    connecting: bool,
+    /// At most one of each direction.
+    connections: Vec<Connection>,
+    /// What is left to write on connections that have ended otherwise.
+    closing: BTreeMap<ConnId, BytesMut>,
+    next_conn: u64,
+    /// ConnectRetryTimer.
+    connect_retry: Option<Instant>,
+    /// IdleHoldTimer; in Idle, when the session is to leave it by itself.
+    idle_hold: Option<Instant>,
+    idle_hold_time: Duration,
+    liveness: Option<(Liveness, u64)>,
+    /// The wait in Idle is over as soon as BFD finds the path working.
+    waiting_for_liveness: bool,
+    rib: AdjRibOut,
+    events: VecDeque<Event>,
+    record: Record,
+}
+
+/// What happened so far, for [`SessionStatus`].
+#[derive(Debug, Default)]
+struct Record {
+    state: State,
+    since: Option<Instant>,
+    sent: MessageCounters,
+    received: MessageCounters,
+    established: u64,
+    dropped: u64,
+    connect_retry_counter: u64,
+    last_reset: Option<Transition>,
+    update_errors: u64,
+    last_read: Option<Instant>,
+    last_write: Option<Instant>,
+    families: BTreeMap<Family, FamilyRecord>,
+}
+
+/// What a neighbor sent of one family on the present connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct FamilyRecord {
+    received: u64,
+    end_of_rib_received: bool,
+}
+
+/// Whether a failure makes the next wait in Idle longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BackOff {
+    Lengthen,
+    Keep,
+}
+
+/// Inputs.
+impl Session {
+    /// A session in Idle, which stays there until it is started. `seed` decides about jitter, and
+    /// nothing else is random.
+    #[must_use]
+    pub fn new(config: SessionConfig, seed: u64) -> Self {
+        Self {
+            config,
+            rng: SmallRng::seed_from_u64(seed),
+            now: None,
+            started: false,
+            connecting: false,
+            connections: Vec::new(),
+            closing: BTreeMap::new(),
+            next_conn: 0,
+            connect_retry: None,
+            idle_hold: None,
+            idle_hold_time: MIN_IDLE_HOLD_TIME,
+            liveness: None,
+            waiting_for_liveness: false,
+            rib: AdjRibOut::default(),
+            events: VecDeque::new(),
+            record: Record::default(),
+        }
+    }
+
+    /// ManualStart (RFC 4271 §8.1.2, Event 1). A session that is started already goes on.
+    pub fn start(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if !std::mem::replace(&mut self.started, true) {
+            self.connect(now, Cause::Start);
+        }
+    }
+
+    /// ManualStop (Event 2): Cease to the neighbor, and Idle. A session that was reset rather than
+    /// shut down starts again by itself.
+    pub fn stop(&mut self, now: Instant, reason: StopReason) {
+        let now = self.advance(now);
+        let notification = match &reason {
+            StopReason::AdministrativeShutdown(text) => {
+                cease_with(subcode::cease::ADMINISTRATIVE_SHUTDOWN, text)
+            }
+            StopReason::AdministrativeReset(text) => {
+                cease_with(subcode::cease::ADMINISTRATIVE_RESET, text)
+            }
+            StopReason::PeerDeconfigured => Notification::cease(subcode::cease::PEER_DECONFIGURED),
+            StopReason::OtherConfigurationChange => {
+                Notification::cease(subcode::cease::OTHER_CONFIGURATION_CHANGE)
+            }
+        };
+        let restarts = matches!(
+            reason,
+            StopReason::AdministrativeReset(_) | StopReason::OtherConfigurationChange
+        ) && self.started;
+        self.started = false;
+        self.record.connect_retry_counter = 0;
+        self.idle_hold_time = MIN_IDLE_HOLD_TIME;
+        self.abort_connect();
+        self.connect_retry = None;
+        self.idle_hold = None;
+        self.waiting_for_liveness = false;
+        let connections = std::mem::take(&mut self.connections);
+        let cause = match connections.is_empty() {
+            true => Cause::Stopped,
+            false => Cause::NotificationSent(notification.clone()),
+        };
+        for connection in connections {
+            self.close(connection, Some(notification.clone()));
+        }
+        self.settle(now, cause);
+        if restarts {
+            self.started = true;
+            self.idle_hold = Some(now + self.jitter(MIN_IDLE_HOLD_TIME));
+        }
+    }
+
+    /// Takes a new configuration. What the OPEN says cannot change while a session is up: then it
+    /// is ended with Cease/6 and starts again. Everything else changes in place.
+    /// [`SessionConfig::needs_reset`] tells which it will be.
+    pub fn set_config(&mut self, now: Instant, config: SessionConfig) {
+        let now = self.advance(now);
+        let needs_reset = self.config.needs_reset(&config);
+        self.config = config;
+        if needs_reset {
+            return self.stop(now, StopReason::OtherConfigurationChange);
+        }
+        if let Some(connection) = self
+            .connections
+            .iter()
+            .find(|connection| connection.state == State::Established)
+        {
+            self.rib.set_dialect(connection.dialect(&self.config));
+        }
+    }
+
+    /// Replaces the routes that the neighbor should have, whatever the state. The difference to
+    /// what it has is sent.
+    pub fn set_routes(&mut self, now: Instant, routes: Routes) {
+        self.advance(now);
+        self.rib.set_wanted(routes);
+    }
+
+    /// What BFD says of the path (RFC 5882). `generation` counts the times it came up; a Down of an
+    /// older one is stale and ignored. Down ends the session only if the path was known to be Up,
+    /// and does not lengthen the wait in Idle.
+    pub fn handle_liveness(&mut self, now: Instant, liveness: Liveness, generation: u64) {
+        let now = self.advance(now);
+        let before = self.liveness;
+        if before.is_some_and(|(_, latest)| generation < latest) {
+            return;
+        }
+        self.liveness = Some((liveness, generation));
+        match liveness {
+            Liveness::Up => self.path_is_up(now),
+            Liveness::Down if before == Some((Liveness::Up, generation)) => self.path_is_down(now),
+            Liveness::Down | Liveness::AdminDown => {}
+        }
+    }
+
+    /// A TCP connection is established, by whoever. If it is not wanted, the answer is an
+    /// [`Event::Close`] for the id returned.
+    pub fn handle_connected(
+        &mut self,
+        now: Instant,
+        direction: Direction,
+        addresses: Addresses,
+    ) -> ConnId {
+        let now = self.advance(now);
+        let id = ConnId(self.next_conn);
+        self.next_conn += 1;
+        if direction == Direction::Outgoing {
+            self.connecting = false;
+        }
+        let mut connection = Connection::new(id, direction, addresses, now + OPEN_HOLD_TIME);
+        match self.record.state {
+            State::Idle => self.close(connection, None), // RFC 4271 §8.2.2
+            State::Established => {
+                let collision =
+                    Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
+                self.close(connection, Some(collision)); // RFC 4271 §6.8
+            }
+            _ => {
+                self.replace_same_direction(direction);
+                connection.push(&Message::Open(negotiation::open(&self.config)));
+                self.record.sent.open += 1;
+                self.connect_retry = None;
+                self.connections.push(connection);
+                self.settle(now, Cause::Connected);
+            }
+        }
+        id
+    }
+
+    /// The connection attempt that [`Event::Connect`] asked for came to nothing. The session goes
+    /// on listening, and tries again when ConnectRetryTime is over.
+    ///
+    /// RFC 4271 §8.2.2 goes to Idle here, and would refuse a neighbor that connects meanwhile;
+    /// everybody goes to Active.
+    pub fn handle_connect_failed(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if std::mem::replace(&mut self.connecting, false) {
+            self.record.connect_retry_counter += 1;
+            self.settle(now, Cause::ConnectFailed);
+        }
+    }
+
+    /// Octets came in on `conn`.
+    pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
+        let now = self.advance(now);
+        if let Some(connection) = self.connection(conn) {
+            connection.framer.push(bytes);
+        }
+        // A message may end the connection, and with it what is behind the message.
+        while let Some(connection) = self.connection(conn) {
+            match connection.framer.next_message(MAX_EXTENDED_LENGTH) {
+                Ok(None) => break,
+                Ok(Some((kind, body))) => self.handle_message(now, conn, kind, &body),
+                Err(notification) => self.fail(now, conn, notification, BackOff::Lengthen),
+            }
+        }
+    }
+
+    /// TCP accepted `count` octets of what [`poll_transmit`](Self::poll_transmit) handed out. Feeds
+    /// the send hold timer.
+    pub fn handle_written(&mut self, now: Instant, conn: ConnId, count: usize) {
+        let now = self.advance(now);
+        self.record.last_write = Some(now);
+        let Some(connection) = self
+            .connections
+            .iter_mut()
+            .find(|connection| connection.id == conn)
+        else {
+            return;
+        };
+        connection.written(now, count, &self.config);
+    }
+
+    /// The connection is gone: closed by the neighbor, reset, or timed out by TCP.
+    pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        let now = self.advance(now);
+        self.closing.remove(&conn);
+        let Some(connection) = self.take(conn) else {
+            return;
+        };
+        if connection.state == State::OpenSent {
+            // RFC 4271 §8.2.2, OpenSent, Event 18
+            if self.connections.is_empty() {
+                self.restart_connect_retry_timer(now);
+            }
+            return self.settle(now, Cause::ConnectionLost);
+        }
+        self.record.connect_retry_counter += 1;
+        self.retreat(now, Cause::ConnectionLost, BackOff::Lengthen);
+    }
+
+    /// Some time that [`poll_timeout`](Self::poll_timeout) named has come. Does nothing if it has
+    /// not. Before the hold timer is believed, octets that have arrived should have been handed to
+    /// [`handle_bytes`](Self::handle_bytes).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        let expired = |timer: Option<Instant>| timer.is_some_and(|deadline| deadline <= now);
+        if expired(self.idle_hold) {
+            self.connect(now, Cause::Start);
+        }
+        if expired(self.connect_retry) {
+            self.connect(now, Cause::ConnectRetry);
+        }
+        for conn in self
+            .connections
+            .iter()
+            .map(|connection| connection.id)
+            .collect::<Vec<_>>()
+        {
+            self.handle_connection_timeout(now, conn);
+        }
+    }
+
+    fn handle_connection_timeout(&mut self, now: Instant, conn: ConnId) {
+        let expired = |timer: Option<Instant>| timer.is_some_and(|deadline| deadline <= now);
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        if expired(connection.hold) {
+            return self.fail(
+                now,
+                conn,
+                Notification::new(code::HOLD_TIMER_EXPIRED, 0),
+                BackOff::Lengthen,
+            );
+        }
+        if expired(connection.send_hold) {
+            return self.send_hold_timer_expired(now, conn);
+        }
+        if expired(connection.keepalive) {
+            self.send_keepalive(now, conn);
+        }
+    }
+}
+
+/// Outputs.
+impl Session {
+    /// Appends what is to be written on `conn` to `out`, up to some 64 KiB; `false` when there is
+    /// nothing. To be called when the socket is writable and everything before has been written.
+    pub fn poll_transmit(&mut self, now: Instant, conn: ConnId, out: &mut BytesMut) -> bool {
+        let now = self.advance(now);
+        if let Some(rest) = self.closing.remove(&conn) {
+            out.extend_from_slice(&rest);
+            return !rest.is_empty();
+        }
+        let start = out.len();
+        let Some(connection) = self.connection(conn) else {
+            return false;
+        };
+        out.unsplit(connection.outbox.split());
+        if connection.state == State::Established {
+            self.put_updates(now, conn, start, out);
+        }
+        let handed_out = out.len() - start;
+        let connection = self
+            .connections
+            .iter_mut()
+            .find(|connection| connection.id == conn);
+        if let Some(connection) = connection.filter(|_| handed_out > 0) {
+            connection.handed_out(now, handed_out, &self.config);
+        }
+        handed_out > 0
+    }
+
+    /// The next thing to do or to know, in order. To be drained after every input.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout). May change with every input and every
+    /// `poll_transmit`.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let connections = self.connections.iter().filter_map(Connection::next_timeout);
+        connections
+            .chain(self.idle_hold)
+            .chain(self.connect_retry)
+            .min()
+    }
+
+    /// The state of the connection that got furthest.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.record.state
+    }
+
+    /// What the session was told to be.
+    #[must_use]
+    pub const fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// The routes that the neighbor has, or will have once everything that was handed out has
+    /// reached it.
+    #[must_use]
+    pub const fn advertised(&self) -> &Routes {
+        self.rib.advertised()
+    }
+
+    /// Everything there is to tell.
+    #[must_use]
+    pub fn status(&self) -> SessionStatus {
+        let furthest = self
+            .connections
+            .iter()
+            .max_by_key(|connection| connection.state);
+        let negotiated = furthest.and_then(|connection| connection.negotiated.clone());
+        let is_up = self.record.state == State::Established;
+        let families = negotiated
+            .iter()
+            .filter(|_| is_up)
+            .flat_map(|negotiated| &negotiated.families);
+        SessionStatus {
+            state: self.record.state,
+            since: self.record.since,
+            families: families.map(|family| self.family_status(*family)).collect(),
+            negotiated,
+            local: furthest.map(|connection| connection.addresses.local),
+            remote: furthest.map(|connection| connection.addresses.remote),
+            sent: self.record.sent,
+            received: self.record.received,
+            established: self.record.established,
+            dropped: self.record.dropped,
+            connect_retry_counter: self.record.connect_retry_counter,
+            idle_until: self.idle_hold,
+            last_reset: self.record.last_reset.clone(),
+            update_errors: self.record.update_errors,
+            last_read: self.record.last_read,
+            last_write: self.record.last_write,
+        }
+    }
+
+    fn family_status(&self, family: Family) -> FamilyStatus {
+        let progress = self.rib.progress(family);
+        let heard = self
+            .record
+            .families
+            .get(&family)
+            .copied()
+            .unwrap_or_default();
+        FamilyStatus {
+            family,
+            advertised: progress.advertised,
+            pending: progress.pending,
+            received: heard.received,
+            end_of_rib_sent: progress.end_of_rib_sent,
+            end_of_rib_received: heard.end_of_rib_received,
+        }
+    }
+
+    fn put_updates(&mut self, now: Instant, conn: ConnId, start: usize, out: &mut BytesMut) {
+        let before = self.record.sent.update;
+        while out.len() - start < TRANSMIT_CHUNK {
+            match self.rib.next_update(out) {
+                Ok(true) => self.record.sent.update += 1,
+                Ok(false) => break,
+                Err(Unsendable { prefix }) => self.events.push_back(Event::Unsendable(prefix)),
+            }
+        }
+        if self.record.sent.update > before {
+            self.restart_keepalive_timer(now, conn); // RFC 4271 §8.2.2, Established, Event 27
+        }
+    }
+}
+
+/// Connections and their timers.
+impl Session {
+    fn connection(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        self.connections
+            .iter_mut()
+            .find(|connection| connection.id == conn)
+    }
+
+    fn take(&mut self, conn: ConnId) -> Option<Connection> {
+        let index = self
+            .connections
+            .iter()
+            .position(|connection| connection.id == conn)?;
+        Some(self.connections.swap_remove(index))
+    }
+
+    /// Has the driver close a connection that is no longer among
+    /// [`connections`](Self::connections), behind a last word if there is one.
+    fn close(&mut self, mut connection: Connection, last_word: Option<Notification>) {
+        let conn = connection.id;
+        let after_flush = last_word.is_some();
+        if let Some(notification) = last_word {
+            connection.push(&Message::Notification(notification));
+            self.record.sent.notification += 1;
+            self.closing.insert(conn, connection.outbox);
+        }
+        self.events.push_back(Event::Close { conn, after_flush });
+    }
+
+    /// A second connection of the same direction: the neighbor has lost the first one.
+    fn replace_same_direction(&mut self, direction: Direction) {
+        let same = self
+            .connections
+            .iter()
+            .find(|connection| connection.direction == direction)
+            .map(|same| same.id);
+        if let Some(same) = same.and_then(|id| self.take(id)) {
+            let notification = Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
+            self.close(same, Some(notification));
+        }
+    }
+
+    fn send_keepalive(&mut self, now: Instant, conn: ConnId) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        // One that still waits says as much as two.
+        if connection.state < State::Established || connection.outbox.is_empty() {
+            connection.push(&Message::Keepalive);
+            self.record.sent.keepalive += 1;
+        }
+        self.restart_keepalive_timer(now, conn);
+    }
+
+    fn restart_keepalive_timer(&mut self, now: Instant, conn: ConnId) {
+        let negotiated = self
+            .connection(conn)
+            .and_then(|connection| connection.negotiated.as_ref());
+        let keepalive_time = negotiated.and_then(|negotiated| negotiated.keepalive_time);
+        let deadline = keepalive_time.map(|keepalive_time| now + self.jitter(keepalive_time));
+        if let Some(connection) = self.connection(conn) {
+            connection.keepalive = deadline;
+        }
+    }
+
+    fn restart_hold_timer(&mut self, now: Instant, conn: ConnId) {
+        if let Some(connection) = self.connection(conn) {
+            let hold_time = connection
+                .negotiated
+                .as_ref()
+                .and_then(|negotiated| negotiated.hold_time);
+            connection.hold = hold_time.map(|hold_time| now + hold_time);
+        }
+    }
+
+    /// Three quarters to the whole of `time` (RFC 4271 §10).
+    fn jitter(&mut self, time: Duration) -> Duration {
+        time.mul_f64(self.rng.random_range(0.75..=1.0))
+    }
+
+    /// Time does not go back, whatever the driver says.
+    fn advance(&mut self, now: Instant) -> Instant {
+        let now = self.now.map_or(now, |latest| latest.max(now));
+        self.now = Some(now);
+        now
+    }
+}
+
+fn cease_with(subcode: u8, text: &Option<String>) -> Notification {
+    match text {
+        Some(text) => Notification::cease_with_communication(subcode, text),
+        None => Notification::cease(subcode),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ impl fmt::Display for State {
 pub enum Cause {
     /// It was started, or IdleHoldTime is over.
     Start,
+    /// It was stopped while no connection was there to say so on.
+    Stopped,
     /// TCP is connected.
     Connected,
     /// TCP could not be connected.
@@ -60,6 +62,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("started"),
+            Self::Stopped => f.write_str("stopped"),
             Self::Connected => f.write_str("TCP connected"),
             Self::ConnectFailed => f.write_str("TCP connection failed"),
             Self::ConnectRetry => f.write_str("connect retry"),
@@ -143,7 +146,8 @@ pub struct FamilyStatus {
     pub advertised: usize,
     /// Prefixes on their way: to be announced or withdrawn.
     pub pending: usize,
-    /// Prefixes the neighbor announced, counted as they come and go by message, for nothing is kept.
+    /// Prefixes the neighbor announced, counted as they come and go by message, for nothing is
+    /// kept.
     pub received: u64,
     /// Our End-of-RIB is out (RFC 4724 §2).
     pub end_of_rib_sent: bool,
@@ -180,7 +184,8 @@ pub struct SessionStatus {
     pub idle_until: Option<Instant>,
     /// The last time an Established session ended, or a session failed to get there.
     pub last_reset: Option<Transition>,
-    /// UPDATE messages with attribute errors that RFC 7606 let pass, by treating them as withdraws or discarding the attribute.
+    /// UPDATE messages with attribute errors that RFC 7606 let pass, by treating them as withdraws
+    /// or discarding the attribute.
     pub update_errors: u64,
     /// When the last message came.
     pub last_read: Option<Instant>,

@@ -1,4 +1,5 @@
-//! Path attributes (RFC 4271 §4.3, §5), one by one; the list of them is [`Update`](super::Update)'s.
+//! Path attributes (RFC 4271 §4.3, §5), one by one; the list of them is
+//! [`Update`](super::Update)'s.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -129,7 +130,8 @@ pub struct AsPath {
 pub struct Segment {
     /// Whether the order means something.
     pub kind: SegmentKind,
-    /// 1 to 255 AS numbers; AS_TRANS may be among them when a two-octet speaker had its hands on the path.
+    /// 1 to 255 AS numbers; AS_TRANS may be among them when a two-octet speaker had its hands on
+    /// the path.
     pub asns: Vec<u32>,
 }
 
@@ -325,7 +327,8 @@ impl Attribute {
         })
     }
 
-    /// Reads a value whose flags are those of its type. MP_REACH_NLRI and MP_UNREACH_NLRI are read by their own functions.
+    /// Reads a value whose flags are those of its type. MP_REACH_NLRI and MP_UNREACH_NLRI are read
+    /// by their own functions.
     ///
     /// # Errors
     /// What RFC 7606 §7 says to do about it.
@@ -370,10 +373,12 @@ impl Attribute {
                 .map(Self::As4Path)
                 .map_err(|_| Discard),
             type_code::ORIGINATOR_ID if value.len() != 4 => Err(TreatAsWithdraw),
-            type_code::CLUSTER_LIST if value.is_empty() || value.len() % 4 != 0 => {
+            type_code::CLUSTER_LIST if value.is_empty() || !value.len().is_multiple_of(4) => {
                 Err(TreatAsWithdraw)
             }
-            type_code::EXTENDED_COMMUNITIES if value.is_empty() || value.len() % 8 != 0 => {
+            type_code::EXTENDED_COMMUNITIES
+                if value.is_empty() || !value.len().is_multiple_of(8) =>
+            {
                 Err(TreatAsWithdraw)
             }
             _ => Ok(Self::Unknown { flags, code, value }),

@@ -5,7 +5,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::notification::{Notification, code, subcode};
 use super::{HEADER_LENGTH, MAX_LENGTH, MessageType};
 
-/// Cuts a byte stream into messages. It holds at most one incomplete message beyond what was pushed.
+/// Cuts a byte stream into messages. It holds at most one incomplete message beyond what was
+/// pushed.
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: BytesMut,
@@ -17,7 +18,8 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next message's type and body; `None` when more octets are needed. The header is judged as soon as it is there, before any wait for a body.
+    /// The next message's type and body; `None` when more octets are needed. The header is judged
+    /// as soon as it is there, before any wait for a body.
     ///
     /// # Errors
     /// A Message Header Error; nothing behind it can be read.

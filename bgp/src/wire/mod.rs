@@ -1,7 +1,8 @@
 //! Messages, to and from octets (RFC 4271 §4).
 //!
-//! Values own what they hold and are in the order of the wire, so that decoding what was encoded gives the same value.
-//! What cannot be decoded is a [`Notification`] to send; what RFC 7606 lets pass is data in [`Update::errors`].
+//! Values own what they hold and are in the order of the wire, so that decoding what was encoded
+//! gives the same value. What cannot be decoded is a [`Notification`] to send; what RFC 7606 lets
+//! pass is data in [`Update::errors`].
 
 mod attribute;
 mod capability;

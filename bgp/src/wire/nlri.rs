@@ -1,4 +1,5 @@
-//! Prefixes as they stand in UPDATE: a length in bits, and as many octets as it takes (RFC 4271 §4.3).
+//! Prefixes as they stand in UPDATE: a length in bits, and as many octets as it takes (RFC 4271
+//! §4.3).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

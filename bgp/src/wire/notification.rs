@@ -1,4 +1,5 @@
-//! NOTIFICATION (RFC 4271 §4.5, §6): why a connection is closed. A decode error *is* the NOTIFICATION to send.
+//! NOTIFICATION (RFC 4271 §4.5, §6): why a connection is closed. A decode error *is* the
+//! NOTIFICATION to send.
 
 use std::fmt;
 
@@ -68,7 +69,8 @@ pub mod subcode {
         pub const UNSUPPORTED_CAPABILITY: u8 = 7;
     }
 
-    /// Subcodes of UPDATE Message Error (RFC 4271 §6.3). The others are treated as withdraw (RFC 7606) and never said.
+    /// Subcodes of UPDATE Message Error (RFC 4271 §6.3). The others are treated as withdraw (RFC
+    /// 7606) and never said.
     pub mod update {
         /// The framing of the message or of its attributes hides what the message says.
         pub const MALFORMED_ATTRIBUTE_LIST: u8 = 1;
@@ -147,7 +149,8 @@ impl Notification {
         Self::new(code::CEASE, subcode)
     }
 
-    /// Cease with a text for the neighbor's operator, cut at a character to the 255 octets that RFC 9003 §2 allows.
+    /// Cease with a text for the neighbor's operator, cut at a character to the 255 octets that RFC
+    /// 9003 §2 allows.
     #[must_use]
     pub fn cease_with_communication(subcode: u8, text: &str) -> Self {
         let mut end = text.len().min(MAX_COMMUNICATION);

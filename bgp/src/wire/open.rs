@@ -33,7 +33,8 @@ fn error(subcode: u8) -> Notification {
 }
 
 impl Open {
-    /// The sender's AS: the four-octet one if it says so, else My Autonomous System (RFC 6793 §4.1).
+    /// The sender's AS: the four-octet one if it says so, else My Autonomous System (RFC 6793
+    /// §4.1).
     ///
     /// # Errors
     /// Bad Peer AS, when the number is reserved or the two fields contradict each other.
@@ -85,7 +86,8 @@ impl Open {
         })
     }
 
-    /// All capabilities stand in one parameter each, in the short form as long as it lasts: some speakers cannot read the extended one.
+    /// All capabilities stand in one parameter each, in the short form as long as it lasts: some
+    /// speakers cannot read the extended one.
     pub(super) fn encode(&self, out: &mut BytesMut) {
         out.put_u8(VERSION);
         out.put_u16(self.my_as);

@@ -31,7 +31,8 @@ pub struct AttributeError {
     pub action: AttributeAction,
 }
 
-/// What RFC 7606 §2 makes of an attribute error that does not end the session. The later is the stronger.
+/// What RFC 7606 §2 makes of an attribute error that does not end the session. The later is the
+/// stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttributeAction {
     /// The attribute is left out.
@@ -75,7 +76,8 @@ impl Update {
         self.reachable().take(count)
     }
 
-    /// Prefixes that cannot be reached any more, with errors taken into account. One that is announced in the same message is not meant (RFC 4271 §4.3).
+    /// Prefixes that cannot be reached any more, with errors taken into account. One that is
+    /// announced in the same message is not meant (RFC 4271 §4.3).
     pub fn withdrawn(&self) -> impl Iterator<Item = IpNet> + '_ {
         let count = if self.is_treated_as_withdraw() {
             usize::MAX
@@ -111,7 +113,8 @@ impl Update {
     }
 
     pub(super) fn decode(body: &Bytes, context: WireContext) -> Result<Self, Notification> {
-        let (withdrawn_routes, attributes, nlri) = sections(body)?;
+        let (rest, withdrawn_routes) = long_value(body).map_err(|_| malformed())?;
+        let (nlri, attributes) = long_value(rest).map_err(|_| malformed())?;
         let mut update = Self {
             withdrawn_routes: nlri::decode_v4(withdrawn_routes)
                 .map_err(|_| invalid_network_field())?,
@@ -158,7 +161,8 @@ impl Update {
         let flags = AttributeFlags::from_octet(raw.flags);
         let flags_agree = match Attribute::expected_flags(raw.code) {
             Some(expected) => flags.agree_with(expected),
-            // A well-known attribute that is not known (RFC 4271 §6.3 would end the session over it).
+            // A well-known attribute that is not known (RFC 4271 §6.3 would end the session over
+            // it).
             None => flags.is_optional(),
         };
         if !flags_agree {
@@ -194,7 +198,8 @@ impl Update {
         self.errors.push(AttributeError { code, action });
     }
 
-    /// An attribute that overruns the list: what is behind Total Path Attribute Length is still legible (RFC 7606 §4), unless the prefixes may be in what is not.
+    /// An attribute that overruns the list: what is behind Total Path Attribute Length is still
+    /// legible (RFC 7606 §4), unless the prefixes may be in what is not.
     fn truncated(&mut self, input: &[u8]) -> Result<(), Notification> {
         let code = input.get(1).copied().unwrap_or_default();
         let hides_prefixes = matches!(code, type_code::MP_REACH_NLRI | type_code::MP_UNREACH_NLRI);
@@ -263,13 +268,6 @@ fn malformed() -> Notification {
 
 fn invalid_network_field() -> Notification {
     Notification::new(code::UPDATE_MESSAGE, subcode::update::INVALID_NETWORK_FIELD)
-}
-
-/// Withdrawn Routes, Path Attributes and NLRI.
-fn sections(body: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Notification> {
-    let (rest, withdrawn_routes) = long_value(body).map_err(|_| malformed())?;
-    let (nlri, attributes) = long_value(rest).map_err(|_| malformed())?;
-    Ok((withdrawn_routes, attributes, nlri))
 }
 
 struct RawAttribute<'a> {

@@ -1,0 +1,155 @@
+//! One TCP connection, from our OPEN on: its octets in both directions, its timers, and what was
+//! agreed on it.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::config::SessionConfig;
+use super::event::{Addresses, ConnId, Direction};
+use super::status::{Negotiated, State};
+use crate::adj_rib_out::Dialect;
+use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext};
+
+/// RFC 9687 §5: the least SendHoldTime by default.
+const MIN_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnId,
+    pub(super) direction: Direction,
+    pub(super) addresses: Addresses,
+    /// OpenSent, OpenConfirm or Established.
+    pub(super) state: State,
+    pub(super) negotiated: Option<Negotiated>,
+    pub(super) framer: Framer,
+    /// Messages that wait for the driver; they go before any UPDATE.
+    pub(super) outbox: BytesMut,
+    /// Octets that the driver has and TCP has not accepted.
+    pub(super) unwritten: usize,
+    /// HoldTimer.
+    pub(super) hold: Option<Instant>,
+    /// KeepaliveTimer.
+    pub(super) keepalive: Option<Instant>,
+    /// SendHoldTimer (RFC 9687 §3); runs while octets are unwritten.
+    pub(super) send_hold: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        id: ConnId,
+        direction: Direction,
+        addresses: Addresses,
+        hold: Instant,
+    ) -> Self {
+        Self {
+            id,
+            direction,
+            addresses,
+            state: State::OpenSent,
+            negotiated: None,
+            framer: Framer::default(),
+            outbox: BytesMut::new(),
+            unwritten: 0,
+            hold: Some(hold),
+            keepalive: None,
+            send_hold: None,
+        }
+    }
+
+    /// Queues a message that is not an UPDATE.
+    pub(super) fn push(&mut self, message: &Message) {
+        // None of them can be longer than every speaker accepts, save an OPEN of a hundred
+        // capabilities.
+        let too_long = message.encode(WireContext::default(), MAX_LENGTH, &mut self.outbox);
+        debug_assert_eq!(too_long, Ok(()));
+    }
+
+    /// How octets are read here: as we have offered (RFC 8654 §4, RFC 6793 §4.1).
+    pub(super) fn wire_context(&self, config: &SessionConfig) -> WireContext {
+        self.negotiated
+            .as_ref()
+            .map_or_else(WireContext::default, |negotiated| WireContext {
+                four_octet_as: negotiated.four_octet_as,
+                internal: negotiated.remote_as == config.local_as,
+            })
+    }
+
+    /// How routes are written here.
+    pub(super) fn dialect(&self, config: &SessionConfig) -> Dialect {
+        let negotiated = self.negotiated.as_ref();
+        let extended_message = negotiated.is_some_and(|negotiated| negotiated.extended_message);
+        Dialect {
+            local_as: config.local_as,
+            wire: self.wire_context(config),
+            limit: if extended_message {
+                MAX_EXTENDED_LENGTH
+            } else {
+                MAX_LENGTH
+            },
+            next_hop_v4: config
+                .next_hop_v4
+                .or_else(|| match self.addresses.local.ip() {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => self.addresses.interface_v4,
+                }),
+            next_hop_v6: config
+                .next_hop_v6
+                .map(MpNextHop::V6)
+                .or_else(|| self.own_next_hop_v6()),
+            families: negotiated
+                .map(|negotiated| negotiated.families.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// RFC 2545 §3: a link-local next hop goes beside a global one. Where there is no global one,
+    /// the link-local address stands in both places.
+    fn own_next_hop_v6(&self) -> Option<MpNextHop> {
+        let global = self.addresses.interface_v6;
+        match self.addresses.local.ip() {
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(
+                MpNextHop::V6WithLinkLocal(global.unwrap_or(address), address),
+            ),
+            IpAddr::V6(address) => Some(MpNextHop::V6(address)),
+            IpAddr::V4(_) => global.map(MpNextHop::V6),
+        }
+    }
+
+    /// `count` octets went to the driver, which must get rid of some of them within SendHoldTime.
+    pub(super) fn handed_out(&mut self, now: Instant, count: usize, config: &SessionConfig) {
+        if self.unwritten == 0 {
+            self.send_hold = self.send_hold_time(config).map(|limit| now + limit);
+        }
+        self.unwritten += count;
+    }
+
+    /// TCP accepted `count` octets.
+    pub(super) fn written(&mut self, now: Instant, count: usize, config: &SessionConfig) {
+        self.unwritten = self.unwritten.saturating_sub(count);
+        let limit = self.send_hold_time(config).filter(|_| self.unwritten > 0);
+        self.send_hold = limit.map(|limit| now + limit);
+    }
+
+    /// RFC 9687 §5: 8 minutes or twice the hold time, whichever is longer; none where there is no
+    /// hold time.
+    fn send_hold_time(&self, config: &SessionConfig) -> Option<Duration> {
+        let hold_time = match &self.negotiated {
+            Some(negotiated) => negotiated.hold_time,
+            None => config.hold_time.duration(),
+        };
+        hold_time.map(|hold_time| {
+            config
+                .send_hold_time
+                .unwrap_or(MIN_SEND_HOLD_TIME.max(2 * hold_time))
+        })
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        [self.hold, self.keepalive, self.send_hold]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

@@ -1,0 +1,208 @@
+//! Messages that come in (RFC 4271 §8.2.2, Events 19 to 28).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::event::{ConnId, Event};
+use super::status::{Cause, Negotiated, State};
+use super::{BackOff, Session, collision, negotiation};
+use crate::types::Family;
+use crate::wire::{Message, MessageType, Notification, Open, RouteRefresh, Update, code, subcode};
+
+impl Session {
+    pub(super) fn handle_message(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        kind: MessageType,
+        body: &Bytes,
+    ) {
+        self.record.last_read = Some(now);
+        self.count_received(kind);
+        let Some(connection) = self
+            .connections
+            .iter()
+            .find(|connection| connection.id == conn)
+        else {
+            return;
+        };
+        let context = connection.wire_context(&self.config);
+        let state = connection.state;
+        if let Some(error) = unexpected(state, kind) {
+            return self.fail(now, conn, error, BackOff::Lengthen);
+        }
+        match Message::decode(kind, body, context) {
+            Ok(Message::Open(open)) => self.handle_open(now, conn, &open),
+            Ok(Message::Keepalive) => self.handle_keepalive(now, conn),
+            Ok(Message::Update(update)) => self.handle_update(now, conn, update),
+            Ok(Message::RouteRefresh(refresh)) => self.handle_route_refresh(now, conn, refresh),
+            Ok(Message::Notification(notification)) => {
+                self.handle_notification(now, conn, notification)
+            }
+            Err(notification) => self.fail(now, conn, notification, BackOff::Lengthen),
+        }
+    }
+
+    fn handle_open(&mut self, now: Instant, conn: ConnId, open: &Open) {
+        let negotiated = match negotiation::negotiate(&self.config, open) {
+            Ok(negotiated) => negotiated,
+            Err(notification) => return self.fail(now, conn, notification, BackOff::Lengthen),
+        };
+        if !self.survives_collision(conn, &negotiated) {
+            let notification = Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
+            return self.fail(now, conn, notification, BackOff::Keep);
+        }
+        let hold = negotiated.hold_time.map(|hold_time| now + hold_time);
+        if let Some(connection) = self.connection(conn) {
+            connection.state = State::OpenConfirm;
+            connection.hold = hold;
+            connection.negotiated = Some(negotiated);
+        }
+        self.send_keepalive(now, conn);
+        self.settle(now, Cause::OpenReceived);
+    }
+
+    /// Whether `conn` goes on beside another connection; if it does, the other ends. The neighbor's
+    /// identifier is the same on both, so that one OPEN is enough to decide, even if the other
+    /// connection still waits for its own (RFC 4271 §6.8).
+    fn survives_collision(&mut self, conn: ConnId, negotiated: &Negotiated) -> bool {
+        let Some(other) = self
+            .connections
+            .iter()
+            .find(|connection| connection.id != conn)
+            .map(|other| other.id)
+        else {
+            return true;
+        };
+        let local = (self.config.local_identifier, self.config.local_as);
+        let survivor =
+            collision::survivor(local, (negotiated.remote_identifier, negotiated.remote_as));
+        let survives = self
+            .connection(conn)
+            .is_some_and(|connection| connection.direction == survivor);
+        if survives && let Some(loser) = self.take(other) {
+            let notification = Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
+            self.close(loser, Some(notification));
+        }
+        survives
+    }
+
+    fn handle_keepalive(&mut self, now: Instant, conn: ConnId) {
+        self.restart_hold_timer(now, conn);
+        if self
+            .connection(conn)
+            .is_some_and(|connection| connection.state == State::OpenConfirm)
+        {
+            self.establish(now, conn);
+        }
+    }
+
+    fn establish(&mut self, now: Instant, conn: ConnId) {
+        self.abort_connect();
+        let others = self
+            .connections
+            .iter()
+            .map(|connection| connection.id)
+            .filter(|id| *id != conn);
+        for other in others.collect::<Vec<_>>() {
+            if let Some(loser) = self.take(other) {
+                let notification =
+                    Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
+                self.close(loser, Some(notification));
+            }
+        }
+        let Some(connection) = self
+            .connections
+            .iter_mut()
+            .find(|connection| connection.id == conn)
+        else {
+            return;
+        };
+        connection.state = State::Established;
+        self.rib.begin(connection.dialect(&self.config));
+        let negotiated = connection.negotiated.clone();
+        self.record.established += 1;
+        self.record.families.clear();
+        self.settle(now, Cause::KeepaliveReceived);
+        self.events.extend(negotiated.map(Event::Established));
+    }
+
+    fn handle_update(&mut self, now: Instant, conn: ConnId, update: Update) {
+        self.restart_hold_timer(now, conn);
+        self.record.update_errors += u64::from(!update.errors.is_empty());
+        for prefix in update.announced() {
+            self.record
+                .families
+                .entry(Family::of(&prefix))
+                .or_default()
+                .received += 1;
+        }
+        if let Some(family) = update.end_of_rib() {
+            self.record
+                .families
+                .entry(family)
+                .or_default()
+                .end_of_rib_received = true;
+        }
+        self.events.push_back(Event::Update(Box::new(update)));
+    }
+
+    fn handle_route_refresh(&mut self, now: Instant, conn: ConnId, refresh: RouteRefresh) {
+        self.restart_hold_timer(now, conn);
+        let negotiated = self
+            .connection(conn)
+            .and_then(|connection| connection.negotiated.as_ref());
+        // A family that was not agreed upon is ignored (RFC 2918 §4), and so is what RFC 7313 makes
+        // of the subtype.
+        if refresh.subtype == 0
+            && negotiated.is_some_and(|agreed| agreed.families.contains(&refresh.family))
+        {
+            self.rib.refresh(refresh.family);
+        }
+    }
+
+    fn handle_notification(&mut self, now: Instant, conn: ConnId, notification: Notification) {
+        let Some(connection) = self.take(conn) else {
+            return;
+        };
+        self.close(connection, None); // RFC 4271 §6.4: never in reply to a NOTIFICATION
+        self.record.connect_retry_counter += 1;
+        self.events
+            .push_back(Event::NotificationReceived(notification.clone()));
+        self.retreat(
+            now,
+            Cause::NotificationReceived(notification),
+            BackOff::Lengthen,
+        );
+    }
+
+    fn count_received(&mut self, kind: MessageType) {
+        let counters = &mut self.record.received;
+        *match kind {
+            MessageType::Open => &mut counters.open,
+            MessageType::Update => &mut counters.update,
+            MessageType::Notification => &mut counters.notification,
+            MessageType::Keepalive => &mut counters.keepalive,
+            MessageType::RouteRefresh => &mut counters.route_refresh,
+        } += 1;
+    }
+}
+
+/// The Finite State Machine Error for a message that has no place in `state` (RFC 6608);
+/// NOTIFICATION has one in each.
+fn unexpected(state: State, kind: MessageType) -> Option<Notification> {
+    let is_expected = match state {
+        _ if kind == MessageType::Notification => true,
+        State::OpenSent => kind == MessageType::Open,
+        State::OpenConfirm => kind == MessageType::Keepalive,
+        _ => kind != MessageType::Open,
+    };
+    let subcode = match state {
+        State::OpenSent => subcode::fsm::UNEXPECTED_MESSAGE_IN_OPEN_SENT,
+        State::OpenConfirm => subcode::fsm::UNEXPECTED_MESSAGE_IN_OPEN_CONFIRM,
+        _ => subcode::fsm::UNEXPECTED_MESSAGE_IN_ESTABLISHED,
+    };
+    (!is_expected)
+        .then(|| Notification::with_data(code::FINITE_STATE_MACHINE, subcode, &[kind as u8]))
+}

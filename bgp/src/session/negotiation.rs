@@ -1,0 +1,174 @@
+//! OPEN, out and in: what is offered, what is acceptable, and what both together mean (RFC 4271
+//! §4.2, §6.2; RFC 5492).
+
+use std::time::Duration;
+
+use super::config::{RemoteAs, SessionConfig};
+use super::status::Negotiated;
+use crate::types::Family;
+use crate::wire::{Capability, Notification, Open, code, subcode};
+
+/// The OPEN that `config` asks for.
+pub(super) fn open(config: &SessionConfig) -> Open {
+    let families = config
+        .families
+        .iter()
+        .copied()
+        .map(Capability::Multiprotocol);
+    let others = [
+        Capability::RouteRefresh,
+        Capability::ExtendedMessage,
+        Capability::FourOctetAs(config.local_as),
+    ];
+    Open {
+        my_as: config.local_as.two_octets(),
+        hold_time: config.hold_time,
+        bgp_identifier: config.local_identifier,
+        capabilities: families.chain(others).collect(),
+    }
+}
+
+/// What `received` and our own OPEN agree on.
+///
+/// # Errors
+/// The OPEN Message Error that refuses `received`.
+pub(super) fn negotiate(
+    config: &SessionConfig,
+    received: &Open,
+) -> Result<Negotiated, Notification> {
+    let error = |subcode| Notification::new(code::OPEN_MESSAGE, subcode);
+    let remote_as = received.asn()?;
+    let is_expected = match config.remote_as {
+        RemoteAs::Is(expected) => remote_as == expected,
+        RemoteAs::Internal => remote_as == config.local_as,
+        RemoteAs::External => remote_as != config.local_as,
+    };
+    if !is_expected {
+        return Err(error(subcode::open::BAD_PEER_AS));
+    }
+    // RFC 6286 §2.2: within an AS no two speakers may have the same identifier.
+    if remote_as == config.local_as && received.bgp_identifier == config.local_identifier {
+        return Err(error(subcode::open::BAD_BGP_IDENTIFIER));
+    }
+    let sent = open(config).capabilities;
+    let has = |capability| received.capabilities.contains(&capability);
+    let hold_time = config.hold_time.min(received.hold_time).duration();
+    Ok(Negotiated {
+        remote_as,
+        remote_identifier: received.bgp_identifier,
+        hold_time,
+        keepalive_time: hold_time.map(|hold_time| keepalive_time(config, hold_time)),
+        families: common_families(&config.families, &received.capabilities),
+        four_octet_as: received
+            .capabilities
+            .iter()
+            .any(|capability| matches!(capability, Capability::FourOctetAs(_))),
+        route_refresh: has(Capability::RouteRefresh),
+        extended_message: has(Capability::ExtendedMessage),
+        sent,
+        received: received.capabilities.clone(),
+    })
+}
+
+/// At most a third of the hold time (RFC 4271 §4.4), and no more than one a second.
+fn keepalive_time(config: &SessionConfig, hold_time: Duration) -> Duration {
+    let third = hold_time / 3;
+    config
+        .keepalive_time
+        .map_or(third, |configured| configured.min(third))
+        .max(Duration::from_secs(1))
+}
+
+/// In the order of `ours`. A neighbor that says nothing of families speaks IPv4 unicast (RFC 4760
+/// §8).
+fn common_families(ours: &[Family], theirs: &[Capability]) -> Vec<Family> {
+    let offered = theirs.iter().filter_map(|capability| match capability {
+        Capability::Multiprotocol(family) => Some(*family),
+        _ => None,
+    });
+    let mut offered = offered.collect::<Vec<_>>();
+    if offered.is_empty() {
+        offered.push(Family::IPV4_UNICAST);
+    }
+    ours.iter()
+        .copied()
+        .filter(|family| offered.contains(family))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Asn, BgpIdentifier, HoldTime};
+
+    fn config(local_as: u32, remote_as: RemoteAs) -> SessionConfig {
+        let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).unwrap();
+        SessionConfig::new(Asn::new(local_as).unwrap(), identifier, remote_as)
+    }
+
+    fn open_of(asn: u32) -> Open {
+        let identifier = BgpIdentifier::new([192, 0, 2, 1].into()).unwrap();
+        open(&SessionConfig::new(
+            Asn::new(asn).unwrap(),
+            identifier,
+            RemoteAs::External,
+        ))
+    }
+
+    #[test]
+    fn c_011_the_neighbor_is_in_the_as_that_was_configured() {
+        let bad_peer_as = Err(Notification::new(2, 2));
+        let is = RemoteAs::Is(Asn::new(64521).unwrap());
+        for (expected, remote, accepted) in [
+            (is, 64521, true),
+            (is, 64522, false),
+            (RemoteAs::Internal, 64520, true),
+            (RemoteAs::Internal, 64521, false),
+            (RemoteAs::External, 4_200_000_000, true),
+            (RemoteAs::External, 64520, false),
+        ] {
+            let outcome = negotiate(&config(64520, expected), &open_of(remote));
+            assert_eq!(outcome.is_ok(), accepted, "{expected:?} {remote}");
+            assert!(accepted || outcome == bad_peer_as);
+        }
+    }
+
+    #[test]
+    fn c_013_own_identifier_is_refused_within_the_as_only() {
+        let mut received = open_of(64520);
+        received.bgp_identifier = config(64520, RemoteAs::Internal).local_identifier;
+        assert_eq!(
+            negotiate(&config(64520, RemoteAs::Internal), &received),
+            Err(Notification::new(2, 3))
+        );
+        let mut external = open_of(64521);
+        external.bgp_identifier = received.bgp_identifier;
+        assert!(negotiate(&config(64520, RemoteAs::External), &external).is_ok());
+    }
+
+    #[test]
+    fn c_014_c_015_the_lower_hold_time_and_a_third_of_it() {
+        let mut received = open_of(64521);
+        received.hold_time = HoldTime::from_secs(15).unwrap();
+        let negotiated = negotiate(&config(64520, RemoteAs::External), &received).unwrap();
+        assert_eq!(negotiated.hold_time, Some(Duration::from_secs(15)));
+        assert_eq!(negotiated.keepalive_time, Some(Duration::from_secs(5)));
+        received.hold_time = HoldTime::ZERO;
+        let negotiated = negotiate(&config(64520, RemoteAs::External), &received).unwrap();
+        assert_eq!(
+            (negotiated.hold_time, negotiated.keepalive_time),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn c_026_without_multiprotocol_there_is_ipv4_unicast() {
+        let mut received = open_of(64521);
+        received.capabilities.clear();
+        let negotiated = negotiate(&config(64520, RemoteAs::External), &received).unwrap();
+        assert_eq!(negotiated.families, [Family::IPV4_UNICAST]);
+        assert!(
+            !negotiated.four_octet_as && !negotiated.route_refresh && !negotiated.extended_message
+        );
+    }
+}

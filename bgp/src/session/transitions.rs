@@ -1,0 +1,148 @@
+//! Ways up and down between the states (RFC 4271 §8.2.2).
+
+use std::time::{Duration, Instant};
+
+use super::event::{ConnId, Event};
+use super::status::{Cause, State, Transition};
+use super::{BackOff, MIN_IDLE_HOLD_TIME, Session};
+use crate::wire::{Notification, subcode};
+
+/// IdleHoldTime grows no further than this.
+const MAX_IDLE_HOLD_TIME: Duration = Duration::from_secs(30);
+/// A session that was Established for so long has no past.
+const STABLE_TIME: Duration = Duration::from_secs(60);
+impl Session {
+    /// To Connect, or to Active for who waits to be connected. An attempt under way is given up for
+    /// a new one.
+    pub(super) fn connect(&mut self, now: Instant, cause: Cause) {
+        self.idle_hold = None;
+        self.waiting_for_liveness = false;
+        self.abort_connect();
+        self.connecting = !self.config.passive;
+        if self.connecting {
+            self.events.push_back(Event::Connect);
+        }
+        self.restart_connect_retry_timer(now);
+        self.settle(now, cause);
+    }
+
+    pub(super) fn restart_connect_retry_timer(&mut self, now: Instant) {
+        let connect_retry_time = self.jitter(self.config.connect_retry_time);
+        self.connect_retry = (!self.config.passive).then(|| now + connect_retry_time);
+    }
+
+    pub(super) fn abort_connect(&mut self) {
+        if std::mem::replace(&mut self.connecting, false) {
+            self.events.push_back(Event::AbortConnect);
+        }
+    }
+
+    /// Ends a connection with a NOTIFICATION.
+    pub(super) fn fail(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        notification: Notification,
+        back_off: BackOff,
+    ) {
+        let Some(connection) = self.take(conn) else {
+            return;
+        };
+        self.close(connection, Some(notification.clone()));
+        self.record.connect_retry_counter += 1;
+        self.retreat(now, Cause::NotificationSent(notification), back_off);
+    }
+
+    /// RFC 9687 §3: there is no room for a NOTIFICATION in a connection that takes nothing.
+    pub(super) fn send_hold_timer_expired(&mut self, now: Instant, conn: ConnId) {
+        let Some(connection) = self.take(conn) else {
+            return;
+        };
+        self.close(connection, None);
+        self.record.connect_retry_counter += 1;
+        self.retreat(now, Cause::SendHoldTimerExpired, BackOff::Lengthen);
+    }
+
+    /// A connection has failed. Unless another one is left, back to Idle, for IdleHoldTime.
+    pub(super) fn retreat(&mut self, now: Instant, cause: Cause, back_off: BackOff) {
+        if self.connections.is_empty() && self.started {
+            self.abort_connect();
+            self.connect_retry = None;
+            let was_stable = self.record.state == State::Established
+                && self
+                    .record
+                    .since
+                    .is_some_and(|since| now.saturating_duration_since(since) >= STABLE_TIME);
+            if was_stable {
+                self.idle_hold_time = MIN_IDLE_HOLD_TIME;
+            }
+            self.idle_hold = Some(now + self.jitter(self.idle_hold_time));
+            if back_off == BackOff::Lengthen {
+                self.idle_hold_time = (self.idle_hold_time * 2).min(MAX_IDLE_HOLD_TIME);
+            }
+        }
+        self.settle(now, cause);
+    }
+
+    pub(super) fn path_is_up(&mut self, now: Instant) {
+        // SYNs that were lost while the path was down would be repeated by TCP much later.
+        let is_trying = self.started && self.connections.is_empty() && self.idle_hold.is_none();
+        if self.waiting_for_liveness || is_trying {
+            self.connect(now, Cause::Start);
+        }
+    }
+
+    /// RFC 5882 §4.1, RFC 9384
+    pub(super) fn path_is_down(&mut self, now: Instant) {
+        let notification = Notification::cease(subcode::cease::BFD_DOWN);
+        for conn in self
+            .connections
+            .iter()
+            .map(|connection| connection.id)
+            .collect::<Vec<_>>()
+        {
+            self.fail(now, conn, notification.clone(), BackOff::Keep);
+        }
+        self.waiting_for_liveness = self.idle_hold.is_some();
+    }
+
+    /// Takes note of the state that the connections amount to.
+    pub(super) fn settle(&mut self, now: Instant, cause: Cause) {
+        let from = self.record.state;
+        let to = self.present_state();
+        if from == to {
+            return;
+        }
+        self.record.state = to;
+        self.record.since = Some(now);
+        let transition = Transition {
+            at: now,
+            from,
+            to,
+            cause,
+        };
+        if from == State::Established {
+            self.record.dropped += 1;
+            self.rib.end();
+        }
+        if from >= State::OpenSent && to < from {
+            self.record.last_reset = Some(transition.clone());
+        }
+        self.events.push_back(Event::StateChanged(transition));
+    }
+
+    fn present_state(&self) -> State {
+        let furthest = self
+            .connections
+            .iter()
+            .map(|connection| connection.state)
+            .max();
+        furthest.unwrap_or(
+            match (self.started && self.idle_hold.is_none(), self.connecting) {
+                (false, _) => State::Idle,
+                (true, true) => State::Connect,
+                (true, false) => State::Active,
+            },
+        )
+    }
+}
