@@ -86,7 +86,7 @@ impl Container {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args([
-            "--target", &self.pid, "--mount", "--uts", "--net", "--", program,
+            "--target", &self.pid, "--mount", "--root", "--uts", "--net", "--", program,
         ]);
         command
     }
