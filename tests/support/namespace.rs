@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{run, try_run};
@@ -158,8 +159,21 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
-/// Removes a namespace by name, as far as it can be.
+/// Removes a namespace by name, as far as it can be, and kills what still runs there: it has lost its owner.
 pub fn remove(name: &str) {
+    let listed = Command::new("ip")
+        .args(["netns", "pids", name])
+        .stderr(Stdio::null())
+        .output();
+    let listed = listed
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    for pid in listed
+        .lines()
+        .filter_map(|pid| Pid::from_raw(pid.trim().parse().ok()?))
+    {
+        let _ = kill_process(pid, Signal::KILL);
+    }
     let _ = Command::new("ip")
         .args(["netns", "del", name])
         .stderr(Stdio::null())
