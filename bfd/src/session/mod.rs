@@ -8,6 +8,8 @@
 mod config;
 mod poll_sequence;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU8, NonZeroU32};
