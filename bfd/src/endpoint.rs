@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -91,6 +91,8 @@ struct Entry {
     timer: Option<Instant>,
     /// When a removed session is freed.
     free_at: Option<Instant>,
+    /// How long the discriminator of a freed session must not be used.
+    rest: Duration,
     in_transmit_queue: bool,
 }
 
@@ -203,6 +205,7 @@ impl Endpoint {
             interface_index,
             timer: None,
             free_at: None,
+            rest: Duration::ZERO,
             in_transmit_queue: false,
         };
         self.sessions.insert(id, entry);
@@ -219,8 +222,9 @@ impl Endpoint {
             self.leaving.remove(&id);
             return;
         };
-        entry.free_at = Some(now + entry.session.farewell_time());
         entry.session.disable(now);
+        entry.free_at = Some(now + entry.session.farewell_time());
+        entry.rest = entry.session.longest_detection_time() * 2;
         let place = (entry.key.hop.encapsulation(), entry.key.remote.ip());
         if let Some(ids) = self.by_remote.get_mut(&place) {
             ids.retain(|other| *other != id);
@@ -463,9 +467,7 @@ impl Endpoint {
             self.timers.remove(&(at, id));
         }
         self.leaving.remove(&id);
-        // Packets with the discriminator may be on their way for a Detection Time of either side.
-        self.retired
-            .insert(id, now + entry.session.farewell_time() * 2);
+        self.retired.insert(id, now + entry.rest);
         self.events.push_back(Event::Removed(id));
     }
 
@@ -530,3 +532,6 @@ fn same_place(one: &SessionKey, other: &SessionKey) -> bool {
         && one.interface == other.interface
         && one.hop.encapsulation() == other.hop.encapsulation()
 }
+
+#[cfg(test)]
+mod tests;

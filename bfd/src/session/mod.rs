@@ -260,14 +260,18 @@ impl Session {
         Some(self.agreed_tx_interval())
     }
 
-    /// How long a session that is disabled for good has to go on telling so (§6.8.16): the longer of both systems' Detection
-    /// Times, and no time if nobody was there to hear it.
-    pub fn farewell_time(&self) -> Duration {
-        let Some(detection_time) = self.detection_time() else {
-            return Duration::ZERO;
-        };
+    /// The longer of both systems' Detection Times: so long may either believe in a session that has ended.
+    pub fn longest_detection_time(&self) -> Duration {
         let at_the_remote = self.agreed_tx_interval() * u32::from(self.config.detect_mult.get());
-        detection_time.max(at_the_remote)
+        self.detection_time().unwrap_or_default().max(at_the_remote)
+    }
+
+    /// How long a session that is disabled for good has to go on telling so (§6.8.16); no time if nobody is there to hear it.
+    pub fn farewell_time(&self) -> Duration {
+        match self.remote.discr {
+            Some(_) => self.longest_detection_time(),
+            None => Duration::ZERO,
+        }
     }
 
     /// Everything there is to know, for the session with this key.
