@@ -1,0 +1,336 @@
+//! Properties that hold for every input: of the codec, of a session under any sequence of inputs, of an endpoint under any bytes.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing
+)]
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::time::{Duration, Instant};
+
+use herald_bfd::{
+    AuthenticationSection, ControlPacket, Diagnostic, Discard, Encapsulation, Endpoint, Micros,
+    PollFinal, RxMeta, Session, SessionConfig, SessionId, SessionKey, State, StateChange,
+    TRANSMIT_TTL,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+fn state() -> impl Strategy<Value = State> {
+    prop_oneof![
+        Just(State::AdminDown),
+        Just(State::Down),
+        Just(State::Init),
+        Just(State::Up)
+    ]
+}
+
+fn poll_final() -> impl Strategy<Value = PollFinal> {
+    prop_oneof![
+        3 => Just(PollFinal::Neither),
+        1 => Just(PollFinal::Poll),
+        1 => Just(PollFinal::Final)
+    ]
+}
+
+fn authentication() -> impl Strategy<Value = AuthenticationSection> {
+    (any::<u8>(), vec(any::<u8>(), 0..=229))
+        .prop_map(|(auth_type, data)| AuthenticationSection::new(auth_type, data).unwrap())
+}
+
+/// Intervals, with those at the edges often.
+fn interval() -> impl Strategy<Value = Micros> {
+    prop_oneof![
+        1 => Just(0),
+        1 => Just(1),
+        1 => Just(u32::MAX),
+        6 => 10_000..2_000_000_u32,
+        1 => any::<u32>()
+    ]
+    .prop_map(Micros::new)
+}
+
+prop_compose! {
+    fn packet(authenticated: bool)(
+        (diagnostic, state, poll_final) in (0..32_u8, state(), poll_final()),
+        (control_plane_independent, demand) in (any::<bool>(), prop::bool::weighted(0.2)),
+        (detect_mult, my, your) in (1..=255_u8, 1..=u32::MAX, any::<u32>()),
+        (desired, required, echo) in (interval(), interval(), interval()),
+        authentication in option::weighted(if authenticated { 0.3 } else { 0.0 }, authentication()),
+    ) -> ControlPacket {
+        ControlPacket {
+            diagnostic: Diagnostic::new(diagnostic).unwrap(),
+            state,
+            poll_final,
+            control_plane_independent,
+            demand,
+            detect_mult: NonZeroU8::new(detect_mult).unwrap(),
+            my_discriminator: NonZeroU32::new(my).unwrap(),
+            your_discriminator: NonZeroU32::new(your),
+            desired_min_tx_interval: desired,
+            required_min_rx_interval: required,
+            required_min_echo_rx_interval: echo,
+            authentication,
+        }
+    }
+}
+
+prop_compose! {
+    fn config()(
+        (desired, required) in (interval(), interval()),
+        detect_mult in prop_oneof![Just(1), Just(3), 1..=255_u8],
+        passive in prop::bool::weighted(0.2),
+    ) -> SessionConfig {
+        SessionConfig {
+            desired_min_tx_interval: desired,
+            required_min_rx_interval: required,
+            detect_mult: NonZeroU8::new(detect_mult).unwrap(),
+            passive,
+        }
+    }
+}
+
+/// Bytes that look like a packet more often than chance would have it.
+fn datagram() -> impl Strategy<Value = Vec<u8>> {
+    let mutated = (
+        packet(true),
+        vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    )
+        .prop_map(|(packet, changes)| {
+            let mut octets = packet.encode();
+            for (index, octet) in changes {
+                let index = index.index(octets.len());
+                octets[index] = octet;
+            }
+            octets
+        });
+    prop_oneof![vec(any::<u8>(), 0..300), mutated]
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_read_back(packet in packet(true)) {
+        prop_assert_eq!(ControlPacket::parse(&packet.encode()), Ok(packet));
+    }
+
+    #[test]
+    fn what_is_read_is_encoded_back_without_its_padding(octets in datagram()) {
+        if let Ok(packet) = ControlPacket::parse(&octets) {
+            let length = usize::from(octets[3]);
+            let encoded = packet.encode();
+            // An authentication section may be shorter than Length leaves room for.
+            prop_assert!(encoded.len() <= length);
+            prop_assert_eq!(&encoded[4..], &octets[4..encoded.len()]);
+            prop_assert_eq!(&encoded[..3], &octets[..3]);
+        }
+    }
+
+    #[test]
+    fn no_datagram_panics_or_is_answered_more_than_once(datagrams in vec(datagram(), 1..20)) {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new(1);
+        let key = SessionKey::single_hop([192, 0, 2, 1].into());
+        let source = SocketAddr::new(key.remote.ip(), 49152);
+        endpoint.add(now, key, None, SessionConfig::default()).unwrap();
+        while endpoint.poll_transmit(now).is_some() {}
+        let meta = RxMeta {
+            source,
+            destination: [192, 0, 2, 2].into(),
+            interface_index: Some(1),
+            ttl: Some(TRANSMIT_TTL),
+            encapsulation: Encapsulation::SingleHop,
+        };
+        for datagram in datagrams {
+            let _ = endpoint.handle_datagram(now, &meta, &datagram);
+            let sent = std::iter::from_fn(|| endpoint.poll_transmit(now)).count();
+            prop_assert!(sent <= 1);
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Hear(ControlPacket),
+    Pass(Duration),
+    /// Sleep until the timer, wake this late.
+    Timer(Duration),
+    SetConfig(SessionConfig),
+    Disable,
+    Enable,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let millis = |range: std::ops::Range<u64>| range.prop_map(Duration::from_millis);
+    prop_oneof![
+        8 => packet(true).prop_map(Op::Hear),
+        2 => millis(0..5000).prop_map(Op::Pass),
+        6 => millis(0..20).prop_map(Op::Timer),
+        1 => config().prop_map(Op::SetConfig),
+        1 => Just(Op::Disable),
+        1 => Just(Op::Enable),
+    ]
+}
+
+/// A session under test, and what was seen of it.
+struct Observed {
+    session: Session,
+    now: Instant,
+    state: State,
+    generation: u64,
+    last: Option<(Instant, ControlPacket)>,
+    /// The shortest interval that was in force since `last`.
+    shortest: Option<Duration>,
+}
+
+impl Observed {
+    fn new(config: SessionConfig) -> Self {
+        let now = Instant::now();
+        let id = SessionId::new(NonZeroU32::new(42).unwrap());
+        Self {
+            session: Session::new(now, id, config, 7),
+            now,
+            state: State::Down,
+            generation: 0,
+            last: None,
+            shortest: None,
+        }
+    }
+
+    fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
+        let before = self.session.state();
+        match op {
+            Op::Hear(packet) => {
+                let outcome = self.session.handle_packet(self.now, &packet);
+                prop_assert_eq!(
+                    outcome == Err(Discard::UnexpectedAuthentication),
+                    packet.authentication.is_some()
+                );
+            }
+            Op::Pass(time) => {
+                self.now += time;
+                self.session.handle_timeout(self.now);
+            }
+            Op::Timer(late) => {
+                if let Some(at) = self.session.poll_timeout() {
+                    self.now = self.now.max(at) + late;
+                    self.session.handle_timeout(self.now);
+                }
+            }
+            Op::SetConfig(config) => {
+                self.session.set_config(self.now, config);
+                prop_assert_eq!(self.session.state(), before, "timers do not make it flap");
+            }
+            Op::Disable => self.session.disable(self.now),
+            Op::Enable => self.session.enable(self.now),
+        }
+        if before == State::AdminDown && self.session.state() != State::AdminDown {
+            prop_assert_eq!(
+                self.session.state(),
+                State::Down,
+                "only by hand, and to Down"
+            );
+        }
+        self.check_transmissions()?;
+        self.check_events()?;
+        self.check_timers()
+    }
+
+    fn check_transmissions(&mut self) -> Result<(), TestCaseError> {
+        self.note_interval();
+        let sent: Vec<_> = std::iter::from_fn(|| self.session.poll_transmit(self.now)).collect();
+        prop_assert!(
+            sent.len() <= 2,
+            "an answer and a packet at most: {:?}",
+            sent
+        );
+        for packet in sent {
+            prop_assert_eq!(packet.state, self.session.state());
+            prop_assert!(!packet.demand && !packet.control_plane_independent);
+            if packet.state != State::Up {
+                prop_assert!(packet.desired_min_tx_interval >= Micros::ONE_SECOND);
+            }
+            if self.session.config().passive {
+                prop_assert!(packet.your_discriminator.is_some());
+            }
+            if packet.poll_final == PollFinal::Final {
+                // It may have told what is new, and so is the reference for what follows.
+                self.last = None;
+            } else {
+                self.check_pace(packet)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What says nothing new keeps its distance from what was sent before.
+    fn check_pace(&mut self, packet: ControlPacket) -> Result<(), TestCaseError> {
+        let contents = ControlPacket {
+            poll_final: PollFinal::Neither,
+            ..packet
+        };
+        if let Some((at, last)) = &self.last
+            && *last == contents
+        {
+            let shortest = self.shortest.unwrap_or_default();
+            let rounding = Duration::from_micros(1);
+            prop_assert!(self.now - *at + rounding >= shortest * 3 / 4);
+        }
+        self.last = Some((self.now, contents));
+        self.shortest = None;
+        self.note_interval();
+        Ok(())
+    }
+
+    fn note_interval(&mut self) {
+        if let Some(interval) = self.session.tx_interval() {
+            self.shortest = Some(self.shortest.map_or(interval, |it| it.min(interval)));
+        }
+    }
+
+    fn check_events(&mut self) -> Result<(), TestCaseError> {
+        while let Some(change) = self.session.poll_event() {
+            let StateChange { from, to, .. } = change;
+            prop_assert_eq!(from, self.state, "no change goes unreported");
+            prop_assert_ne!(from, to);
+            prop_assert_eq!(change.at, self.now);
+            self.generation += u64::from(to == State::Up);
+            prop_assert_eq!(change.generation, self.generation);
+            self.state = to;
+        }
+        prop_assert_eq!(self.session.state(), self.state);
+        Ok(())
+    }
+
+    fn check_timers(&mut self) -> Result<(), TestCaseError> {
+        let status = self
+            .session
+            .status(SessionKey::single_hop([192, 0, 2, 1].into()));
+        prop_assert_eq!(
+            status.remote_discr.is_some(),
+            status.detection_time.is_some()
+        );
+        // What is due is done by one call, or the driver would spin.
+        if self.session.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.session.handle_timeout(self.now);
+            self.check_transmissions()?;
+            self.check_events()?;
+            prop_assert!(self.session.poll_timeout().is_none_or(|at| at > self.now));
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_session_keeps_its_promises_under_any_inputs(
+        config in config(),
+        ops in vec(op(), 1..80),
+    ) {
+        let mut observed = Observed::new(config);
+        for op in ops {
+            observed.apply(op)?;
+        }
+    }
+}
