@@ -6,7 +6,7 @@
 //! connection takes an UPDATE costs one UPDATE.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -36,13 +36,19 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
+    fn next_hop(&self, family: Family) -> Option<IpAddr> {
+        if family == Family::IPV4_UNICAST {
+            return self.next_hop_v4.map(IpAddr::V4);
+        }
+        self.next_hop_v6.map(|next_hop| match next_hop {
+            MpNextHop::V4(address) => address.into(),
+            MpNextHop::V6(address) | MpNextHop::V6WithLinkLocal(address, _) => address.into(),
+        })
+    }
+
     /// Whether routes of `family` can be said: it was negotiated, and there is a next hop to name.
     fn speaks(&self, family: Family) -> bool {
-        let has_next_hop = match family {
-            Family::IPV4_UNICAST => self.next_hop_v4.is_some(),
-            _ => self.next_hop_v6.is_some(),
-        };
-        has_next_hop && self.families.contains(&family)
+        self.next_hop(family).is_some() && self.families.contains(&family)
     }
 }
 
@@ -74,6 +80,7 @@ pub(crate) struct Unsendable {
 /// How far a family is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
+    pub(crate) next_hop: Option<IpAddr>,
     pub(crate) advertised: usize,
     pub(crate) pending: usize,
     pub(crate) end_of_rib_sent: bool,
@@ -162,6 +169,10 @@ impl AdjRibOut {
             .filter(|((of, _), _)| *of == family);
         let announced: usize = announcements.map(|(_, prefixes)| prefixes.len()).sum();
         Progress {
+            next_hop: self
+                .dialect
+                .as_ref()
+                .and_then(|dialect| dialect.next_hop(family)),
             advertised: self.advertised.keys().filter(of_family).count(),
             pending: announced + self.withdrawals.iter().filter(of_family).count(),
             end_of_rib_sent: self.dialect.is_some() && !self.end_of_rib_due.contains(&family),

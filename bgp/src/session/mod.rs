@@ -223,6 +223,13 @@ impl Session {
         }
     }
 
+    /// BFD is not asked about the path any more, or another BFD session will be, whose generations
+    /// begin anew.
+    pub fn forget_liveness(&mut self) {
+        self.liveness = None;
+        self.waiting_for_liveness = false;
+    }
+
     /// A TCP connection is established, by whoever. If it is not wanted, the answer is an
     /// [`Event::Close`] for the id returned.
     pub fn handle_connected(
@@ -471,6 +478,7 @@ impl Session {
             .unwrap_or_default();
         FamilyStatus {
             family,
+            next_hop: progress.next_hop,
             advertised: progress.advertised,
             pending: progress.pending,
             received: heard.received,

@@ -1,7 +1,7 @@
 //! What a session tells about itself.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::types::{Asn, BgpIdentifier, Family};
@@ -142,6 +142,9 @@ impl MessageCounters {
 pub struct FamilyStatus {
     /// Which.
     pub family: Family,
+    /// What routes of this family have as next hop; `None` when there is none to name, and they
+    /// cannot be announced.
+    pub next_hop: Option<IpAddr>,
     /// Prefixes the neighbor has from us.
     pub advertised: usize,
     /// Prefixes on their way: to be announced or withdrawn.
