@@ -2,6 +2,7 @@
 
 pub mod additions;
 pub mod announcer;
+pub mod bgp_thread;
 pub mod cli;
 pub mod config;
 pub mod plan;

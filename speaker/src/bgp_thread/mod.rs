@@ -1,0 +1,183 @@
+//! All BGP sessions, on one thread of their own.
+//!
+//! Nothing else runs there, so that neither the API nor a health check can delay a KEEPALIVE. The
+//! rest of the daemon talks to it over a channel; [`BgpThread`] is the sending end. Inside, each
+//! peer is a task that drives a [`bgp::Session`] over its sockets.
+
+mod addresses;
+mod listener;
+mod peer;
+mod roster;
+mod socket;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::PeerName;
+
+pub use listener::ListenError;
+
+/// How the TCP connections of a peer are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Where the peer listens, and whom connections are accepted from. A link-local address has its
+    /// scope.
+    pub remote: SocketAddr,
+    /// Our address; default: the kernel's choice.
+    pub local: Option<IpAddr>,
+    /// Connections leave by this interface only.
+    pub interface: Option<String>,
+    /// TTL or hop limit of what we send; default: 1 to external peers, which are on the link, and
+    /// 255 to internal ones.
+    pub ttl: Option<u8>,
+}
+
+/// Everything the BGP thread needs to know of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerSetup {
+    /// What the protocol is told.
+    pub session: bgp::SessionConfig,
+    /// What TCP is told.
+    pub transport: Transport,
+    /// The BFD session whose changes concern the peer.
+    pub bfd: Option<bfd::SessionId>,
+    /// Whether the session is to run at all.
+    pub enabled: bool,
+}
+
+/// Something happened to a peer.
+#[derive(Clone, Debug)]
+pub struct BgpEvent {
+    /// To whom.
+    pub peer: PeerName,
+    /// What. Routes received, and what is between the session and its sockets, are left out.
+    pub event: bgp::Event,
+}
+
+/// A handle to the BGP thread. Calls return at once and take effect in their order.
+#[derive(Clone, Debug)]
+pub struct BgpThread {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// What a peer's task is told.
+#[derive(Debug)]
+enum PeerCommand {
+    Setup(Box<PeerSetup>),
+    Routes(Arc<bgp::Routes>),
+    Liveness(bgp::Liveness, u64),
+    Accepted(tokio::net::TcpStream),
+    Reset(Option<String>),
+    Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
+    Advertised(oneshot::Sender<bgp::Routes>),
+    /// The last command.
+    Stop(bgp::StopReason),
+}
+
+#[derive(Debug)]
+enum Command {
+    Listen(Vec<SocketAddr>, oneshot::Sender<Result<(), ListenError>>),
+    SetPeer(PeerName, Box<PeerSetup>),
+    RemovePeer(PeerName),
+    Peer(PeerName, PeerCommand),
+    Bfd(bfd::StateChange),
+    Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
+    Stop(Option<String>, oneshot::Sender<()>),
+}
+
+impl BgpThread {
+    /// Starts the thread. What happens to peers is told to `events`.
+    ///
+    /// # Errors
+    /// The thread or its runtime could not be created.
+    pub fn start(events: mpsc::UnboundedSender<BgpEvent>) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("bgp".into())
+            .spawn(move || {
+                tokio::task::LocalSet::new().block_on(&runtime, roster::run(inbox, events));
+            })?;
+        Ok(Self { commands })
+    }
+
+    /// Replaces the addresses where neighbors may connect to.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on; the others before are as they were.
+    pub async fn listen(&self, addresses: Vec<SocketAddr>) -> Result<(), ListenError> {
+        let (reply, outcome) = oneshot::channel();
+        self.tell(Command::Listen(addresses, reply));
+        outcome.await.unwrap_or(Ok(()))
+    }
+
+    /// Adds a peer, or changes one: in place as far as its OPEN and its TCP connection stay as they
+    /// are, else with Cease/6 and a new session.
+    pub fn set_peer(&self, name: PeerName, setup: PeerSetup) {
+        self.tell(Command::SetPeer(name, Box::new(setup)));
+    }
+
+    /// Ends a peer's session with Cease/3 and forgets the peer.
+    pub fn remove_peer(&self, name: &PeerName) {
+        self.tell(Command::RemovePeer(name.clone()));
+    }
+
+    /// Replaces the routes that a peer should have.
+    pub fn set_routes(&self, name: &PeerName, routes: Arc<bgp::Routes>) {
+        self.tell(Command::Peer(name.clone(), PeerCommand::Routes(routes)));
+    }
+
+    /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.
+    pub fn bfd_changed(&self, change: &bfd::StateChange) {
+        self.tell(Command::Bfd(change.clone()));
+    }
+
+    /// Ends a peer's session with Cease/4, and a word to its operator; it starts again by itself.
+    pub fn reset_peer(&self, name: &PeerName, communication: Option<String>) {
+        self.tell(Command::Peer(
+            name.clone(),
+            PeerCommand::Reset(communication),
+        ));
+    }
+
+    /// What each session tells of itself, by the name of its peer.
+    pub async fn status(&self) -> Vec<(PeerName, bgp::SessionStatus)> {
+        let (reply, mut replies) = mpsc::unbounded_channel();
+        self.tell(Command::Status(reply));
+        let mut statuses = Vec::new();
+        while let Some(status) = replies.recv().await {
+            statuses.push(status);
+        }
+        statuses.sort_by(|(one, _), (other, _)| one.cmp(other));
+        statuses
+    }
+
+    /// The routes that a peer has from us; `None` if there is no such peer.
+    pub async fn advertised(&self, name: &PeerName) -> Option<bgp::Routes> {
+        let (reply, routes) = oneshot::channel();
+        self.tell(Command::Peer(name.clone(), PeerCommand::Advertised(reply)));
+        routes.await.ok()
+    }
+
+    /// Ends every session with Cease/2, and a word to its operator. Returns when every neighbor has
+    /// been told, or a second or so has passed.
+    pub async fn stop(&self, communication: Option<String>) {
+        let (reply, done) = oneshot::channel();
+        self.tell(Command::Stop(communication, reply));
+        // An error means that the thread has ended already, and with it every session.
+        let _ = done.await;
+    }
+
+    fn tell(&self, command: Command) {
+        // The thread ends only when it was told to stop; then there is nobody left to tell.
+        let _ = self.commands.send(command);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! TCP sockets, set up. Every socket goes through here before it carries an octet.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bgp::{RemoteAs, SessionConfig};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::Transport;
+
+/// Internetwork control (RFC 791, RFC 2474): routing goes before what is routed.
+const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
+/// Beyond SendHoldTime (RFC 9687), the kernel ends what the session could not.
+const USER_TIMEOUT: Duration = Duration::from_secs(480 + 5);
+const BACKLOG: i32 = 128;
+
+/// Connects as `transport` says. Dropping the future gives the attempt up.
+pub(super) async fn connect(transport: Transport, session: SessionConfig) -> io::Result<TcpStream> {
+    let remote = transport.remote;
+    let socket = Socket::new(
+        Domain::for_address(remote),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    if let Some(interface) = &transport.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    if let Some(local) = transport.local {
+        socket.bind(&with_scope(local, remote).into())?;
+    }
+    configure(SockRef::from(&socket), remote, &transport, &session)?;
+    TcpSocket::from_std_stream(socket.into())
+        .connect(remote)
+        .await
+}
+
+/// Sets up a connection that a neighbor has made.
+pub(super) fn accept(
+    stream: &TcpStream,
+    transport: &Transport,
+    session: &SessionConfig,
+) -> io::Result<()> {
+    configure(
+        SockRef::from(stream),
+        stream.peer_addr()?,
+        transport,
+        session,
+    )
+}
+
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // 0.0.0.0 and [::] are two listeners, so that each can be left out.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Ends a connection whose neighbor has not taken everything: with a reset, so that nothing of it
+/// lingers in the kernel.
+pub(super) fn abort(stream: TcpStream) {
+    // Without the option the close is an ordinary one, which does no harm.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Says that nothing more will come, and leaves the other direction open.
+pub(super) fn finish_writing(stream: &TcpStream) {
+    // The only error is that the connection is gone already.
+    let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+}
+
+fn configure(
+    socket: SockRef<'_>,
+    remote: SocketAddr,
+    transport: &Transport,
+    session: &SessionConfig,
+) -> io::Result<()> {
+    let ttl = u32::from(transport.ttl.unwrap_or_else(|| default_ttl(session)));
+    match remote {
+        SocketAddr::V4(_) => {
+            socket.set_ttl_v4(ttl)?;
+            socket.set_tos_v4(TOS_INTERNETWORK_CONTROL)?;
+        }
+        SocketAddr::V6(_) => {
+            socket.set_unicast_hops_v6(ttl)?;
+            socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL)?;
+        }
+    }
+    socket.set_tcp_nodelay(true)?;
+    let user_timeout = session
+        .send_hold_time
+        .map_or(USER_TIMEOUT, |time| time + Duration::from_secs(5));
+    socket.set_tcp_user_timeout(Some(user_timeout))
+}
+
+/// External peers are on the link unless somebody says otherwise.
+fn default_ttl(session: &SessionConfig) -> u8 {
+    match session.remote_as {
+        RemoteAs::Internal => 255,
+        RemoteAs::Is(remote_as) if remote_as == session.local_as => 255,
+        RemoteAs::Is(_) | RemoteAs::External => 1,
+    }
+}
+
+/// Our link-local address is on the interface that the neighbor's is on.
+fn with_scope(local: IpAddr, remote: SocketAddr) -> SocketAddr {
+    let mut local = SocketAddr::new(local, 0);
+    if let (SocketAddr::V6(local), SocketAddr::V6(remote)) = (&mut local, remote)
+        && local.ip().is_unicast_link_local()
+    {
+        local.set_scope_id(remote.scope_id());
+    }
+    local
+}

@@ -1,0 +1,195 @@
+//! Two BGP threads on loopback.
+
+use std::time::Duration;
+
+use bgp::{Asn, BgpIdentifier, RemoteAs, RouteAttributes, SessionConfig, State};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Speaker {
+    thread: BgpThread,
+    events: mpsc::UnboundedReceiver<BgpEvent>,
+}
+
+fn name() -> PeerName {
+    PeerName::new("neighbor").unwrap()
+}
+
+impl Speaker {
+    fn new() -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        Self {
+            thread: BgpThread::start(sender).unwrap(),
+            events,
+        }
+    }
+
+    async fn wait_for(&mut self, state: State) {
+        let reached = async {
+            while let Some(BgpEvent { event, .. }) = self.events.recv().await {
+                if matches!(&event, bgp::Event::StateChanged(change) if change.to == state) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .expect("the state is reached");
+    }
+}
+
+fn setup(local_as: u32, remote_as: u32, remote: SocketAddr, local: &str) -> PeerSetup {
+    let identifier = BgpIdentifier::new([10, 0, 0, u8::try_from(local_as - 64500).unwrap()].into());
+    let asn = |number| Asn::new(number).unwrap();
+    PeerSetup {
+        session: SessionConfig::new(
+            asn(local_as),
+            identifier.unwrap(),
+            RemoteAs::Is(asn(remote_as)),
+        ),
+        transport: Transport {
+            remote,
+            local: Some(local.parse().unwrap()),
+            interface: None,
+            ttl: None,
+        },
+        bfd: None,
+        enabled: true,
+    }
+}
+
+fn free_port(address: &str) -> SocketAddr {
+    let address: IpAddr = address.parse().unwrap();
+    std::net::TcpListener::bind((address, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// A speaker that connects from `local`, and one that waits at `remote`.
+async fn pair(local: &str, remote: &str) -> (Speaker, Speaker) {
+    let (active, passive) = (Speaker::new(), Speaker::new());
+    let listen = free_port(remote);
+    passive.thread.listen(vec![listen]).await.unwrap();
+    let mut waiting = setup(
+        64521,
+        64520,
+        SocketAddr::new(local.parse().unwrap(), 179),
+        remote,
+    );
+    waiting.session.passive = true;
+    passive.thread.set_peer(name(), waiting);
+    active
+        .thread
+        .set_peer(name(), setup(64520, 64521, listen, local));
+    (active, passive)
+}
+
+fn routes(prefixes: &[&str]) -> Arc<bgp::Routes> {
+    let attributes = Arc::new(RouteAttributes::default());
+    let route = |prefix: &&str| (prefix.parse().unwrap(), Arc::clone(&attributes));
+    Arc::new(prefixes.iter().map(route).collect())
+}
+
+#[tokio::test]
+async fn sessions_come_up_over_both_families_and_say_good_bye() {
+    for (local, remote) in [("127.0.0.2", "127.0.0.3"), ("::1", "::1")] {
+        let (mut active, mut passive) = pair(local, remote).await;
+        active.wait_for(State::Established).await;
+        passive.wait_for(State::Established).await;
+        active.thread.stop(Some("maintenance".into())).await;
+        passive.wait_for(State::Idle).await;
+        let (_, status) = passive.thread.status().await.remove(0);
+        let cause = status.last_reset.unwrap().cause.to_string();
+        assert_eq!(
+            cause,
+            r#"received 6/2 Cease, Administrative Shutdown: "maintenance""#
+        );
+    }
+}
+
+#[tokio::test]
+async fn routes_reach_the_neighbor_without_a_reset() {
+    let (mut active, mut passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    for prefixes in [
+        &["192.0.2.1/32"][..],
+        &["192.0.2.1/32", "192.0.2.2/32"],
+        &[],
+    ] {
+        active.thread.set_routes(&name(), routes(prefixes));
+        let reached = async {
+            loop {
+                let (_, status) = active.thread.status().await.remove(0);
+                if status.families[0].advertised == prefixes.len()
+                    && status.families[0].pending == 0
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    }
+    let (_, status) = passive.thread.status().await.remove(0);
+    assert_eq!((status.established, status.dropped), (1, 0));
+    assert_eq!(status.families[0].received, 2);
+}
+
+#[tokio::test]
+async fn bfd_down_closes_the_session_at_once() {
+    let (mut active, mut passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    active.thread.tell(Command::Peer(
+        name(),
+        PeerCommand::Liveness(bgp::Liveness::Up, 1),
+    ));
+    active.thread.tell(Command::Peer(
+        name(),
+        PeerCommand::Liveness(bgp::Liveness::Down, 1),
+    ));
+    passive.wait_for(State::Idle).await;
+    let (_, status) = passive.thread.status().await.remove(0);
+    assert_eq!(
+        status.last_reset.unwrap().cause.to_string(),
+        "received 6/10 Cease, BFD Down"
+    );
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let (one, other) = (Speaker::new(), Speaker::new());
+    let address = free_port("127.0.0.1");
+    one.thread.listen(vec![address]).await.unwrap();
+    let error = other
+        .thread
+        .listen(vec![address])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with(&format!("cannot listen for BGP on {address}: ")),
+        "{error}"
+    );
+    assert!(
+        error.contains("another BGP speaker may be running"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn strangers_are_turned_away() {
+    let mut speaker = Speaker::new();
+    let address = free_port("127.0.0.1");
+    speaker.thread.listen(vec![address]).await.unwrap();
+    let mut stranger = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut octets = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut stranger, &mut octets);
+    tokio::time::timeout(PATIENCE, read).await.unwrap().ok();
+    assert!(octets.is_empty());
+    assert!(speaker.events.try_recv().is_err());
+}
