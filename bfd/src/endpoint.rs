@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use rand::rngs::SmallRng;
+use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use thiserror::Error;
 
@@ -67,7 +67,8 @@ pub enum AddError {
 /// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has passed.
 #[derive(Debug)]
 pub struct Endpoint {
-    rng: SmallRng,
+    /// Cryptographic: who has seen some discriminators must not be able to guess the others.
+    rng: StdRng,
     sessions: BTreeMap<SessionId, Entry>,
     /// Where to look for the session of a packet without Your Discriminator. Removed sessions are not here.
     by_remote: BTreeMap<(Encapsulation, IpAddr), Vec<SessionId>>,
@@ -165,7 +166,7 @@ impl Endpoint {
     /// An endpoint without sessions. Discriminators and jitter come from `seed`, which should be unpredictable.
     pub fn new(seed: u64) -> Self {
         Self {
-            rng: SmallRng::seed_from_u64(seed),
+            rng: StdRng::seed_from_u64(seed),
             sessions: BTreeMap::new(),
             by_remote: BTreeMap::new(),
             leaving: BTreeSet::new(),

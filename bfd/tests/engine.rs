@@ -354,6 +354,100 @@ fn c_133_low_ttl_is_dropped_and_counted_over_ipv6() {
 }
 
 #[test]
+fn what_waits_in_the_socket_is_read_before_silence_is_believed() {
+    let stall = Duration::from_millis(1000);
+    let (a, b) = (free_port(V4), free_port(V4));
+    let patient = SessionConfig {
+        detect_mult: NonZeroU8::new(200).unwrap(),
+        ..fast()
+    };
+    let (sender, changes) = mpsc::channel();
+    let config = EngineConfig {
+        single_hop_listen: vec![a],
+        ..EngineConfig::default()
+    };
+    // Stalls the thread when the other session changes.
+    let engine = Engine::start(config, move |change: &StateChange| {
+        if change.to == State::AdminDown {
+            thread::sleep(stall);
+        }
+        let _ = sender.send(*change);
+    })
+    .unwrap();
+    let left = Host {
+        session: engine.add(to(b), patient).unwrap(),
+        engine,
+        changes,
+    };
+    let right = Host::start(b, to(a), fast());
+    left.wait_for(State::Up);
+    right.wait_for(State::Up);
+    right.wait_until("patience", |status| {
+        status.detection_time == Some(Duration::from_secs(10))
+    });
+    let deadline = Instant::now() + PATIENCE;
+    let status = || left.engine.status().remove(0);
+    while status().detection_time != Some(Duration::from_millis(250)) {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    }
+
+    let elsewhere = free_port("127.0.0.2".parse().unwrap());
+    let other = left.engine.add(to(elsewhere), fast()).unwrap();
+    left.engine.set_admin_down(other, true);
+    assert_eq!(left.wait_for(State::AdminDown).session, other);
+    let status = || {
+        let all = left.engine.status();
+        all.into_iter()
+            .find(|status| status.id == left.session)
+            .unwrap()
+    };
+    while status().counters.late_timers == 0 {
+        assert!(Instant::now() < deadline, "the stall is on record");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let after = status();
+    assert_eq!(after.counters.downs, 0, "{after:#?}");
+    assert_eq!(after.session_state, State::Up);
+}
+
+#[test]
+fn many_sessions_are_added_without_a_flap_of_the_first() {
+    let (a, b) = pair(V4, fast());
+    a.wait_for(State::Up);
+    b.wait_for(State::Up);
+    let port = free_port(V4).port();
+    for host in 2..202_u8 {
+        let remote = SocketAddr::new([127, 0, 1, host].into(), port);
+        a.engine.add(to(remote), fast()).unwrap();
+    }
+    assert_eq!(a.engine.status().len(), 201);
+    assert_eq!(b.status().counters.downs, 0);
+}
+
+#[test]
+fn f_82_a_flood_of_garbage_takes_no_session_down() {
+    let (a, b) = (free_port(V4), free_port(V4));
+    let left = Host::start(a, to(b), fast());
+    let right = Host::start(b, to(a), fast());
+    left.wait_for(State::Up);
+    right.wait_for(State::Up);
+    let flood = UdpSocket::bind((V4, 0)).unwrap();
+    let end = Instant::now() + Duration::from_millis(800);
+    while Instant::now() < end {
+        for _ in 0..100 {
+            let _ = flood.send_to(&[0x20; 100], a);
+        }
+        // The machine has other things to do.
+        thread::sleep(Duration::from_micros(200));
+    }
+    for host in [&left, &right] {
+        assert_eq!(host.status().counters.downs, 0);
+    }
+    assert!(left.engine.discards().total() > 1000);
+}
+
+#[test]
 fn garbage_is_counted_and_nothing_else() {
     let listen = free_port(V4);
     let host = Host::start(listen, to(free_port(V4)), fast());
@@ -370,11 +464,10 @@ fn garbage_is_counted_and_nothing_else() {
 }
 
 #[test]
-fn c_153_datagrams_have_ttl_255_and_a_constant_high_source_port() {
+fn c_153_datagrams_come_from_one_high_source_port() {
     let socket = UdpSocket::bind((V4, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let remote = socket.local_addr().unwrap();
-    // An engine of its own tells the TTL: what it listens at takes the packets of the engine under test.
     let host = Host::start(free_port(V4), to(remote), fast());
     let mut buffer = [0; 256];
     let mut ports = Vec::new();

@@ -16,6 +16,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use self::worker::Worker;
@@ -118,7 +119,7 @@ pub enum EngineError {
     #[error("there is a BFD session like this, with discriminator {0}")]
     Exists(SessionId),
     /// A socket could not be created or set up.
-    #[error("cannot set up a BFD socket: {0}")]
+    #[error("cannot set up a BFD socket: {0}{hint}", hint = socket_hint(.0))]
     Socket(#[source] io::Error),
     /// The thread or its wake-up could not be created.
     #[error("cannot start the BFD thread: {0}")]
@@ -144,6 +145,15 @@ fn listen_hint(address: &SocketAddr, source: &io::Error) -> String {
         ),
         io::ErrorKind::AddrNotAvailable => "; no interface has this address".to_owned(),
         _ => String::new(),
+    }
+}
+
+fn socket_hint(source: &io::Error) -> &'static str {
+    match Errno::from_io_error(source) {
+        Some(Errno::MFILE) => {
+            "; each session needs one: raise the limit of open files (RLIMIT_NOFILE, `ulimit -n`)"
+        }
+        _ => "",
     }
 }
 

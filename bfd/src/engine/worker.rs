@@ -23,6 +23,8 @@ use crate::session::{SessionConfig, StateChange};
 /// Batches read from one socket in one turn. Together they are more than a receive buffer holds, so that after a turn all that
 /// was waiting at its beginning has been read: silence may be believed then, whatever else keeps coming.
 const BATCHES_PER_TURN: usize = 4096 / BATCH_SIZE;
+/// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
+const COMMANDS_PER_TURN: usize = 32;
 /// How long [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote systems.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,8 @@ pub(super) struct Worker<F> {
     wake: Arc<OwnedFd>,
     on_change: F,
     batch: Batch,
+    /// Commands may be waiting that nobody will announce again.
+    commands_waiting: bool,
     /// When to leave, come what may.
     leave_at: Option<Instant>,
 }
@@ -56,6 +60,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             wake,
             on_change,
             batch: Batch::new(),
+            commands_waiting: false,
             leave_at: None,
         }
     }
@@ -83,12 +88,13 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .into_iter()
             .flatten()
             .min();
-        let timeout = deadline.map(|at| {
-            let left = at.saturating_duration_since(now());
-            Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
+        let mut timeout = deadline.map(|at| at.saturating_duration_since(now()));
+        if self.commands_waiting {
+            timeout = Some(Duration::ZERO);
+        }
+        let timeout = timeout.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
         });
         let mut interest = vec![PollFd::new(&self.wake, PollFlags::IN)];
         interest.extend(
@@ -102,13 +108,15 @@ impl<F: Fn(&StateChange)> Worker<F> {
     }
 
     fn handle_commands(&mut self) {
-        loop {
+        self.commands_waiting = false;
+        for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(command) => self.handle_command(now(), command),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => return self.leave(now(), Duration::ZERO),
             }
         }
+        self.commands_waiting = true;
     }
 
     fn handle_command(&mut self, now: Instant, command: Command) {
