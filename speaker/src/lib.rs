@@ -5,4 +5,5 @@ pub mod announcer;
 pub mod bgp_thread;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod plan;

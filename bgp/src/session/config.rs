@@ -43,6 +43,9 @@ pub struct SessionConfig {
     /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
     /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
+    /// Report the routes that the neighbor sends, as [`Event::Update`](super::Event::Update). They
+    /// are counted either way.
+    pub received_routes: bool,
 }
 
 impl SessionConfig {
@@ -62,6 +65,7 @@ impl SessionConfig {
             next_hop_v4: None,
             next_hop_v6: None,
             send_hold_time: None,
+            received_routes: false,
         }
     }
 }
@@ -84,6 +88,7 @@ impl SessionConfig {
             next_hop_v4: _,
             next_hop_v6: _,
             send_hold_time: _,
+            received_routes: _,
         } = wanted;
         (
             self.local_as,

@@ -94,7 +94,7 @@ pub enum Event {
     StateChanged(Transition),
     /// Both sides agreed; the state is Established.
     Established(Negotiated),
-    /// The neighbor sent routes. Nothing of them is kept here.
+    /// The neighbor sent routes, and they were asked for. Nothing of them is kept here.
     Update(Box<Update>),
     /// The neighbor ended the session.
     NotificationReceived(Notification),

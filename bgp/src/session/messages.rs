@@ -145,7 +145,9 @@ impl Session {
                 .or_default()
                 .end_of_rib_received = true;
         }
-        self.events.push_back(Event::Update(Box::new(update)));
+        if self.config.received_routes {
+            self.events.push_back(Event::Update(Box::new(update)));
+        }
     }
 
     fn handle_route_refresh(&mut self, now: Instant, conn: ConnId, refresh: RouteRefresh) {

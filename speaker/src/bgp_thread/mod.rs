@@ -53,7 +53,7 @@ pub struct PeerSetup {
 pub struct BgpEvent {
     /// To whom.
     pub peer: PeerName,
-    /// What. Routes received, and what is between the session and its sockets, are left out.
+    /// What. What is between the session and its sockets is left out.
     pub event: bgp::Event,
 }
 
@@ -134,7 +134,7 @@ impl BgpThread {
 
     /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.
     pub fn bfd_changed(&self, change: &bfd::StateChange) {
-        self.tell(Command::Bfd(change.clone()));
+        self.tell(Command::Bfd(*change));
     }
 
     /// Ends a peer's session with Cease/4, and a word to its operator; it starts again by itself.

@@ -223,8 +223,6 @@ impl PeerTask {
                 } => {
                     self.connections.remove(&conn);
                 }
-                // Nothing is done with routes that come in: a speaker is not a router.
-                Event::Update(_) => {}
                 event => {
                     let _ = self.events.send(BgpEvent {
                         peer: self.name.clone(),
