@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::discard::{Discard, DiscardCounters};
 use crate::key::{Encapsulation, SessionId, SessionKey};
-use crate::packet::{ControlPacket, State};
+use crate::packet::{ControlPacket, Diagnostic, State};
 use crate::session::{Session, SessionConfig, SessionStatus, StateChange};
 
 /// What is known of a datagram besides its payload.
@@ -261,6 +261,11 @@ impl Endpoint {
                 session.enable(now);
             }
         });
+    }
+
+    /// Takes a session that is Init or Up to Down, for a reason found outside BFD. Unknown ids are ignored.
+    pub fn take_down(&mut self, now: Instant, id: SessionId, diagnostic: Diagnostic) {
+        self.update(id, |session| session.take_down(now, diagnostic));
     }
 
     /// Follows an interface that has been created anew with another index. Unknown ids are ignored.

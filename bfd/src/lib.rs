@@ -7,7 +7,11 @@ mod key;
 mod packet;
 mod session;
 
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", not(target_os = "linux")))]
+compile_error!(
+    "herald-bfd: the feature `engine` needs Linux; without it the crate works everywhere"
+);
+#[cfg(all(feature = "engine", target_os = "linux"))]
 pub mod engine;
 
 pub use crate::discard::{Discard, DiscardCounters};

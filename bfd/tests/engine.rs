@@ -301,6 +301,23 @@ fn c_143_intervals_change_while_up_without_a_flap() {
     }
 }
 
+#[test]
+fn a_failure_found_elsewhere_is_told_and_comes_back() {
+    let (a, b) = pair(V4, fast());
+    a.wait_for(State::Up);
+    b.wait_for(State::Up);
+    a.engine.take_down(a.session, Diagnostic::PATH_DOWN);
+    assert_eq!(a.wait_for(State::Down).local_diag, Diagnostic::PATH_DOWN);
+    assert_eq!(b.wait_for(State::Down).remote_diag, Diagnostic::PATH_DOWN);
+    assert_eq!(a.wait_for(State::Up).generation, 2);
+}
+
+#[test]
+fn a_handle_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Engine>();
+}
+
 /// A valid packet for the session, as somebody far away would forge it.
 fn forged(status: &SessionStatus) -> Vec<u8> {
     ControlPacket {

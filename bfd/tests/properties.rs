@@ -159,6 +159,7 @@ enum Op {
     SetConfig(SessionConfig),
     Disable,
     Enable,
+    TakeDown,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -170,6 +171,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => config().prop_map(Op::SetConfig),
         1 => Just(Op::Disable),
         1 => Just(Op::Enable),
+        1 => Just(Op::TakeDown),
     ]
 }
 
@@ -224,6 +226,7 @@ impl Observed {
             }
             Op::Disable => self.session.disable(self.now),
             Op::Enable => self.session.enable(self.now),
+            Op::TakeDown => self.session.take_down(self.now, Diagnostic::PATH_DOWN),
         }
         if before == State::AdminDown && self.session.state() != State::AdminDown {
             prop_assert_eq!(

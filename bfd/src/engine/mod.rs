@@ -23,6 +23,7 @@ use self::worker::Worker;
 use crate::discard::DiscardCounters;
 use crate::endpoint::AddError;
 use crate::key::{Encapsulation, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey};
+use crate::packet::Diagnostic;
 use crate::session::{SessionConfig, SessionStatus, StateChange};
 
 /// Where the engine listens, once there are sessions that need it.
@@ -173,6 +174,7 @@ enum Command {
     },
     SetConfig(SessionId, SessionConfig),
     SetAdminDown(SessionId, bool),
+    TakeDown(SessionId, Diagnostic),
     Remove(SessionId),
     Status {
         reply: mpsc::SyncSender<Vec<SessionStatus>>,
@@ -256,6 +258,12 @@ impl Engine {
     /// Takes a session to AdminDown, or back from there. Unknown ids are ignored.
     pub fn set_admin_down(&self, id: SessionId, admin_down: bool) {
         self.tell(Command::SetAdminDown(id, admin_down));
+    }
+
+    /// Takes a session that is Init or Up to Down, for a reason that something other than BFD has found: say, the link is
+    /// down. It comes back when the remote system is heard again. Unknown ids are ignored.
+    pub fn take_down(&self, id: SessionId, diagnostic: Diagnostic) {
+        self.tell(Command::TakeDown(id, diagnostic));
     }
 
     /// A snapshot of every session that is not being removed.

@@ -13,9 +13,6 @@ use super::EngineError;
 use super::sys::{self, Switch};
 use crate::key::{Encapsulation, SessionKey, TRANSMIT_TTL};
 
-/// RFC 5881 §4: the source port MUST be in this range.
-const FIRST_SOURCE_PORT: u16 = 49152;
-const SOURCE_PORTS: u16 = u16::MAX - FIRST_SOURCE_PORT + 1;
 /// Traffic class CS6, network control.
 const CLASS_SELECTOR_6: u32 = 0xc0;
 /// The highest priority that needs no privilege.
@@ -77,16 +74,37 @@ impl Receiver {
     }
 }
 
+/// A port that RFC 5881 §4 allows to send from: 49152 to 65535.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SourcePort(u16);
+
+impl SourcePort {
+    const FIRST: u16 = 49152;
+    const COUNT: u16 = u16::MAX - Self::FIRST + 1;
+
+    pub(super) fn random(seed: u64) -> Self {
+        Self(SmallRng::seed_from_u64(seed).random_range(Self::FIRST..=u16::MAX))
+    }
+
+    /// Every port there is, beginning with this one.
+    fn and_following(self) -> impl Iterator<Item = Self> {
+        let first = self.0 - Self::FIRST;
+        (0..Self::COUNT).map(move |offset| Self(Self::FIRST + (first + offset) % Self::COUNT))
+    }
+}
+
 /// The socket that one session sends from, always from the same port.
 #[derive(Debug)]
 pub(super) struct Transmitter {
     socket: Socket,
+    pub(super) port: SourcePort,
     /// The interface that the socket is bound to, if the session names one.
     pub(super) interface_index: Option<u32>,
 }
 
 impl Transmitter {
-    pub(super) fn open(key: &SessionKey, seed: u64) -> Result<Self, EngineError> {
+    /// Opens a socket for this session, at `port` if that is free and else at the next one that is.
+    pub(super) fn open(key: &SessionKey, port: SourcePort) -> Result<Self, EngineError> {
         check_addresses(key)?;
         let interface_index = key.interface.as_deref().map(interface_index).transpose()?;
         let local = local_address(key, interface_index);
@@ -97,9 +115,10 @@ impl Transmitter {
             },
             None => EngineError::Socket(source),
         })?;
-        bind_to_source_port(&socket, local, seed)?;
+        let port = bind_to_source_port(&socket, local, port)?;
         Ok(Self {
             socket,
+            port,
             interface_index,
         })
     }
@@ -201,13 +220,11 @@ fn configured(key: &SessionKey, local: IpAddrWithScope) -> io::Result<Socket> {
 fn bind_to_source_port(
     socket: &Socket,
     local: IpAddrWithScope,
-    seed: u64,
-) -> Result<(), EngineError> {
-    let first = SmallRng::seed_from_u64(seed).random_range(0..SOURCE_PORTS);
-    for offset in 0..SOURCE_PORTS {
-        let port = FIRST_SOURCE_PORT + first.wrapping_add(offset) % SOURCE_PORTS;
-        match socket.bind(&local.with_port(port).into()) {
-            Ok(()) => return Ok(()),
+    first: SourcePort,
+) -> Result<SourcePort, EngineError> {
+    for port in first.and_following() {
+        match socket.bind(&local.with_port(port.0).into()) {
+            Ok(()) => return Ok(port),
             Err(error) if Errno::from_io_error(&error) == Some(Errno::ADDRINUSE) => {}
             Err(source) => {
                 return Err(EngineError::LocalAddress {

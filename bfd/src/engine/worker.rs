@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::sockets::{Receiver, Transmitter, interface_index};
+use super::sockets::{Receiver, SourcePort, Transmitter, interface_index};
 use super::sys::{BATCH_SIZE, Batch};
 use super::{Command, EngineConfig, EngineError};
 use crate::discard::Discard;
@@ -127,6 +127,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             }
             Command::SetConfig(id, config) => self.endpoint.set_config(now, id, config),
             Command::SetAdminDown(id, down) => self.endpoint.set_admin_down(now, id, down),
+            Command::TakeDown(id, diagnostic) => self.endpoint.take_down(now, id, diagnostic),
             Command::Remove(id) => self.endpoint.remove(now, id),
             Command::Status { reply } => {
                 let _ = reply.send(self.endpoint.status());
@@ -156,7 +157,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
         if let Some(id) = self.endpoint.find(&key) {
             return Err(EngineError::Exists(id));
         }
-        let transmitter = Transmitter::open(&key, self.endpoint.draw_seed())?;
+        let port = SourcePort::random(self.endpoint.draw_seed());
+        let transmitter = Transmitter::open(&key, port)?;
         self.listen(key.hop.encapsulation(), key.remote)?;
         let id = self
             .endpoint
@@ -258,11 +260,13 @@ impl<F: Fn(&StateChange)> Worker<F> {
         else {
             return;
         };
-        let current = self.transmitters.get(&id).and_then(|it| it.interface_index);
-        if current == Some(index) {
+        let Some(current) = self.transmitters.get(&id) else {
+            return;
+        };
+        if current.interface_index == Some(index) {
             return;
         }
-        if let Ok(transmitter) = Transmitter::open(&key, self.endpoint.draw_seed()) {
+        if let Ok(transmitter) = Transmitter::open(&key, current.port) {
             self.endpoint
                 .set_interface_index(id, transmitter.interface_index);
             self.transmitters.insert(id, transmitter);

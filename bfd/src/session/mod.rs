@@ -188,6 +188,16 @@ impl Session {
         self.reschedule(now);
     }
 
+    /// Takes the session from Init or Up to Down, for a reason found outside BFD: the forwarding plane was reset (§6.8.15), or
+    /// the path is known to be down. It comes Up again when the remote system has noticed and is heard.
+    pub fn take_down(&mut self, now: Instant, diagnostic: Diagnostic) {
+        let now = self.advance(now);
+        if matches!(self.session_state, State::Init | State::Up) {
+            self.set_state(now, State::Down, diagnostic);
+        }
+        self.reschedule(now);
+    }
+
     /// The next packet to send, to be handed to the system at once. Ask until there is none.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<ControlPacket> {
         let now = self.advance(now);

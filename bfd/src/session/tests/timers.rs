@@ -428,6 +428,32 @@ fn c_148_disable_says_admin_down_with_diagnostic_7() {
 }
 
 #[test]
+fn c_149_a_failure_found_elsewhere_takes_the_session_down() {
+    for diagnostic in [Diagnostic::FORWARDING_PLANE_RESET, Diagnostic::PATH_DOWN] {
+        let mut rig = Rig::in_state(State::Up);
+        rig.session.take_down(rig.now, diagnostic);
+        let change = rig.change();
+        assert_eq!((change.to, change.local_diag), (State::Down, diagnostic));
+        let sent = rig.sent();
+        assert_eq!((sent.len(), sent[0].diagnostic), (1, diagnostic));
+        rig.session.take_down(rig.now, diagnostic);
+        assert_eq!(rig.session.poll_event(), None);
+        rig.hear(&heard(State::Up));
+        assert_eq!(
+            rig.session.state(),
+            State::Down,
+            "until the remote system has noticed"
+        );
+        rig.hear(&heard(State::Down));
+        rig.hear(&heard(State::Init));
+        assert_eq!(rig.session.state(), State::Up);
+    }
+    let mut rig = Rig::in_state(State::AdminDown);
+    rig.session.take_down(rig.now, Diagnostic::PATH_DOWN);
+    assert_eq!(rig.session.state(), State::AdminDown);
+}
+
+#[test]
 fn c_151_c_d_and_m_are_clear() {
     let mut rig = Rig::in_state(State::Up);
     for packet in rig.run_until_sent() {
