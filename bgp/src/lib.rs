@@ -1,4 +1,5 @@
-//! A BGP-4 engine without I/O.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod adj_rib_out;
 pub mod route;

@@ -125,7 +125,7 @@ impl Session {
             self.record.dropped += 1;
             self.rib.end();
         }
-        if from >= State::OpenSent && to < from {
+        if from >= State::OpenSent && to < State::OpenSent {
             self.record.last_reset = Some(transition.clone());
         }
         self.events.push_back(Event::StateChanged(transition));

@@ -1,0 +1,230 @@
+//! Properties of the codec over arbitrary messages and arbitrary octets.
+
+use bytes::{Bytes, BytesMut};
+use herald_bgp::wire::{
+    Aggregator, AsPath, Attribute, Framer, MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop,
+    MpReach, MpUnreach, Open, Prefixes, RouteRefresh, WireContext,
+};
+use herald_bgp::{
+    Asn, BgpIdentifier, Capability, Community, Family, HoldTime, LargeCommunity, Notification,
+    Origin, Update,
+};
+use ipnet::{Ipv4Net, Ipv6Net};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn asn() -> impl Strategy<Value = Asn> {
+    any::<u32>().prop_filter_map("reserved", Asn::new)
+}
+
+fn family() -> impl Strategy<Value = Family> {
+    (any::<u16>(), any::<u8>()).prop_map(|(afi, safi)| Family { afi, safi })
+}
+
+fn capability() -> impl Strategy<Value = Capability> {
+    prop_oneof![
+        family().prop_map(Capability::Multiprotocol),
+        Just(Capability::RouteRefresh),
+        Just(Capability::ExtendedMessage),
+        asn().prop_map(Capability::FourOctetAs),
+        (100u8..128, vec(any::<u8>(), 0..=255)).prop_map(|(code, value)| Capability::Unknown {
+            code,
+            value: value.into()
+        }),
+    ]
+}
+
+fn open() -> impl Strategy<Value = Message> {
+    let hold_time = any::<u16>().prop_filter_map("forbidden", HoldTime::from_secs);
+    let identifier = any::<u32>().prop_filter_map("zero", |bits| BgpIdentifier::new(bits.into()));
+    (
+        1..=u16::MAX,
+        hold_time,
+        identifier,
+        vec(capability(), 0..12),
+    )
+        .prop_map(|(my_as, hold_time, bgp_identifier, capabilities)| {
+            Message::Open(Open {
+                my_as,
+                hold_time,
+                bgp_identifier,
+                capabilities,
+            })
+        })
+}
+
+fn v4() -> impl Strategy<Value = Ipv4Net> {
+    (any::<u32>(), 0u8..=32)
+        .prop_map(|(bits, length)| Ipv4Net::new(bits.into(), length).unwrap().trunc())
+}
+
+fn v6() -> impl Strategy<Value = Ipv6Net> {
+    (any::<u128>(), 0u8..=128)
+        .prop_map(|(bits, length)| Ipv6Net::new(bits.into(), length).unwrap().trunc())
+}
+
+fn as_path() -> impl Strategy<Value = AsPath> {
+    vec(1..=u32::MAX, 0..600).prop_map(|asns| AsPath::sequence(&asns))
+}
+
+fn mp_reach() -> impl Strategy<Value = MpReach> {
+    let next_hop = prop_oneof![
+        any::<u128>().prop_map(|bits| MpNextHop::V6(bits.into())),
+        any::<(u128, u128)>()
+            .prop_map(|(one, other)| MpNextHop::V6WithLinkLocal(one.into(), other.into())),
+    ];
+    let nlri = prop_oneof![
+        vec(v4(), 0..20).prop_map(Prefixes::V4),
+        vec(v6(), 0..20).prop_map(Prefixes::V6)
+    ];
+    (next_hop, nlri).prop_map(|(next_hop, nlri)| MpReach { next_hop, nlri })
+}
+
+/// Attributes of an UPDATE that announces: the mandatory ones, and any others once.
+fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
+    let large = any::<(u32, u32, u32)>().prop_map(|(a, b, c)| LargeCommunity {
+        global_administrator: a,
+        local_data_1: b,
+        local_data_2: c,
+    });
+    let aggregator = (1..=u32::MAX, any::<u32>()).prop_map(|(asn, bits)| Aggregator {
+        asn,
+        address: bits.into(),
+    });
+    let optional = (
+        proptest::option::of(any::<u32>().prop_map(Attribute::MultiExitDisc)),
+        proptest::option::of(any::<u32>().prop_map(Attribute::LocalPref)),
+        proptest::option::of(Just(Attribute::AtomicAggregate)),
+        proptest::option::of(aggregator.prop_map(Attribute::Aggregator)),
+        proptest::option::of(
+            vec(any::<u32>().prop_map(Community), 1..100).prop_map(Attribute::Communities),
+        ),
+        proptest::option::of(mp_reach().prop_map(Attribute::MpReach)),
+        proptest::option::of(vec(v6(), 0..9).prop_map(|v6| {
+            Attribute::MpUnreach(MpUnreach {
+                withdrawn_routes: Prefixes::V6(v6),
+            })
+        })),
+        proptest::option::of(vec(large, 1..40).prop_map(Attribute::LargeCommunities)),
+    );
+    let origin = prop_oneof![
+        Just(Origin::Igp),
+        Just(Origin::Egp),
+        Just(Origin::Incomplete)
+    ];
+    (origin, as_path(), any::<u32>(), optional).prop_map(
+        |(origin, path, next_hop, (a, b, c, d, e, f, g, h))| {
+            let mandatory = [
+                Attribute::Origin(origin),
+                Attribute::AsPath(path),
+                Attribute::NextHop(next_hop.into()),
+            ];
+            let optional = [a, b, c, d, e, f, g, h].into_iter().flatten();
+            mandatory.into_iter().chain(optional).collect()
+        },
+    )
+}
+
+fn update() -> impl Strategy<Value = Message> {
+    (vec(v4(), 0..50), attributes(), vec(v4(), 0..50)).prop_map(
+        |(withdrawn_routes, attributes, nlri)| {
+            Message::Update(Update {
+                withdrawn_routes,
+                attributes,
+                nlri,
+                ..Update::default()
+            })
+        },
+    )
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        open(),
+        update(),
+        (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..300)).prop_map(|(code, subcode, data)| {
+            Message::Notification(Notification::with_data(code, subcode, &data))
+        }),
+        Just(Message::Keepalive),
+        (family(), any::<u8>()).prop_map(|(family, subcode)| Message::RouteRefresh(RouteRefresh {
+            family,
+            subtype: subcode
+        })),
+    ]
+}
+
+/// An internal neighbor may say everything.
+const CONTEXT: WireContext = WireContext {
+    four_octet_as: true,
+    internal: true,
+};
+
+fn decode_all(octets: &[u8]) -> Vec<Result<Message, Notification>> {
+    let mut framer = Framer::default();
+    framer.push(octets);
+    let mut messages = Vec::new();
+    loop {
+        match framer.next_message(MAX_EXTENDED_LENGTH) {
+            Ok(None) => return messages,
+            Ok(Some((kind, body))) => messages.push(Message::decode(kind, &body, CONTEXT)),
+            Err(notification) => {
+                messages.push(Err(notification));
+                return messages;
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn decoding_what_was_encoded_gives_the_same(message in message()) {
+        let mut octets = BytesMut::new();
+        prop_assume!(message.encode(CONTEXT, MAX_EXTENDED_LENGTH, &mut octets).is_ok());
+        prop_assume!(octets.len() <= 4096 || message.kind() == MessageType::Update);
+        prop_assert_eq!(decode_all(&octets), [Ok(message)]);
+    }
+
+    #[test]
+    fn no_body_makes_decoding_panic(kind in 1u8..=5, body in vec(any::<u8>(), 0..600)) {
+        let kinds = [
+            MessageType::Open,
+            MessageType::Update,
+            MessageType::Notification,
+            MessageType::Keepalive,
+            MessageType::RouteRefresh,
+        ];
+        let kind = kinds[usize::from(kind) - 1];
+        for internal in [true, false] {
+            for four_octet_as in [true, false] {
+                let context = WireContext { four_octet_as, internal };
+                let _ = Message::decode(kind, &Bytes::copy_from_slice(&body), context);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_message_does_not_make_decoding_panic(
+        message in message(),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut octets = BytesMut::new();
+        prop_assume!(message.encode(CONTEXT, MAX_EXTENDED_LENGTH, &mut octets).is_ok());
+        for (place, octet) in damage {
+            let place = place.index(octets.len());
+            octets[place] = octet;
+        }
+        decode_all(&octets);
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_nothing_behind(message in message(), limit in 19usize..200) {
+        let mut octets = BytesMut::from(&b"before"[..]);
+        match message.encode(CONTEXT, limit, &mut octets) {
+            Ok(()) => prop_assert!(octets.len() - 6 <= limit),
+            Err(too_long) => {
+                prop_assert!(too_long.length > limit);
+                prop_assert_eq!(&octets[..], b"before");
+            }
+        }
+    }
+}
