@@ -1,5 +1,11 @@
 //! Properties of the codec over arbitrary messages and arbitrary octets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
 use bytes::{Bytes, BytesMut};
 use herald_bgp::wire::{
     Aggregator, AsPath, Attribute, Framer, MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop,
