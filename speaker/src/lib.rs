@@ -1,9 +1,18 @@
-//! The Herald daemon.
+//! The Herald daemon, as a library: what `herald run` is made of.
+//!
+//! One [`speaker`] task owns configuration, services and routes; all BGP sessions run on one thread ([`bgp_thread`]), all BFD sessions on another
+//! ([`bfd_thread`]). [`control`] is how the task is spoken to.
 
 pub mod additions;
 pub mod announcer;
+pub mod bfd_thread;
 pub mod bgp_thread;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod demo;
+pub mod history;
+pub mod logging;
 pub mod plan;
+pub mod router_id;
+pub mod speaker;

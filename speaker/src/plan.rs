@@ -16,6 +16,9 @@ use crate::config::{
     PeerConfig, PeerName, ServiceName, SpeakerConfig,
 };
 
+/// How the absence of a BFD session is written.
+const NO_BFD: &str = "none";
+
 /// One step from the running configuration to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -62,6 +65,12 @@ pub struct Difference {
     pub to: String,
 }
 
+impl Difference {
+    fn ends_bfd(&self) -> bool {
+        self.key == "bfd-profile" && self.to == NO_BFD
+    }
+}
+
 impl Change {
     /// Whether routers lose our routes for a moment.
     #[must_use]
@@ -81,7 +90,11 @@ impl fmt::Display for Change {
             Self::AddPeer(name) => write!(f, "peer {name}: added"),
             Self::RemovePeer(name) => write!(f, "peer {name}: removed, its session ends"),
             Self::UpdatePeer(name, differences) => {
-                write!(f, "peer {name}: updated in place: {}", Listed(differences))
+                write!(f, "peer {name}: updated in place: {}", Listed(differences))?;
+                if differences.iter().any(Difference::ends_bfd) {
+                    f.write_str(" (a router may end BGP when BFD goes; FRR 10.3 does)")?;
+                }
+                Ok(())
             }
             Self::RestartPeer(name, differences) => {
                 write!(f, "peer {name}: session restarts: {}", Listed(differences))
@@ -404,7 +417,9 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
 fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
     use Effect::InPlace;
     let (Some(running), Some(wanted)) = (running, wanted) else {
-        let name = |bfd: Option<&PeerBfd>| bfd.map(|bfd| bfd.profile.name.clone());
+        let name = |bfd: Option<&PeerBfd>| {
+            bfd.map_or_else(|| NO_BFD.to_owned(), |bfd| bfd.profile.name.clone())
+        };
         found.compare(InPlace, "bfd-profile", &name(running), &name(wanted));
         return;
     };

@@ -282,7 +282,7 @@ impl<'d> Section<'d> {
 }
 
 /// The candidate that was probably meant.
-pub(super) fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     text: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {

@@ -7,6 +7,7 @@ mod document;
 mod name;
 mod problem;
 mod read;
+mod render;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 pub use name::{Name, PeerName, ServiceName};
 pub use problem::{ConfigError, Problem};
 
+pub(crate) use document::nearest;
 pub(crate) use read::add_community;
 pub use value::{AnyCommunity, parse_community, parse_prefix, parse_service_address};
 
@@ -269,6 +271,16 @@ pub struct PeerConfig {
     pub enabled: bool,
     /// For people.
     pub description: Option<String>,
+}
+
+impl PeerConfig {
+    /// The interface that its packets leave by, where that is not left to routing.
+    #[must_use]
+    pub fn interface(&self) -> Option<&str> {
+        self.source_interface
+            .as_deref()
+            .or(self.address.scope.as_deref())
+    }
 }
 
 /// Where a neighbor is.

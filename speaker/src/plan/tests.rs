@@ -61,7 +61,13 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
     );
     assert_eq!(
         peer_plan("", "bfd-profile = \"fast\""),
-        ["peer tor: updated in place: bfd-profile default -> fast"]
+        ["peer tor: updated in place: bfd-profile none -> fast"]
+    );
+    assert_eq!(
+        peer_plan("bfd-profile = \"fast\"", ""),
+        [
+            "peer tor: updated in place: bfd-profile fast -> none (a router may end BGP when BFD goes; FRR 10.3 does)"
+        ]
     );
     assert_eq!(
         peer_plan("", "connect-retry-time = \"1s\""),

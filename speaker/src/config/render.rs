@@ -1,0 +1,217 @@
+//! A configuration as a file again, with every default written out. What is read from it is the same configuration.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bgp::{RemoteAs, RouteAttributes};
+
+use super::{BfdHops, BfdProfile, Config, OnExit, PeerConfig};
+
+impl Config {
+    /// The configuration as TOML, defaults and profiles applied.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut out = Writer::default();
+        self.write_daemon(&mut out);
+        self.write_profiles(&mut out);
+        for (name, peer) in &self.peers {
+            write_peer(&mut out, name.as_str(), peer);
+        }
+        for (name, service) in &self.services {
+            out.section("[[service]]");
+            out.text("name", name);
+            out.texts("addresses", &service.addresses);
+        }
+        for (prefix, route) in &self.routes {
+            out.section("[[route]]");
+            out.text("prefix", prefix);
+            write_attributes(&mut out, &route.attributes);
+            if let Some(peers) = &route.peers {
+                out.texts("peers", peers);
+            }
+        }
+        for advertisement in &self.advertisements {
+            out.section("[[advertisement]]");
+            if let Some(name) = &advertisement.name {
+                out.text("name", name);
+            }
+            if let Some(peers) = &advertisement.peers {
+                out.texts("peers", peers);
+            }
+            if let Some(services) = &advertisement.services {
+                out.texts("services", services);
+            }
+            write_attributes(&mut out, &advertisement.attributes);
+        }
+        out.0
+    }
+
+    fn write_daemon(&self, out: &mut Writer) {
+        let speaker = &self.speaker;
+        out.section("[speaker]");
+        out.plain("local-as", speaker.local_as);
+        if let Some(id) = speaker.router_id {
+            out.text("router-id", id);
+        }
+        out.texts("listen", &speaker.listen);
+        out.text("state-dir", speaker.state_dir.display());
+        out.text(
+            "on-exit",
+            match speaker.on_exit {
+                OnExit::Withdraw => "withdraw",
+            },
+        );
+        out.section("[api]");
+        out.text("socket", self.api.socket.display());
+        if let Some(listen) = self.api.listen {
+            out.text("listen", listen);
+        }
+        out.section("[bfd]");
+        if let Some(listen) = &self.bfd.listen {
+            out.texts("listen", listen);
+        }
+        if let Some(listen) = &self.bfd.multihop_listen {
+            out.texts("multihop-listen", listen);
+        }
+        out.section("[log]");
+        out.text("level", self.log.level);
+        out.text("format", self.log.format);
+    }
+
+    /// The profiles that peers use; two peers cannot use different ones of one name.
+    fn write_profiles(&self, out: &mut Writer) {
+        let used = self.peers.values().filter_map(|peer| peer.bfd.as_ref());
+        let mut profiles: Vec<&BfdProfile> = used.map(|bfd| &bfd.profile).collect();
+        profiles.sort_by(|a, b| a.name.cmp(&b.name));
+        profiles.dedup();
+        for profile in profiles {
+            out.section("[[bfd-profile]]");
+            out.text("name", &profile.name);
+            out.duration("transmit-interval", profile.transmit_interval);
+            out.duration("receive-interval", profile.receive_interval);
+            out.plain("detect-multiplier", profile.detect_multiplier);
+            out.plain("passive-mode", profile.passive_mode);
+        }
+    }
+}
+
+fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
+    out.section("[[peer]]");
+    out.text("name", name);
+    out.text("address", &peer.address);
+    out.plain("port", peer.port);
+    match peer.remote_as {
+        RemoteAs::Is(asn) => out.plain("remote-as", asn),
+        RemoteAs::Internal => out.text("remote-as", "internal"),
+        RemoteAs::External => out.text("remote-as", "external"),
+    }
+    out.plain("local-as", peer.local_as);
+    out.duration(
+        "hold-time",
+        Duration::from_secs(peer.hold_time.as_secs().into()),
+    );
+    if let Some(time) = peer.keepalive_time {
+        out.duration("keepalive-time", time);
+    }
+    out.duration("connect-retry-time", peer.connect_retry_time);
+    if let Some(time) = peer.send_hold_time {
+        out.duration("send-hold-time", time);
+    }
+    if let Some(address) = peer.source_address {
+        out.text("source-address", address);
+    }
+    if let Some(interface) = &peer.source_interface {
+        out.text("source-interface", interface);
+    }
+    out.plain("passive", peer.passive);
+    if let Some(hops) = peer.ebgp_multihop {
+        out.plain("ebgp-multihop", hops);
+    }
+    out.texts("families", &peer.families);
+    if let Some(bfd) = &peer.bfd {
+        out.text("bfd-profile", &bfd.profile.name);
+        out.plain("bfd-multihop", bfd.hops != BfdHops::Single);
+        out.plain("bfd-port", bfd.port);
+    }
+    out.plain("enabled", peer.enabled);
+    if let Some(description) = &peer.description {
+        out.text("description", description);
+    }
+}
+
+fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {
+    let RouteAttributes {
+        origin: _,
+        multi_exit_disc,
+        local_pref,
+        as_path_prepend,
+        communities,
+        large_communities,
+    } = attributes;
+    if let Some(med) = multi_exit_disc {
+        out.plain("med", med);
+    }
+    if let Some(local_pref) = local_pref {
+        out.plain("local-pref", local_pref);
+    }
+    if *as_path_prepend > 0 {
+        out.plain("as-path-prepend", as_path_prepend);
+    }
+    let plain = communities.iter().map(ToString::to_string);
+    let large = large_communities
+        .iter()
+        .map(|large| format!("large:{large}"));
+    let all: Vec<String> = plain.chain(large).collect();
+    if !all.is_empty() {
+        out.texts("communities", &all);
+    }
+}
+
+#[derive(Default)]
+struct Writer(String);
+
+impl Writer {
+    fn section(&mut self, head: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        self.line(format_args!("{gap}{head}"));
+    }
+
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{key} = {value}"));
+    }
+
+    fn text(&mut self, key: &str, value: impl std::fmt::Display) {
+        let text = quoted(value);
+        self.plain(key, text);
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.text(key, humantime::format_duration(value));
+    }
+
+    fn texts<T: std::fmt::Display>(&mut self, key: &str, values: impl IntoIterator<Item = T>) {
+        let texts: Vec<String> = values.into_iter().map(quoted).collect();
+        self.plain(key, format_args!("[{}]", texts.join(", ")));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+/// A TOML basic string.
+fn quoted(value: impl std::fmt::Display) -> String {
+    let mut out = String::from("\"");
+    for c in value.to_string().chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

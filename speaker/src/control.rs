@@ -1,0 +1,203 @@
+//! How the speaker task is spoken to: by the API, by signals, by a program that embeds it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bfd::DiscardCounters;
+use ipnet::IpNet;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::announcer::Announcement;
+use crate::bfd_thread::PeerBfdStatus;
+use crate::bgp_thread::BgpThread;
+use crate::config::{Config, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName};
+use crate::history::Record;
+use crate::plan::Change;
+
+/// Why something was not done. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It names something that is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// It does not fit what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// It is wrong in itself.
+    #[error("{0}")]
+    Invalid(String),
+    /// The system would not have it.
+    #[error("{0}")]
+    Failed(String),
+    /// The daemon is about to end.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// What became of something that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is new.
+    Created,
+    /// There was one of that name before.
+    Replaced,
+}
+
+/// What a reload did, or would do.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// The steps.
+    pub changes: Vec<Change>,
+    /// Legal, and perhaps not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// The state of everything, at one time.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When, for durations and for people.
+    pub now: (Instant, SystemTime),
+    /// When the daemon was started.
+    pub started: SystemTime,
+    /// The running configuration.
+    pub config: Arc<Config>,
+    /// Services that were added at run time.
+    pub added_services: BTreeMap<ServiceName, ServiceConfig>,
+    /// What is announced, or would be to a peer that listened.
+    pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
+    /// The BGP sessions.
+    pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
+    /// The BFD sessions.
+    pub bfd: BTreeMap<PeerName, PeerBfdStatus>,
+    /// BFD datagrams that belonged to no session, by reason.
+    pub bfd_discards: DiscardCounters,
+}
+
+pub(crate) type Reply<T> = oneshot::Sender<T>;
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Snapshot(Reply<Snapshot>),
+    Events(Option<PeerName>, Reply<Vec<Record>>),
+    PutService(ServiceName, ServiceConfig, Reply<Result<Stored, Refusal>>),
+    DeleteService(ServiceName, Reply<Result<(), Refusal>>),
+    PutRoute(IpNet, RouteConfig, Reply<Result<Stored, Refusal>>),
+    DeleteRoute(IpNet, Reply<Result<(), Refusal>>),
+    ResetPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
+    Reload {
+        dry_run: bool,
+        reply: Reply<Result<Reloaded, Refusal>>,
+    },
+    Stop {
+        communication: Option<String>,
+        reply: Reply<()>,
+    },
+}
+
+/// A handle to the speaker task.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) bgp: BgpThread,
+}
+
+impl Control {
+    /// The state of everything.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn snapshot(&self) -> Result<Snapshot, Refusal> {
+        let mut snapshot = self.ask(Command::Snapshot).await?;
+        snapshot.bgp = self.bgp.status().await.into_iter().collect();
+        Ok(snapshot)
+    }
+
+    /// What happened to one peer, or to all and to the daemon; the oldest first.
+    ///
+    /// # Errors
+    /// When there is no such peer.
+    pub async fn events(&self, peer: Option<PeerName>) -> Result<Vec<Record>, Refusal> {
+        self.ask(|reply| Command::Events(peer, reply)).await
+    }
+
+    /// Adds a service, or gives one that was added before other addresses.
+    ///
+    /// # Errors
+    /// When the name or an address is in use elsewhere, or the state directory cannot be written.
+    pub async fn put_service(
+        &self,
+        name: ServiceName,
+        service: ServiceConfig,
+    ) -> Result<Stored, Refusal> {
+        self.ask(|reply| Command::PutService(name, service, reply))
+            .await?
+    }
+
+    /// Removes a service that was added at run time.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it is in the file.
+    pub async fn delete_service(&self, name: ServiceName) -> Result<(), Refusal> {
+        self.ask(|reply| Command::DeleteService(name, reply))
+            .await?
+    }
+
+    /// Announces a prefix, or announces it otherwise.
+    ///
+    /// # Errors
+    /// When the prefix is in the file or belongs to a service, or the state directory cannot be written.
+    pub async fn put_route(&self, prefix: IpNet, route: RouteConfig) -> Result<Stored, Refusal> {
+        self.ask(|reply| Command::PutRoute(prefix, route, reply))
+            .await?
+    }
+
+    /// Withdraws a prefix that was announced at run time.
+    ///
+    /// # Errors
+    /// When it was not, or is in the file.
+    pub async fn delete_route(&self, prefix: IpNet) -> Result<(), Refusal> {
+        self.ask(|reply| Command::DeleteRoute(prefix, reply))
+            .await?
+    }
+
+    /// Ends a session with Cease/4; it starts again by itself.
+    ///
+    /// # Errors
+    /// When there is no such peer.
+    pub async fn reset_peer(
+        &self,
+        name: PeerName,
+        communication: Option<String>,
+    ) -> Result<(), Refusal> {
+        self.ask(|reply| Command::ResetPeer(name, communication, reply))
+            .await?
+    }
+
+    /// Reads the configuration file again and applies the difference, or only tells it.
+    ///
+    /// # Errors
+    /// When the file is wrong, or says something that was added at run time.
+    pub async fn reload(&self, dry_run: bool) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Command::Reload { dry_run, reply }).await?
+    }
+
+    /// Ends all sessions: BGP with Cease/2 and this text, then BFD with AdminDown. Returns when that is done.
+    ///
+    /// # Errors
+    /// When the daemon is stopping already.
+    pub async fn stop(&self, communication: Option<String>) -> Result<(), Refusal> {
+        self.ask(|reply| Command::Stop {
+            communication,
+            reply,
+        })
+        .await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(command(reply)).await;
+        sent.map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)
+    }
+}
