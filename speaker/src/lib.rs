@@ -1,10 +1,11 @@
 //! The Herald daemon, as a library: what `herald run` is made of.
 //!
 //! One [`speaker`] task owns configuration, services and routes; all BGP sessions run on one thread ([`bgp_thread`]), all BFD sessions on another
-//! ([`bfd_thread`]). [`control`] is how the task is spoken to.
+//! ([`bfd_thread`]). [`control`] is how the task is spoken to, [`api`] the same over HTTP, and [`cli`] the commands that use it.
 
 pub mod additions;
 pub mod announcer;
+pub mod api;
 pub mod bfd_thread;
 pub mod bgp_thread;
 pub mod cli;
@@ -13,6 +14,8 @@ pub mod control;
 pub mod demo;
 pub mod history;
 pub mod logging;
+pub mod metrics;
 pub mod plan;
 pub mod router_id;
 pub mod speaker;
+pub mod status;

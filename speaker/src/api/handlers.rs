@@ -1,0 +1,341 @@
+//! What can be asked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::page;
+use super::problem::Problem;
+use crate::additions::{RouteSpec, ServiceSpec};
+use crate::config::{Name, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix};
+use crate::control::{Control, Snapshot, Stored};
+use crate::metrics;
+use crate::status::{
+    BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReloadStatus, RouteStatus, ServiceStatus,
+};
+
+/// The largest request body. The longest that makes sense, a service with some hundred addresses, is a tenth of it.
+const MAX_BODY: usize = 64 * 1024;
+
+type Answer<T> = Result<T, Problem>;
+
+/// What handlers know.
+#[derive(Clone, Debug)]
+struct Context {
+    control: Control,
+    file: Arc<PathBuf>,
+}
+
+/// Everything, for the Unix socket. `file` is the configuration file, to name it.
+pub fn control(control: Control, file: PathBuf) -> Router {
+    let context = Context {
+        control,
+        file: Arc::new(file),
+    };
+    looking()
+        .route(
+            "/v1/services/{name}",
+            put(put_service).delete(delete_service),
+        )
+        .route("/v1/routes/{prefix}", put(put_route).delete(delete_route))
+        .route("/v1/reload", post(reload))
+        .route("/v1/peers/{name}/reset", post(reset_peer))
+        .route("/v1/stop", post(stop))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_this_way)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(context)
+}
+
+/// What changes nothing, for TCP.
+pub fn viewing(control: Control, file: PathBuf) -> Router {
+    looking()
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_this_way)
+        .layer(DefaultBodyLimit::max(0))
+        .with_state(Context {
+            control,
+            file: Arc::new(file),
+        })
+}
+
+fn looking() -> Router<Context> {
+    Router::new()
+        .route("/", get(overview))
+        .route("/metrics", get(scrape))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(ready))
+        .route("/v1/status", get(status))
+        .route("/v1/config", get(config))
+        .route("/v1/peers", get(peers))
+        .route("/v1/peers/{name}", get(peer))
+        .route("/v1/bfd", get(bfd))
+        .route("/v1/routes", get(routes))
+        .route("/v1/services", get(services))
+        .route("/v1/events", get(events))
+}
+
+/// `GET /v1/config`: what is in force, defaults applied, as a configuration file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ConfigStatus {
+    /// Where it was read.
+    pub(crate) file: PathBuf,
+    /// As TOML.
+    pub(crate) running: String,
+}
+
+/// `POST /v1/peers/NAME/reset` and `POST /v1/stop`: a text for the neighbor's operator (RFC 9003).
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Farewell {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) communication: Option<String>,
+}
+
+async fn snapshot(context: &Context) -> Answer<Snapshot> {
+    Ok(context.control.snapshot().await?)
+}
+
+async fn overview(State(context): State<Context>) -> Answer<Html<String>> {
+    Ok(Html(page::render(&snapshot(&context).await?)))
+}
+
+async fn scrape(State(context): State<Context>) -> Answer<Response> {
+    let text = metrics::render(&snapshot(&context).await?);
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+/// The speaker task answers.
+async fn healthy(State(context): State<Context>) -> Answer<&'static str> {
+    snapshot(&context).await?;
+    Ok("ok\n")
+}
+
+/// Every enabled peer has what it is to have; without peers there is nothing to wait for.
+async fn ready(State(context): State<Context>) -> Answer<&'static str> {
+    let peers = snapshot(&context).await?.peers();
+    let mut waiting = peers
+        .iter()
+        .filter(|peer| peer.enabled && peer.state != "Established");
+    let enabled = peers.iter().filter(|peer| peer.enabled).count();
+    match waiting.next() {
+        // One router that is down must not take the host out of service.
+        Some(first) if waiting.count() + 1 == enabled => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "no BGP session is established; peer {} is {}",
+                first.name, first.state
+            ),
+        )),
+        _ => Ok("ok\n"),
+    }
+}
+
+async fn status(State(context): State<Context>) -> Answer<Json<DaemonStatus>> {
+    Ok(Json(DaemonStatus::new(&snapshot(&context).await?)))
+}
+
+async fn config(State(context): State<Context>) -> Answer<Json<ConfigStatus>> {
+    Ok(Json(ConfigStatus {
+        file: context.file.as_ref().clone(),
+        running: snapshot(&context).await?.config.to_toml(),
+    }))
+}
+
+async fn peers(State(context): State<Context>) -> Answer<Json<Vec<PeerStatus>>> {
+    Ok(Json(snapshot(&context).await?.peers()))
+}
+
+async fn peer(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+) -> Answer<Json<PeerStatus>> {
+    let snapshot = snapshot(&context).await?;
+    let status = PeerName::new(&name).and_then(|name| snapshot.peer(&name));
+    status.map(Json).ok_or_else(|| {
+        let known: Vec<&str> = snapshot.config.peers.keys().map(PeerName::as_str).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no peer {name:?}; there is {known}"),
+        )
+    })
+}
+
+async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {
+    Ok(Json(snapshot(&context).await?.bfd()))
+}
+
+async fn routes(State(context): State<Context>) -> Answer<Json<Vec<RouteStatus>>> {
+    Ok(Json(snapshot(&context).await?.routes()))
+}
+
+async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStatus>>> {
+    Ok(Json(snapshot(&context).await?.services()))
+}
+
+#[derive(Debug, Deserialize)]
+struct EventFilter {
+    peer: Option<String>,
+}
+
+async fn events(
+    State(context): State<Context>,
+    Query(filter): Query<EventFilter>,
+) -> Answer<Json<Vec<EventStatus>>> {
+    let peer = filter.peer.as_deref().map(named).transpose()?;
+    let records = context.control.events(peer).await?;
+    Ok(Json(records.iter().map(EventStatus::from).collect()))
+}
+
+async fn put_service(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer<StatusCode> {
+    let name: ServiceName = named(&name)?;
+    let spec: ServiceSpec = parsed(&body)?;
+    let service = ServiceConfig::try_from(&spec).map_err(invalid)?;
+    Ok(code(context.control.put_service(name, service).await?))
+}
+
+async fn delete_service(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+) -> Answer<StatusCode> {
+    context.control.delete_service(named(&name)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn put_route(
+    State(context): State<Context>,
+    Path(prefix): Path<String>,
+    body: Bytes,
+) -> Answer<StatusCode> {
+    let spec: RouteSpec = if body.is_empty() {
+        RouteSpec::default()
+    } else {
+        parsed(&body)?
+    };
+    let route = RouteConfig::try_from(&spec).map_err(invalid)?;
+    Ok(code(
+        context.control.put_route(prefixed(&prefix)?, route).await?,
+    ))
+}
+
+async fn delete_route(
+    State(context): State<Context>,
+    Path(prefix): Path<String>,
+) -> Answer<StatusCode> {
+    context.control.delete_route(prefixed(&prefix)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reset_peer(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer<StatusCode> {
+    let communication = farewell(&body)?;
+    context
+        .control
+        .reset_peer(named(&name)?, communication)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReloadOptions {
+    #[serde(default, rename = "dry-run")]
+    dry_run: bool,
+}
+
+async fn reload(
+    State(context): State<Context>,
+    options: Result<Query<ReloadOptions>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Json<ReloadStatus>> {
+    let Query(ReloadOptions { dry_run }) =
+        options.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let reloaded = context.control.reload(dry_run).await?;
+    Ok(Json(ReloadStatus::new(&context.file, dry_run, &reloaded)))
+}
+
+/// Answers when every neighbor has been told.
+async fn stop(State(context): State<Context>, body: Bytes) -> Answer<StatusCode> {
+    context.control.stop(farewell(&body)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn nothing_here(uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!(
+            "there is nothing at {}; there is /v1/status, /v1/config, /v1/peers, /v1/bfd, /v1/routes, /v1/services, /v1/events, /metrics, /healthz and /readyz",
+            uri.path()
+        ),
+    )
+}
+
+async fn not_this_way(method: axum::http::Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!(
+            "{method} is not possible at {}; over TCP everything is read-only, control is at the Unix socket",
+            uri.path()
+        ),
+    )
+}
+
+fn code(stored: Stored) -> StatusCode {
+    match stored {
+        Stored::Created => StatusCode::CREATED,
+        Stored::Replaced => StatusCode::OK,
+    }
+}
+
+fn named<N: From<Name>>(text: &str) -> Answer<N> {
+    Name::new(text)
+        .map(N::from)
+        .ok_or_else(|| invalid(format!("name: found {text:?}; must be {}", Name::EXPECTED)))
+}
+
+fn prefixed(text: &str) -> Answer<ipnet::IpNet> {
+    parse_prefix(text)
+        .map_err(|expected| invalid(format!("prefix: found {text:?}; must be {expected}")))
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+    serde_json::from_slice(body).map_err(|error| invalid(format!("the request's JSON: {error}")))
+}
+
+/// RFC 9003 §2: at most 255 octets.
+fn farewell(body: &[u8]) -> Answer<Option<String>> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let Farewell { communication } = parsed(body)?;
+    match communication {
+        Some(text) if text.len() > 255 => Err(invalid(format!(
+            "communication: found {} octets; must be at most 255 (RFC 9003)",
+            text.len()
+        ))),
+        communication => Ok(communication),
+    }
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+}

@@ -1,0 +1,15 @@
+//! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
+//!
+//! `handlers` has what can be asked, `listen` the sockets, `server` the connections and their limits, `page` the page for people, `problem` the errors.
+
+mod handlers;
+mod listen;
+mod page;
+mod problem;
+mod server;
+
+pub(crate) use handlers::{ConfigStatus, Farewell};
+pub use handlers::{control, viewing};
+pub use listen::{BindError, ControlSocket, bind_tcp};
+pub use problem::Problem;
+pub use server::Server;

@@ -1,0 +1,312 @@
+//! What Prometheus is told: gathered from a snapshot for each scrape, so that nothing is counted twice.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use bgp::State;
+
+use crate::control::Snapshot;
+
+/// The content type of [`render`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const STATES: [State; 6] = [
+    State::Idle,
+    State::Connect,
+    State::Active,
+    State::OpenSent,
+    State::OpenConfirm,
+    State::Established,
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Peer {
+    peer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerInState {
+    peer: String,
+    state: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Message {
+    peer: String,
+    direction: &'static str,
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerFamily {
+    peer: String,
+    family: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Packets {
+    peer: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerReason {
+    peer: String,
+    reason: String,
+}
+
+type Gauges<L> = Family<L, Gauge>;
+type Counters<L> = Family<L, Counter<u64, AtomicU64>>;
+type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
+
+/// The text of a scrape.
+#[must_use]
+pub fn render(snapshot: &Snapshot) -> String {
+    let mut registry = Registry::with_prefix("herald");
+    add_daemon(&mut registry, snapshot);
+    add_bgp(&mut registry, snapshot);
+    add_bfd(&mut registry, snapshot);
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = text::encode(&mut out, &registry);
+    out
+}
+
+fn add_daemon(registry: &mut Registry, snapshot: &Snapshot) {
+    registry.register(
+        "build",
+        "The program",
+        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    let uptime = Gauge::<f64, AtomicU64>::default();
+    uptime.set(snapshot.uptime().as_secs_f64());
+    registry.register_with_unit(
+        "uptime",
+        "How long the daemon has run",
+        Unit::Seconds,
+        uptime,
+    );
+    let routes = Gauge::<i64>::default();
+    routes.set(count(snapshot.announcements.len()));
+    registry.register("routes", "Prefixes that are to be announced", routes);
+    let services = Gauge::<i64>::default();
+    let number = snapshot.config.services.len() + snapshot.added_services.len();
+    services.set(count(number));
+    registry.register(
+        "services",
+        "Services that are configured or were added",
+        services,
+    );
+    let peers = Gauge::<i64>::default();
+    peers.set(count(snapshot.config.peers.len()));
+    registry.register("peers", "Peers that are configured", peers);
+}
+
+fn add_bgp(registry: &mut Registry, snapshot: &Snapshot) {
+    let up = Gauges::<Peer>::default();
+    let state = Gauges::<PeerInState>::default();
+    let in_state = Seconds::<Peer>::default();
+    let established = Counters::<Peer>::default();
+    let dropped = Counters::<Peer>::default();
+    let messages = Counters::<Message>::default();
+    let advertised = Gauges::<PeerFamily>::default();
+    let pending = Gauges::<PeerFamily>::default();
+    let update_errors = Counters::<Peer>::default();
+    for name in snapshot.config.peers.keys() {
+        let peer = name.to_string();
+        let label = Peer { peer: peer.clone() };
+        let session = snapshot.bgp.get(name);
+        let now = session.map_or(State::Idle, |session| session.state);
+        up.get_or_create(&label)
+            .set(i64::from(now == State::Established));
+        for one in STATES {
+            let label = PeerInState {
+                peer: peer.clone(),
+                state: one.to_string(),
+            };
+            state.get_or_create(&label).set(i64::from(one == now));
+        }
+        let Some(session) = session else { continue };
+        if let Some(since) = session.since {
+            let duration = snapshot.now.0.saturating_duration_since(since);
+            in_state.get_or_create(&label).set(duration.as_secs_f64());
+        }
+        established
+            .get_or_create(&label)
+            .inc_by(session.established);
+        dropped.get_or_create(&label).inc_by(session.dropped);
+        update_errors
+            .get_or_create(&label)
+            .inc_by(session.update_errors);
+        for (direction, counters) in [("sent", &session.sent), ("received", &session.received)] {
+            for (r#type, number) in [
+                ("open", counters.open),
+                ("update", counters.update),
+                ("notification", counters.notification),
+                ("keepalive", counters.keepalive),
+                ("route-refresh", counters.route_refresh),
+            ] {
+                let label = Message {
+                    peer: peer.clone(),
+                    direction,
+                    r#type,
+                };
+                messages.get_or_create(&label).inc_by(number);
+            }
+        }
+        for family in &session.families {
+            let label = PeerFamily {
+                peer: peer.clone(),
+                family: family.family.to_string(),
+            };
+            advertised
+                .get_or_create(&label)
+                .set(count(family.advertised));
+            pending.get_or_create(&label).set(count(family.pending));
+        }
+    }
+    registry.register("peer_up", "1 while the BGP session is Established", up);
+    registry.register(
+        "peer_state",
+        "1 for the state that the BGP session is in",
+        state,
+    );
+    registry.register_with_unit(
+        "peer_in_state",
+        "How long the BGP session has been in its state",
+        Unit::Seconds,
+        in_state,
+    );
+    registry.register(
+        "peer_established",
+        "How often the BGP session was Established",
+        established,
+    );
+    registry.register(
+        "peer_dropped",
+        "How often the BGP session ceased to be Established",
+        dropped,
+    );
+    registry.register(
+        "peer_messages",
+        "BGP messages by direction and type",
+        messages,
+    );
+    registry.register(
+        "peer_advertised_prefixes",
+        "Prefixes that the peer has from us",
+        advertised,
+    );
+    registry.register(
+        "peer_pending_prefixes",
+        "Prefixes on their way to the peer",
+        pending,
+    );
+    registry.register(
+        "peer_update_errors",
+        "UPDATEs with an error that RFC 7606 lets pass",
+        update_errors,
+    );
+}
+
+fn add_bfd(registry: &mut Registry, snapshot: &Snapshot) {
+    let up = Gauges::<Peer>::default();
+    let ups = Counters::<Peer>::default();
+    let downs = Counters::<Peer>::default();
+    let packets = Counters::<Packets>::default();
+    let late = Counters::<Peer>::default();
+    let transmit_errors = Counters::<Peer>::default();
+    let discards = Counters::<PeerReason>::default();
+    let strays = Counters::<Reason>::default();
+    let detection = Seconds::<Peer>::default();
+    for (name, status) in &snapshot.bfd {
+        let peer = name.to_string();
+        let label = Peer { peer: peer.clone() };
+        let session = status.session.as_ref().ok();
+        let is_up = session.is_some_and(|session| session.session_state == bfd::State::Up);
+        up.get_or_create(&label).set(i64::from(is_up));
+        let Some(session) = session else { continue };
+        let counters = &session.counters;
+        ups.get_or_create(&label).inc_by(counters.ups);
+        downs.get_or_create(&label).inc_by(counters.downs);
+        late.get_or_create(&label).inc_by(counters.late_timers);
+        transmit_errors
+            .get_or_create(&label)
+            .inc_by(counters.transmit_errors);
+        for (direction, number) in [
+            ("sent", counters.packets_out),
+            ("received", counters.packets_in),
+        ] {
+            let label = Packets {
+                peer: peer.clone(),
+                direction,
+            };
+            packets.get_or_create(&label).inc_by(number);
+        }
+        for (reason, number) in counters.discarded.iter() {
+            let label = PeerReason {
+                peer: peer.clone(),
+                reason: reason.to_owned(),
+            };
+            discards.get_or_create(&label).inc_by(number);
+        }
+        if let Some(time) = session.detection_time {
+            detection.get_or_create(&label).set(time.as_secs_f64());
+        }
+    }
+    for (reason, number) in snapshot.bfd_discards.iter() {
+        let label = Reason {
+            reason: reason.to_owned(),
+        };
+        strays.get_or_create(&label).inc_by(number);
+    }
+    registry.register("bfd_up", "1 while the BFD session is Up", up);
+    registry.register("bfd_ups", "How often the BFD session came Up", ups);
+    registry.register(
+        "bfd_downs",
+        "How often the BFD session ceased to be Up",
+        downs,
+    );
+    registry.register("bfd_packets", "BFD control packets by direction", packets);
+    registry.register(
+        "bfd_late_timers",
+        "BFD transmissions that this host was late for",
+        late,
+    );
+    registry.register(
+        "bfd_transmit_errors",
+        "BFD control packets that the system refused to send",
+        transmit_errors,
+    );
+    registry.register(
+        "bfd_session_discards",
+        "BFD packets of a session that were discarded, by reason",
+        discards,
+    );
+    registry.register(
+        "bfd_discards",
+        "BFD packets of no session that were discarded, by reason",
+        strays,
+    );
+    registry.register_with_unit(
+        "bfd_detection_time",
+        "After how long silence the BFD session is down",
+        Unit::Seconds,
+        detection,
+    );
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

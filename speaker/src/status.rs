@@ -1,0 +1,740 @@
+//! What the API says, as JSON. Keys are snake_case; durations are numbers with their unit in the key (`_ms`), times are RFC 3339 in UTC, AS numbers and
+//! counters are numbers, addresses and prefixes are texts. A key whose value is unknown is null or absent.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use bgp::{MessageCounters, Negotiated, RemoteAs, RouteAttributes, State};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::additions::{RouteSpec, ServiceSpec};
+use crate::announcer::Announcement;
+use crate::bfd_thread::PeerBfdStatus;
+use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
+use crate::control::{Reloaded, Snapshot};
+use crate::history::{Record, Subject};
+
+/// `GET /v1/status`: the daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    /// The version of the program.
+    pub version: String,
+    /// Since when it runs.
+    pub started: String,
+    /// For how long.
+    pub uptime_ms: u64,
+    /// Our AS, where a peer has no other.
+    pub local_as: u32,
+    /// Our BGP Identifier.
+    pub router_id: Option<String>,
+}
+
+/// `GET /v1/peers/NAME`, and an element of `GET /v1/peers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name; the address unless configured.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// False: configured, and kept down.
+    pub enabled: bool,
+    /// Where it is.
+    pub address: String,
+    /// Where it accepts connections.
+    pub port: u16,
+    /// `internal` or `external`; null until known.
+    pub kind: Option<String>,
+    /// Our AS towards it.
+    pub local_as: u32,
+    /// Our BGP Identifier.
+    pub local_id: Option<String>,
+    /// The AS it must have: a number, `internal` or `external`.
+    pub remote_as_configured: String,
+    /// The AS it said, or must have.
+    pub remote_as: Option<u32>,
+    /// Its BGP Identifier.
+    pub remote_id: Option<String>,
+    /// `Idle`, `Connect`, `Active`, `OpenSent`, `OpenConfirm` or `Established` (RFC 4271 §8.2.2).
+    pub state: String,
+    /// When it was entered.
+    pub since: Option<String>,
+    /// How long ago.
+    pub in_state_ms: Option<u64>,
+    /// How long until Idle is left, if it waits there.
+    pub idle_for_ms: Option<u64>,
+    /// Our end of the connection.
+    pub local_address: Option<String>,
+    /// Its end.
+    pub remote_address: Option<String>,
+    /// The address we were told to connect from.
+    pub source_address: Option<String>,
+    /// The interface we were told to use.
+    pub source_interface: Option<String>,
+    /// We wait for it to connect.
+    pub passive: bool,
+    /// How many hops away it may be; null: on-link, or internal.
+    pub ebgp_multihop: Option<u8>,
+    /// Timers.
+    pub timers: TimersStatus,
+    /// What both OPENs together allow; null unless they did.
+    pub negotiated: Option<NegotiatedStatus>,
+    /// The families that we offer.
+    pub families_configured: Vec<String>,
+    /// By family both sides offered; in Established.
+    pub families: Vec<FamilyStatus>,
+    /// Messages by direction and type, since the peer was added.
+    pub messages: MessagesStatus,
+    /// UPDATEs with an error that RFC 7606 lets pass.
+    pub update_errors: u64,
+    /// How often the session was Established.
+    pub established_count: u64,
+    /// How often it ceased to be.
+    pub dropped_count: u64,
+    /// ConnectRetryCounter.
+    pub connect_retry_counter: u64,
+    /// How the last session ended, or why the last attempt failed.
+    pub last_reset: Option<ResetStatus>,
+    /// How long ago the last message came.
+    pub last_read_ms: Option<u64>,
+    /// How long ago the last message went.
+    pub last_write_ms: Option<u64>,
+    /// BFD beside it.
+    pub bfd: Option<BfdStatus>,
+}
+
+/// What is configured and what is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimersStatus {
+    /// What we propose.
+    pub hold_time_configured_ms: u64,
+    /// What both agreed on; 0: no keepalives.
+    pub hold_time_ms: Option<u64>,
+    /// Null: a third of the hold time.
+    pub keepalive_time_configured_ms: Option<u64>,
+    /// What is in force; 0: no keepalives.
+    pub keepalive_time_ms: Option<u64>,
+    /// ConnectRetryTime.
+    pub connect_retry_time_ms: u64,
+    /// RFC 9687; null: the greater of 8 min and twice the hold time.
+    pub send_hold_time_configured_ms: Option<u64>,
+}
+
+/// What both OPENs together allow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NegotiatedStatus {
+    /// Families both offered.
+    pub families: Vec<String>,
+    /// RFC 6793.
+    pub four_octet_as: bool,
+    /// RFC 2918.
+    pub route_refresh: bool,
+    /// RFC 8654.
+    pub extended_message: bool,
+    /// In our OPEN.
+    pub capabilities_sent: Vec<String>,
+    /// In its OPEN.
+    pub capabilities_received: Vec<String>,
+}
+
+/// One family on an established session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyStatus {
+    /// `ipv4-unicast` or `ipv6-unicast`.
+    pub family: String,
+    /// Prefixes it has from us.
+    pub advertised: usize,
+    /// Prefixes on their way.
+    pub pending: usize,
+    /// Prefixes it announced.
+    pub received: u64,
+    /// Our End-of-RIB is out.
+    pub end_of_rib_sent: bool,
+    /// Its End-of-RIB is in.
+    pub end_of_rib_received: bool,
+}
+
+/// Messages of both directions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagesStatus {
+    /// By us.
+    pub sent: MessageCounts,
+    /// By the peer.
+    pub received: MessageCounts,
+}
+
+/// Messages of one direction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of RFC 4271")]
+pub struct MessageCounts {
+    pub open: u64,
+    pub update: u64,
+    pub notification: u64,
+    pub keepalive: u64,
+    pub route_refresh: u64,
+    pub total: u64,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetStatus {
+    /// When.
+    pub at: String,
+    /// How long ago.
+    pub ago_ms: u64,
+    /// The state it left.
+    pub from: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// An element of `GET /v1/bfd`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BfdStatus {
+    /// Whose.
+    pub peer: String,
+    /// The profile that its timers come from.
+    pub profile: String,
+    /// `AdminDown`, `Down`, `Init`, `Up`, or `Failed` when there could be no session.
+    pub state: String,
+    /// Why there is no session.
+    pub error: Option<String>,
+    /// Where packets are sent.
+    pub remote: String,
+    /// Where from, if that is not left to routing.
+    pub local: Option<String>,
+    /// Which interface, if that is not left to routing.
+    pub interface: Option<String>,
+    /// False: on-link, TTL 255 required.
+    pub multihop: bool,
+    /// The least TTL that is accepted.
+    pub minimum_ttl: u8,
+    /// When the state was entered.
+    pub since: Option<String>,
+    /// How long ago.
+    pub in_state_ms: Option<u64>,
+    /// Everything else; null when there is no session.
+    pub session: Option<BfdSessionStatus>,
+}
+
+/// The variables of RFC 5880 §6.8.1, what follows from them, and counters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are those of RFC 5880")]
+pub struct BfdSessionStatus {
+    pub remote_state: String,
+    pub local_discr: u32,
+    pub remote_discr: u32,
+    pub local_diag: String,
+    pub remote_diag: String,
+    pub transmit_interval_configured_ms: f64,
+    pub receive_interval_configured_ms: f64,
+    pub desired_min_tx_interval_ms: f64,
+    pub required_min_rx_interval_ms: f64,
+    pub remote_desired_min_tx_interval_ms: f64,
+    pub remote_min_rx_interval_ms: f64,
+    pub detect_mult: u8,
+    pub remote_detect_mult: Option<u8>,
+    pub passive: bool,
+    pub polling: bool,
+    /// How often we send; null while we do not.
+    pub transmit_interval_ms: Option<f64>,
+    /// After how long silence the session is down; null while nothing was heard.
+    pub detection_time_ms: Option<f64>,
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub transmit_errors: u64,
+    pub discarded: BTreeMap<String, u64>,
+    pub up_count: u64,
+    pub down_count: u64,
+    /// Transmissions that the host was late for.
+    pub late_timers: u64,
+    /// The least time that was left to detection when a packet came.
+    pub worst_detection_margin_ms: Option<f64>,
+}
+
+impl Eq for BfdSessionStatus {}
+
+/// An element of `GET /v1/routes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// What is announced.
+    pub prefix: String,
+    /// The service whose address it is; null for a route.
+    pub service: Option<String>,
+    /// `file` or `api`.
+    pub source: String,
+    /// Those it is for.
+    pub peers: Vec<RoutePeerStatus>,
+}
+
+/// A route at one peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutePeerStatus {
+    /// Who.
+    pub peer: String,
+    /// `announced`: the peer has it; `pending`: it is on its way; `down`: the session is not established or does not carry the family.
+    pub state: String,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub attributes: RouteSpec,
+}
+
+/// An element of `GET /v1/services`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// `file` or `api`.
+    pub source: String,
+    /// How many of the peers that it is for have all of it.
+    pub announced_to: usize,
+    /// How many peers it is for.
+    pub peers: usize,
+}
+
+/// An element of `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventStatus {
+    /// When it happened, the last time.
+    pub at: String,
+    /// When it happened first, if it repeated itself.
+    pub first_at: String,
+    /// How often.
+    pub count: u64,
+    /// To whom; null for the daemon itself.
+    pub peer: Option<String>,
+    /// `bgp`, `bfd` or `herald`.
+    pub subject: String,
+    /// The state left.
+    pub from: Option<String>,
+    /// The state entered.
+    pub to: Option<String>,
+    /// What, or why.
+    pub cause: String,
+}
+
+/// The answer to `POST /v1/reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadStatus {
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// In words.
+    pub changes: Vec<ChangeStatus>,
+    /// Legal, and perhaps not meant.
+    pub warnings: Vec<String>,
+}
+
+/// One step of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeStatus {
+    /// In words.
+    pub text: String,
+    /// Routers lose our routes for a moment.
+    pub interrupts: bool,
+}
+
+impl DaemonStatus {
+    /// Of this snapshot.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let speaker = &snapshot.config.speaker;
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: time(snapshot.started),
+            uptime_ms: millis(snapshot.uptime()),
+            local_as: speaker.local_as.value(),
+            router_id: speaker.router_id.map(|id| id.to_string()),
+        }
+    }
+}
+
+impl Snapshot {
+    /// How long the daemon has run.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        let (_, now) = self.now;
+        now.duration_since(self.started).unwrap_or_default()
+    }
+
+    /// How long ago.
+    fn ago(&self, at: Instant) -> Duration {
+        let (now, _) = self.now;
+        now.saturating_duration_since(at)
+    }
+
+    /// The time of day.
+    fn time(&self, at: Instant) -> String {
+        let (_, now) = self.now;
+        time(now.checked_sub(self.ago(at)).unwrap_or(now))
+    }
+
+    fn ago_ms(&self, at: Option<Instant>) -> Option<u64> {
+        at.map(|at| millis(self.ago(at)))
+    }
+
+    /// `GET /v1/peers`
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.config
+            .peers
+            .iter()
+            .map(|(name, peer)| self.peer_status(name, peer))
+            .collect()
+    }
+
+    /// `GET /v1/peers/NAME`
+    #[must_use]
+    pub fn peer(&self, name: &PeerName) -> Option<PeerStatus> {
+        let peer = self.config.peers.get(name)?;
+        Some(self.peer_status(name, peer))
+    }
+
+    fn peer_status(&self, name: &PeerName, peer: &PeerConfig) -> PeerStatus {
+        let session = self.bgp.get(name);
+        let negotiated = session.and_then(|session| session.negotiated.as_ref());
+        let remote_as =
+            negotiated
+                .map(|negotiated| negotiated.remote_as)
+                .or(match peer.remote_as {
+                    RemoteAs::Is(asn) => Some(asn),
+                    RemoteAs::Internal => Some(peer.local_as),
+                    RemoteAs::External => None,
+                });
+        let kind = match (peer.remote_as, remote_as) {
+            (_, Some(asn)) if asn == peer.local_as => Some("internal"),
+            (RemoteAs::External, _) | (_, Some(_)) => Some("external"),
+            _ => None,
+        };
+        let no_messages = MessageCounters::default();
+        PeerStatus {
+            name: name.to_string(),
+            description: peer.description.clone(),
+            enabled: peer.enabled,
+            address: peer.address.to_string(),
+            port: peer.port,
+            kind: kind.map(str::to_owned),
+            local_as: peer.local_as.value(),
+            local_id: self.config.speaker.router_id.map(|id| id.to_string()),
+            remote_as_configured: match peer.remote_as {
+                RemoteAs::Is(asn) => asn.to_string(),
+                RemoteAs::Internal => "internal".to_owned(),
+                RemoteAs::External => "external".to_owned(),
+            },
+            remote_as: remote_as.map(bgp::Asn::value),
+            remote_id: negotiated.map(|negotiated| negotiated.remote_identifier.to_string()),
+            state: session
+                .map_or(State::Idle, |session| session.state)
+                .to_string(),
+            since: session
+                .and_then(|session| session.since)
+                .map(|at| self.time(at)),
+            in_state_ms: self.ago_ms(session.and_then(|session| session.since)),
+            idle_for_ms: session
+                .and_then(|session| session.idle_until)
+                .map(|until| millis(until.saturating_duration_since(self.now.0))),
+            local_address: session.and_then(|session| text(session.local)),
+            remote_address: session.and_then(|session| text(session.remote)),
+            source_address: text(peer.source_address),
+            source_interface: peer.interface().map(str::to_owned),
+            passive: peer.passive,
+            ebgp_multihop: peer.ebgp_multihop.map(std::num::NonZeroU8::get),
+            timers: timers(peer, negotiated),
+            negotiated: negotiated.map(NegotiatedStatus::from),
+            families_configured: texts(&peer.families),
+            families: session.map_or_else(Vec::new, |session| {
+                session.families.iter().map(FamilyStatus::from).collect()
+            }),
+            messages: MessagesStatus {
+                sent: session.map_or(&no_messages, |session| &session.sent).into(),
+                received: session
+                    .map_or(&no_messages, |session| &session.received)
+                    .into(),
+            },
+            update_errors: session.map_or(0, |session| session.update_errors),
+            established_count: session.map_or(0, |session| session.established),
+            dropped_count: session.map_or(0, |session| session.dropped),
+            connect_retry_counter: session.map_or(0, |session| session.connect_retry_counter),
+            last_reset: session
+                .and_then(|session| session.last_reset.as_ref())
+                .map(|reset| ResetStatus {
+                    at: self.time(reset.at),
+                    ago_ms: millis(self.ago(reset.at)),
+                    from: reset.from.to_string(),
+                    cause: reset.cause.to_string(),
+                }),
+            last_read_ms: self.ago_ms(session.and_then(|session| session.last_read)),
+            last_write_ms: self.ago_ms(session.and_then(|session| session.last_write)),
+            bfd: self.bfd.get(name).map(|bfd| self.bfd_status(name, bfd)),
+        }
+    }
+
+    /// `GET /v1/bfd`
+    #[must_use]
+    pub fn bfd(&self) -> Vec<BfdStatus> {
+        self.bfd
+            .iter()
+            .map(|(name, bfd)| self.bfd_status(name, bfd))
+            .collect()
+    }
+
+    fn bfd_status(&self, name: &PeerName, bfd: &PeerBfdStatus) -> BfdStatus {
+        let session = bfd.session.as_ref().ok();
+        let since = session
+            .and_then(|session| session.last_change)
+            .map(|change| change.at);
+        BfdStatus {
+            peer: name.to_string(),
+            profile: bfd.profile.clone(),
+            state: session.map_or_else(
+                || "Failed".to_owned(),
+                |session| session.session_state.to_string(),
+            ),
+            error: bfd.session.as_ref().err().cloned(),
+            remote: bfd.key.remote.to_string(),
+            local: text(bfd.key.local),
+            interface: bfd.key.interface.clone(),
+            multihop: matches!(bfd.key.hop, bfd::HopKind::Multi { .. }),
+            minimum_ttl: bfd.key.hop.minimum_ttl(),
+            since: since.map(|at| self.time(at)),
+            in_state_ms: self.ago_ms(since),
+            session: session.map(BfdSessionStatus::from),
+        }
+    }
+
+    /// `GET /v1/routes`
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteStatus> {
+        self.announcements
+            .iter()
+            .map(|(prefix, announcement)| RouteStatus {
+                prefix: prefix.to_string(),
+                service: text(announcement.service.as_ref()),
+                source: source(announcement.added),
+                peers: announcement
+                    .peers
+                    .iter()
+                    .map(|(peer, attributes)| RoutePeerStatus {
+                        peer: peer.to_string(),
+                        state: self.route_state(peer, prefix).to_owned(),
+                        attributes: route_spec(attributes),
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn route_state(&self, peer: &PeerName, prefix: &IpNet) -> &'static str {
+        let family = bgp::Family::of(prefix);
+        let status = self.bgp.get(peer).and_then(|session| {
+            let established = session.state == State::Established;
+            let mut families = session.families.iter();
+            families.find(|status| established && status.family == family)
+        });
+        match status {
+            Some(status) if status.pending == 0 => "announced",
+            Some(_) => "pending",
+            None => "down",
+        }
+    }
+
+    /// `GET /v1/services`
+    #[must_use]
+    pub fn services(&self) -> Vec<ServiceStatus> {
+        let file = self.config.services.iter().map(|service| (service, false));
+        let added = self.added_services.iter().map(|service| (service, true));
+        let mut services: Vec<ServiceStatus> = file
+            .chain(added)
+            .map(|((name, service), added)| {
+                let states = self.service_states(name);
+                ServiceStatus {
+                    name: name.to_string(),
+                    addresses: ServiceSpec::from(service).addresses,
+                    source: source(added),
+                    announced_to: states.values().filter(|announced| **announced).count(),
+                    peers: states.len(),
+                }
+            })
+            .collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        services
+    }
+
+    /// Who the service is for, and whether each has all of it.
+    fn service_states(&self, name: &ServiceName) -> BTreeMap<&PeerName, bool> {
+        let mut states = BTreeMap::new();
+        let of_service = |announcement: &&Announcement| announcement.service.as_ref() == Some(name);
+        for (prefix, announcement) in self.announcements.iter() {
+            if !of_service(&announcement) {
+                continue;
+            }
+            for peer in announcement.peers.keys() {
+                *states.entry(peer).or_insert(true) &=
+                    self.route_state(peer, prefix) == "announced";
+            }
+        }
+        states
+    }
+}
+
+impl From<&Record> for EventStatus {
+    fn from(record: &Record) -> Self {
+        let state = |state: &String| (!state.is_empty()).then(|| state.clone());
+        Self {
+            at: time(record.last),
+            first_at: time(record.first),
+            count: record.count,
+            peer: text(record.peer.as_ref()),
+            subject: match record.subject {
+                Subject::Bgp => "bgp",
+                Subject::Bfd => "bfd",
+                Subject::Herald => "herald",
+            }
+            .to_owned(),
+            from: state(&record.from),
+            to: state(&record.to),
+            cause: record.cause.clone(),
+        }
+    }
+}
+
+impl ReloadStatus {
+    /// Of this reload.
+    #[must_use]
+    pub fn new(file: &std::path::Path, dry_run: bool, reloaded: &Reloaded) -> Self {
+        let changes = reloaded.changes.iter().map(|change| ChangeStatus {
+            text: change.to_string(),
+            interrupts: change.interrupts(),
+        });
+        let warnings = reloaded.warnings.iter();
+        Self {
+            dry_run,
+            changes: changes.collect(),
+            warnings: warnings
+                .map(|warning| warning.in_file(file).to_string())
+                .collect(),
+        }
+    }
+}
+
+impl From<&Negotiated> for NegotiatedStatus {
+    fn from(negotiated: &Negotiated) -> Self {
+        Self {
+            families: texts(&negotiated.families),
+            four_octet_as: negotiated.four_octet_as,
+            route_refresh: negotiated.route_refresh,
+            extended_message: negotiated.extended_message,
+            capabilities_sent: texts(&negotiated.sent),
+            capabilities_received: texts(&negotiated.received),
+        }
+    }
+}
+
+impl From<&bgp::FamilyStatus> for FamilyStatus {
+    fn from(status: &bgp::FamilyStatus) -> Self {
+        Self {
+            family: status.family.to_string(),
+            advertised: status.advertised,
+            pending: status.pending,
+            received: status.received,
+            end_of_rib_sent: status.end_of_rib_sent,
+            end_of_rib_received: status.end_of_rib_received,
+        }
+    }
+}
+
+impl From<&MessageCounters> for MessageCounts {
+    fn from(counters: &MessageCounters) -> Self {
+        Self {
+            open: counters.open,
+            update: counters.update,
+            notification: counters.notification,
+            keepalive: counters.keepalive,
+            route_refresh: counters.route_refresh,
+            total: counters.total(),
+        }
+    }
+}
+
+impl From<&bfd::SessionStatus> for BfdSessionStatus {
+    fn from(session: &bfd::SessionStatus) -> Self {
+        let ms = |micros: bfd::Micros| fine_millis(micros.as_duration());
+        let counters = &session.counters;
+        Self {
+            remote_state: session.remote_session_state.to_string(),
+            local_discr: session.local_discr.get(),
+            remote_discr: session.remote_discr.map_or(0, std::num::NonZeroU32::get),
+            local_diag: session.local_diag.to_string(),
+            remote_diag: session.remote_diag.to_string(),
+            transmit_interval_configured_ms: ms(session.config.desired_min_tx_interval),
+            receive_interval_configured_ms: ms(session.config.required_min_rx_interval),
+            desired_min_tx_interval_ms: ms(session.desired_min_tx_interval),
+            required_min_rx_interval_ms: ms(session.required_min_rx_interval),
+            remote_desired_min_tx_interval_ms: ms(session.remote_desired_min_tx_interval),
+            remote_min_rx_interval_ms: ms(session.remote_min_rx_interval),
+            detect_mult: session.detect_mult.get(),
+            remote_detect_mult: session.remote_detect_mult.map(std::num::NonZeroU8::get),
+            passive: session.config.passive,
+            polling: session.polling,
+            transmit_interval_ms: session.tx_interval.map(fine_millis),
+            detection_time_ms: session.detection_time.map(fine_millis),
+            packets_in: counters.packets_in,
+            packets_out: counters.packets_out,
+            transmit_errors: counters.transmit_errors,
+            discarded: counters
+                .discarded
+                .iter()
+                .map(|(label, count)| (label.to_owned(), count))
+                .collect(),
+            up_count: counters.ups,
+            down_count: counters.downs,
+            late_timers: counters.late_timers,
+            worst_detection_margin_ms: counters.worst_detection_margin.map(fine_millis),
+        }
+    }
+}
+
+fn timers(peer: &PeerConfig, negotiated: Option<&Negotiated>) -> TimersStatus {
+    let in_force = |time: Option<Duration>| time.map_or(0, millis);
+    TimersStatus {
+        hold_time_configured_ms: u64::from(peer.hold_time.as_secs()) * 1000,
+        hold_time_ms: negotiated.map(|negotiated| in_force(negotiated.hold_time)),
+        keepalive_time_configured_ms: peer.keepalive_time.map(millis),
+        keepalive_time_ms: negotiated.map(|negotiated| in_force(negotiated.keepalive_time)),
+        connect_retry_time_ms: millis(peer.connect_retry_time),
+        send_hold_time_configured_ms: peer.send_hold_time.map(millis),
+    }
+}
+
+fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
+    RouteSpec::from(&RouteConfig {
+        attributes: attributes.clone(),
+        peers: None,
+    })
+}
+
+fn source(added: bool) -> String {
+    if added { "api" } else { "file" }.to_owned()
+}
+
+fn text<T: ToString>(value: Option<T>) -> Option<String> {
+    value.map(|value| value.to_string())
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// With the microseconds that BFD counts in.
+fn fine_millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
