@@ -1,9 +1,8 @@
 //! `herald check`.
 
-use std::io::{self, Write};
 use std::path::Path;
 
-use super::{SUCCESS, USAGE};
+use super::{SUCCESS, USAGE, say};
 use crate::config::{Checked, Config};
 
 /// Says what is wrong with a file on standard error, or how much is right on standard output.
@@ -13,14 +12,9 @@ pub(super) fn run(file: &Path) -> u8 {
             for warning in &warnings {
                 eprintln!("warning: {}", warning.in_file(file));
             }
-            let line = format!(
-                "{}: ok ({}, {})",
-                file.display(),
-                count(config.peers.len(), "peer"),
-                count(config.services.len(), "service"),
-            );
-            // Whoever closed our output has seen enough.
-            let _ = writeln!(io::stdout(), "{line}");
+            let peers = count(config.peers.len(), "peer");
+            let services = count(config.services.len(), "service");
+            say(format_args!("{}: ok ({peers}, {services})", file.display()));
             SUCCESS
         }
         Err(error) => {

@@ -1,0 +1,114 @@
+//! The commands that change something.
+
+use super::client::{Client, ClientError, segment};
+use super::{Announce, SUCCESS, USAGE, complain, say};
+use crate::additions::{RouteSpec, ServiceSpec};
+use crate::api::Farewell;
+use crate::config::PeerName;
+use crate::status::ReloadStatus;
+
+pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
+    let mut peers = Vec::new();
+    for name in &announce.peers {
+        match PeerName::new(name) {
+            Some(name) => peers.push(name),
+            None => {
+                complain(format_args!("--peer: {name:?} is not a peer's name"));
+                return USAGE;
+            }
+        }
+    }
+    let spec = RouteSpec {
+        med: announce.med,
+        local_pref: announce.local_pref,
+        as_path_prepend: announce.as_path_prepend,
+        communities: announce.communities,
+        peers: (!peers.is_empty()).then_some(peers),
+    };
+    let prefix = announce.prefix;
+    let path = format!("/v1/routes/{}", segment(&prefix));
+    done(client.put(&path, &spec), |()| {
+        say(format_args!(
+            "{prefix}: announced; `herald show routes` tells who has it"
+        ));
+    })
+}
+
+pub(super) fn withdraw(client: &Client, prefix: &str) -> u8 {
+    let path = format!("/v1/routes/{}", segment(prefix));
+    done(client.delete(&path), |()| {
+        say(format_args!("{prefix}: withdrawn"))
+    })
+}
+
+pub(super) fn add_service(client: &Client, name: &str, addresses: Vec<String>) -> u8 {
+    let path = format!("/v1/services/{}", segment(name));
+    done(client.put(&path, &ServiceSpec { addresses }), |()| {
+        say(format_args!(
+            "{name}: added; `herald show services` tells who has it"
+        ));
+    })
+}
+
+pub(super) fn remove_service(client: &Client, name: &str) -> u8 {
+    let path = format!("/v1/services/{}", segment(name));
+    done(client.delete(&path), |()| {
+        say(format_args!("{name}: removed"))
+    })
+}
+
+pub(super) fn reset_peer(client: &Client, name: &str, message: Option<String>) -> u8 {
+    let path = format!("/v1/peers/{}/reset", segment(name));
+    let farewell = Farewell {
+        communication: message,
+    };
+    done(client.post(&path, &farewell), |_| {
+        say(format_args!(
+            "{name}: reset; `herald show peer {name}` tells how it comes back"
+        ));
+    })
+}
+
+pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
+    let path = format!("/v1/reload?dry-run={dry_run}");
+    let answer = client
+        .post(&path, &())
+        .and_then(|body| client.understood(&body));
+    done(answer, |status: ReloadStatus| {
+        for warning in status.warnings {
+            eprintln!("warning: {warning}");
+        }
+        for change in &status.changes {
+            let mark = if change.interrupts { "!" } else { " " };
+            say(format_args!("{mark} {}", change.text));
+        }
+        let number = status.changes.len();
+        match (number, dry_run) {
+            (0, _) => say("nothing changed"),
+            (_, true) => say(format_args!(
+                "{number} to apply; nothing was changed (--dry-run)"
+            )),
+            (_, false) => say(format_args!("{number} applied")),
+        }
+    })
+}
+
+pub(super) fn stop(client: &Client, message: Option<String>) -> u8 {
+    let farewell = Farewell {
+        communication: message,
+    };
+    done(client.post("/v1/stop", &farewell), |_| say("stopped"))
+}
+
+fn done<T>(result: Result<T, ClientError>, then: impl FnOnce(T)) -> u8 {
+    match result {
+        Ok(value) => {
+            then(value);
+            SUCCESS
+        }
+        Err(error) => {
+            complain(&error);
+            error.code()
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `herald run`: the daemon.
+
+use std::path::Path;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::{FAILURE, SUCCESS, USAGE, complain};
+use crate::api::{self, ControlSocket, Server};
+use crate::config::{Checked, Config};
+use crate::control::Control;
+use crate::logging;
+use crate::speaker::{Speaker, StartError};
+
+/// Runs until it is told to stop.
+pub(super) fn run(file: &Path) -> u8 {
+    let Checked { config, warnings } = match Config::load(file) {
+        Ok(checked) => checked,
+        Err(error) => {
+            eprintln!("{error}");
+            return USAGE;
+        }
+    };
+    let level = logging::start(config.log);
+    for warning in warnings {
+        warn!("{}", warning.in_file(file));
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(format_args!("cannot start: {error}"));
+            return FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match daemon(file, config, level).await {
+            Ok(()) => SUCCESS,
+            Err(error) => {
+                complain(&error);
+                error.code()
+            }
+        }
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DaemonError {
+    #[error(transparent)]
+    Bind(#[from] api::BindError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+impl DaemonError {
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Start(StartError::NoRouterId(_)) => USAGE,
+            _ => FAILURE,
+        }
+    }
+}
+
+async fn daemon(
+    file: &Path,
+    config: Config,
+    level: logging::LevelSwitch,
+) -> Result<(), DaemonError> {
+    let api = config.api.clone();
+    // The sockets come first: whoever is in the way is named before a router hears of us.
+    let (_socket, listener) = ControlSocket::bind(&api.socket)?;
+    let viewers = match api.listen {
+        Some(address) => Some(api::bind_tcp(address).await?),
+        None => None,
+    };
+    let signals = Signals::new().map_err(DaemonError::Signals)?;
+    let (speaker, control) = Speaker::start(file.to_owned(), config, level).await?;
+    let mut server = Server::default();
+    server.serve(listener, api::control(control.clone(), file.to_owned()));
+    if let Some(viewers) = viewers {
+        server.serve(viewers, api::viewing(control.clone(), file.to_owned()));
+    }
+    info!(socket = %api.socket.display(), "herald {} runs", env!("CARGO_PKG_VERSION"));
+    let obeying = tokio::spawn(signals.obey(control));
+    speaker.run().await;
+    obeying.abort();
+    server.close().await;
+    Ok(())
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// SIGHUP reloads; SIGTERM and SIGINT end.
+    async fn obey(mut self, control: Control) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => {
+                    // What came of it is logged where it happened.
+                    let _ = control.reload(false).await;
+                }
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+            }
+        }
+        if let Err(refusal) = control.stop(None).await {
+            error!("{refusal}");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! `herald show`: tables for people, JSON for programs.
+
+use std::time::Duration;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, Color, ContentArrangement, Table};
+
+use super::client::{Client, ClientError, segment};
+use super::{Output, SUCCESS, What, complain, say};
+use crate::api::ConfigStatus;
+use crate::status::{BfdStatus, DaemonStatus, EventStatus, PeerStatus, RouteStatus, ServiceStatus};
+
+mod peer;
+
+/// What people's terminals have at least, and scripts are written for.
+const COLUMNS: u16 = 80;
+
+pub(super) fn run(client: &Client, what: &What, output: Output) -> u8 {
+    let shown = match output {
+        Output::Json => json(client, what),
+        Output::Table | Output::Wide => tables(client, what, output == Output::Wide),
+    };
+    match shown {
+        Ok(text) => {
+            say(text.trim_end());
+            SUCCESS
+        }
+        Err(error) => {
+            complain(&error);
+            error.code()
+        }
+    }
+}
+
+fn path(what: &What) -> String {
+    match what {
+        What::Peers => "/v1/peers".to_owned(),
+        What::Peer { name } => format!("/v1/peers/{}", segment(name)),
+        What::Bfd => "/v1/bfd".to_owned(),
+        What::Routes => "/v1/routes".to_owned(),
+        What::Services => "/v1/services".to_owned(),
+        What::Events { peer: None } => "/v1/events".to_owned(),
+        What::Events { peer: Some(name) } => format!("/v1/events?peer={}", segment(name)),
+        What::Config => "/v1/config".to_owned(),
+        What::Status => "/v1/status".to_owned(),
+    }
+}
+
+fn json(client: &Client, what: &What) -> Result<String, ClientError> {
+    let value: serde_json::Value = client.get(&path(what))?;
+    Ok(format!("{value:#}"))
+}
+
+fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientError> {
+    let path = path(what);
+    Ok(match what {
+        What::Peers => peers(&client.get::<Vec<_>>(&path)?, wide),
+        What::Bfd => bfd(&client.get::<Vec<_>>(&path)?, wide),
+        What::Routes => routes(&client.get::<Vec<_>>(&path)?, wide),
+        What::Services => services(&client.get::<Vec<_>>(&path)?),
+        What::Events { .. } => events(&client.get::<Vec<_>>(&path)?, wide),
+        What::Config => {
+            let ConfigStatus { file, running } = client.get(&path)?;
+            format!("# {}, defaults applied\n{running}", file.display())
+        }
+        What::Status => status(&client.get(&path)?),
+        What::Peer { name } => {
+            let status: PeerStatus = client.get(&path)?;
+            let path = format!("/v1/events?peer={}", segment(name));
+            peer::page(&status, &client.get::<Vec<_>>(&path)?)
+        }
+    })
+}
+
+fn peers(peers: &[PeerStatus], wide: bool) -> String {
+    let mut heads = vec!["PEER", "ADDRESS", "AS", "STATE", "FOR", "PFX", "BFD"];
+    if wide {
+        heads.extend(["LOCAL", "RECEIVED", "SENT", "UP/DOWN", "LAST RESET"]);
+    }
+    let rows = peers.iter().map(|peer| {
+        let advertised: usize = peer.families.iter().map(|family| family.advertised).sum();
+        let remote_as = peer.remote_as.map(|asn| asn.to_string());
+        let mut row = vec![
+            Cell::new(&peer.name),
+            Cell::new(&peer.address),
+            Cell::new(remote_as.as_ref().unwrap_or(&peer.remote_as_configured)),
+            match (peer.enabled, peer.state == "Established") {
+                (false, _) => faint("disabled"),
+                (true, true) => good(&peer.state),
+                (true, false) => bad(&peer.state),
+            },
+            or_dash(peer.in_state_ms.map(age)),
+            Cell::new(advertised),
+            peer.bfd.as_ref().map_or_else(|| Cell::new("-"), bfd_state),
+        ];
+        if wide {
+            row.extend([
+                or_dash(peer.local_address.clone()),
+                Cell::new(peer.messages.received.total),
+                Cell::new(peer.messages.sent.total),
+                Cell::new(format!("{}/{}", peer.established_count, peer.dropped_count)),
+                or_dash(
+                    peer.last_reset
+                        .as_ref()
+                        .map(|reset| format!("{} ago: {}", age(reset.ago_ms), reset.cause)),
+                ),
+            ]);
+        }
+        row
+    });
+    let empty = "no peers; add a [[peer]] to the configuration file";
+    table(&heads, rows, wide, empty)
+}
+
+fn bfd(sessions: &[BfdStatus], wide: bool) -> String {
+    let mut heads = vec!["PEER", "STATE", "FOR", "HOPS", "TX", "DETECT", "LOCAL DIAG"];
+    if wide {
+        heads.extend(["REMOTE", "PROFILE", "DISCR", "REMOTE DISCR", "REMOTE DIAG"]);
+        heads.extend(["IN", "OUT", "LATE", "UP/DOWN"]);
+    }
+    let rows = sessions.iter().map(|bfd| {
+        let session = bfd.session.as_ref();
+        let diag = session.map(|session| session.local_diag.clone());
+        let mut row = vec![
+            Cell::new(&bfd.peer),
+            bfd_state(bfd),
+            or_dash(bfd.in_state_ms.map(age)),
+            Cell::new(if bfd.multihop { "multi" } else { "single" }),
+            or_dash(
+                session
+                    .and_then(|session| session.transmit_interval_ms)
+                    .map(ms),
+            ),
+            or_dash(
+                session
+                    .and_then(|session| session.detection_time_ms)
+                    .map(ms),
+            ),
+            or_dash(diag.or_else(|| bfd.error.clone())),
+        ];
+        if wide {
+            row.extend([Cell::new(&bfd.remote), Cell::new(&bfd.profile)]);
+            row.extend(session.into_iter().flat_map(|session| {
+                [
+                    Cell::new(session.local_discr),
+                    Cell::new(session.remote_discr),
+                    Cell::new(&session.remote_diag),
+                    Cell::new(session.packets_in),
+                    Cell::new(session.packets_out),
+                    Cell::new(session.late_timers),
+                    Cell::new(format!("{}/{}", session.up_count, session.down_count)),
+                ]
+            }));
+        }
+        row
+    });
+    let empty = "no BFD sessions; give a peer a bfd-profile";
+    table(&heads, rows, wide, empty)
+}
+
+fn routes(routes: &[RouteStatus], wide: bool) -> String {
+    let mut heads = vec!["PREFIX", "SERVICE", "FROM", "ANNOUNCED TO"];
+    if wide {
+        heads.push("ATTRIBUTES");
+    }
+    let rows = routes.iter().map(|route| {
+        let mut row = vec![
+            Cell::new(&route.prefix),
+            or_dash(route.service.clone()),
+            Cell::new(&route.source),
+            addressees(route),
+        ];
+        if wide {
+            row.push(Cell::new(attributes(route)));
+        }
+        row
+    });
+    let empty = "no routes; add a [[service]], or use `herald announce`";
+    table(&heads, rows, wide, empty)
+}
+
+/// Those who have the route by name, the others with what keeps them from it.
+fn addressees(route: &RouteStatus) -> Cell {
+    let peers: Vec<String> = route
+        .peers
+        .iter()
+        .map(|peer| match peer.state.as_str() {
+            "announced" => peer.peer.clone(),
+            state => format!("{} ({state})", peer.peer),
+        })
+        .collect();
+    if peers.is_empty() {
+        bad("nobody")
+    } else if route.peers.iter().any(|peer| peer.state == "announced") {
+        Cell::new(peers.join(", "))
+    } else {
+        bad(&peers.join(", "))
+    }
+}
+
+/// What is said to each, or once when it is the same for all.
+fn attributes(route: &RouteStatus) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for peer in &route.peers {
+        let spec = &peer.attributes;
+        let mut parts = Vec::new();
+        parts.extend(spec.med.map(|med| format!("med {med}")));
+        parts.extend(spec.local_pref.map(|value| format!("local-pref {value}")));
+        if spec.as_path_prepend > 0 {
+            parts.push(format!("prepend {}", spec.as_path_prepend));
+        }
+        parts.extend(spec.communities.iter().cloned());
+        said.push(parts.join(" "));
+    }
+    said.sort();
+    said.dedup();
+    said.join("; ")
+}
+
+fn services(services: &[ServiceStatus]) -> String {
+    let heads = ["SERVICE", "ADDRESSES", "FROM", "ANNOUNCED TO"];
+    let rows = services.iter().map(|service| {
+        let ratio = format!("{} of {} peers", service.announced_to, service.peers);
+        vec![
+            Cell::new(&service.name),
+            Cell::new(service.addresses.join("\n")),
+            Cell::new(&service.source),
+            if service.announced_to == service.peers {
+                good(&ratio)
+            } else {
+                bad(&ratio)
+            },
+        ]
+    });
+    let empty = "no services; add a [[service]], or use `herald service add`";
+    table(&heads, rows, false, empty)
+}
+
+fn events(events: &[EventStatus], wide: bool) -> String {
+    let rows = events.iter().map(|event| {
+        vec![
+            Cell::new(&event.at),
+            or_dash(event.peer.clone()),
+            Cell::new(&event.subject),
+            Cell::new(event_text(event)),
+        ]
+    });
+    table(&["TIME", "PEER", "WHAT", "EVENT"], rows, wide, "no events")
+}
+
+/// What happened, why, and how often.
+fn event_text(event: &EventStatus) -> String {
+    let change = match (&event.from, &event.to) {
+        (Some(from), Some(to)) => format!("{from} -> {to}: {}", event.cause),
+        _ => event.cause.clone(),
+    };
+    match event.count {
+        1 => change,
+        count => format!("{change} ({count} times since {})", event.first_at),
+    }
+}
+
+fn status(daemon: &DaemonStatus) -> String {
+    format!(
+        "herald {}, up {} since {}\nAS {}, router id {}",
+        daemon.version,
+        age(daemon.uptime_ms),
+        daemon.started,
+        daemon.local_as,
+        daemon.router_id.as_deref().unwrap_or("none"),
+    )
+}
+
+fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, wide: bool, empty: &str) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(heads.to_vec());
+    // Colour is for terminals, and for people who did not ask for none.
+    if std::env::var_os("NO_COLOR").is_some() {
+        table.force_no_tty();
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    if table.is_empty() {
+        return empty.to_owned();
+    }
+    if wide {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    } else {
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(COLUMNS);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+fn or_dash(text: Option<String>) -> Cell {
+    Cell::new(text.as_deref().unwrap_or("-"))
+}
+
+fn bfd_state(bfd: &BfdStatus) -> Cell {
+    match bfd.state.as_str() {
+        "Up" => good("Up"),
+        "AdminDown" => faint("AdminDown"),
+        state => bad(state),
+    }
+}
+
+fn good(text: &str) -> Cell {
+    Cell::new(text).fg(Color::Green)
+}
+
+fn bad(text: &str) -> Cell {
+    Cell::new(text).fg(Color::Red)
+}
+
+fn faint(text: &str) -> Cell {
+    Cell::new(text).fg(Color::DarkGrey)
+}
+
+/// A duration to two units, as routers write it.
+fn age(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if seconds < 10 => format!("{}.{}s", seconds, ms % 1000 / 100),
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes:02}m"),
+        _ => format!("{days}d{hours:02}h"),
+    }
+}
+
+fn ms(value: f64) -> String {
+    humantime::format_duration(Duration::from_micros((value * 1000.0) as u64)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_two_units() {
+        let cases = [
+            (0, "0.0s"),
+            (1_250, "1.2s"),
+            (59_999, "59s"),
+            (61_000, "1m01s"),
+            (3_600_000, "1h00m"),
+            (90_000_000, "1d01h"),
+        ];
+        for (ms, text) in cases {
+            assert_eq!(age(ms), text);
+        }
+    }
+
+    #[test]
+    fn tables_fit_80_columns() {
+        let long = "a-rather-long-name-of-a-peer-that-somebody-chose";
+        let row = [long, "2001:db8:1234:5678:9abc:def0:1234:5678", long];
+        let row = row.into_iter().map(Cell::new).collect();
+        let text = table(&["ONE", "TWO", "THREE"], [row].into_iter(), false, "");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+    }
+}

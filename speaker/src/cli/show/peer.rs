@@ -1,0 +1,337 @@
+//! `herald show peer`: everything about one neighbor, in the order in which one asks.
+
+use std::fmt::{Arguments, Write as _};
+
+use super::{age, event_text, ms};
+use crate::status::{BfdSessionStatus, EventStatus, MessageCounts, NegotiatedStatus, PeerStatus};
+
+/// The whole page.
+pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
+    let mut page = Page::default();
+    page.head(peer);
+    page.timers(peer);
+    if let Some(negotiated) = &peer.negotiated {
+        page.negotiated(negotiated);
+    }
+    page.families(peer);
+    page.messages(&peer.messages.sent, &peer.messages.received);
+    page.history(peer);
+    page.bfd(peer);
+    page.events(events);
+    page.0
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, indent: usize, line: Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{:indent$}{line}", "");
+    }
+
+    fn head(&mut self, peer: &PeerStatus) {
+        let kind = peer
+            .kind
+            .as_deref()
+            .unwrap_or("not yet known if internal or external");
+        let remote_as = match peer.remote_as {
+            Some(asn) => asn.to_string(),
+            None => peer.remote_as_configured.clone(),
+        };
+        self.line(
+            0,
+            format_args!(
+                "Peer {}: {}, AS {remote_as}, {kind}",
+                peer.name, peer.address
+            ),
+        );
+        if let Some(description) = &peer.description {
+            self.line(2, format_args!("{description}"));
+        }
+        let disabled = if peer.enabled {
+            ""
+        } else {
+            " (disabled in the configuration)"
+        };
+        let since = match (&peer.since, peer.in_state_ms) {
+            (Some(since), Some(ms)) => format!(", for {} since {since}", age(ms)),
+            _ => String::new(),
+        };
+        self.line(
+            2,
+            format_args!("State         {}{disabled}{since}", peer.state),
+        );
+        if let Some(ms) = peer.idle_for_ms {
+            self.line(2, format_args!("Next attempt  in {}", age(ms)));
+        }
+        let unknown = "not connected";
+        self.line(
+            2,
+            format_args!(
+                "Local         {}, AS {}, id {}",
+                peer.local_address.as_deref().unwrap_or(unknown),
+                peer.local_as,
+                peer.local_id.as_deref().unwrap_or("none"),
+            ),
+        );
+        self.line(
+            2,
+            format_args!(
+                "Remote        {}, id {}",
+                peer.remote_address.as_deref().unwrap_or(unknown),
+                peer.remote_id.as_deref().unwrap_or("unknown"),
+            ),
+        );
+        let mut transport = vec![format!("port {}", peer.port)];
+        transport.extend(
+            peer.source_address
+                .as_ref()
+                .map(|from| format!("from {from}")),
+        );
+        transport.extend(
+            peer.source_interface
+                .as_ref()
+                .map(|name| format!("at {name}")),
+        );
+        transport.extend(
+            peer.ebgp_multihop
+                .map(|hops| format!("at most {hops} hops")),
+        );
+        if peer.passive {
+            transport.push("passive".to_owned());
+        }
+        self.line(2, format_args!("Transport     {}", transport.join(", ")));
+    }
+
+    fn timers(&mut self, peer: &PeerStatus) {
+        let timers = &peer.timers;
+        let agreed = |ms: Option<u64>| match ms {
+            None => "not agreed yet".to_owned(),
+            Some(0) => "not used".to_owned(),
+            Some(ms) => seconds(ms),
+        };
+        self.line(
+            2,
+            format_args!(
+                "Hold time     {} (configured {})",
+                agreed(timers.hold_time_ms),
+                seconds(timers.hold_time_configured_ms),
+            ),
+        );
+        self.line(
+            2,
+            format_args!(
+                "Keepalive     {} (configured {})",
+                agreed(timers.keepalive_time_ms),
+                timers
+                    .keepalive_time_configured_ms
+                    .map_or_else(|| "a third of the hold time".to_owned(), seconds),
+            ),
+        );
+        self.line(
+            2,
+            format_args!("Retry         {}", seconds(timers.connect_retry_time_ms)),
+        );
+        let ago = |ms: Option<u64>| {
+            ms.map_or_else(|| "never".to_owned(), |ms| format!("{} ago", age(ms)))
+        };
+        self.line(
+            2,
+            format_args!(
+                "Last message  read {}, written {}",
+                ago(peer.last_read_ms),
+                ago(peer.last_write_ms),
+            ),
+        );
+    }
+
+    fn negotiated(&mut self, negotiated: &NegotiatedStatus) {
+        self.line(2, format_args!("Capabilities"));
+        let sent = &negotiated.capabilities_sent;
+        let received = &negotiated.capabilities_received;
+        for capability in sent {
+            let who = if received.contains(capability) {
+                "sent and received"
+            } else {
+                "sent"
+            };
+            self.line(4, format_args!("{capability:<28} {who}"));
+        }
+        for capability in received
+            .iter()
+            .filter(|capability| !sent.contains(capability))
+        {
+            self.line(4, format_args!("{capability:<28} received"));
+        }
+    }
+
+    fn families(&mut self, peer: &PeerStatus) {
+        if peer.families.is_empty() {
+            let offered = peer.families_configured.join(", ");
+            self.line(2, format_args!("Families      offering {offered}"));
+            return;
+        }
+        self.line(2, format_args!("Families"));
+        for family in &peer.families {
+            let end = |done: bool| if done { "yes" } else { "no" };
+            self.line(4, format_args!(
+                "{:<13} {} advertised, {} pending, {} received; End-of-RIB sent: {}, received: {}",
+                family.family,
+                family.advertised,
+                family.pending,
+                family.received,
+                end(family.end_of_rib_sent),
+                end(family.end_of_rib_received),
+            ));
+        }
+    }
+
+    fn messages(&mut self, sent: &MessageCounts, received: &MessageCounts) {
+        self.line(
+            2,
+            format_args!("Messages      {:>10} {:>10}", "sent", "received"),
+        );
+        for (name, sent, received) in [
+            ("OPEN", sent.open, received.open),
+            ("UPDATE", sent.update, received.update),
+            ("NOTIFICATION", sent.notification, received.notification),
+            ("KEEPALIVE", sent.keepalive, received.keepalive),
+            ("ROUTE-REFRESH", sent.route_refresh, received.route_refresh),
+            ("total", sent.total, received.total),
+        ] {
+            self.line(4, format_args!("{name:<13}{sent:>9} {received:>10}"));
+        }
+    }
+
+    fn history(&mut self, peer: &PeerStatus) {
+        self.line(
+            2,
+            format_args!(
+                "Established   {} times, dropped {} times",
+                peer.established_count, peer.dropped_count
+            ),
+        );
+        if peer.update_errors > 0 {
+            self.line(
+                2,
+                format_args!(
+                    "Errors        {} UPDATEs with errors that RFC 7606 lets pass",
+                    peer.update_errors
+                ),
+            );
+        }
+        match &peer.last_reset {
+            Some(reset) => self.line(
+                2,
+                format_args!(
+                    "Last reset    {} ago, in {}: {}",
+                    age(reset.ago_ms),
+                    reset.from,
+                    reset.cause
+                ),
+            ),
+            None => self.line(2, format_args!("Last reset    never")),
+        }
+    }
+
+    fn bfd(&mut self, peer: &PeerStatus) {
+        let Some(bfd) = &peer.bfd else {
+            self.line(2, format_args!("BFD           not configured"));
+            return;
+        };
+        let since = bfd
+            .in_state_ms
+            .map_or_else(String::new, |ms| format!(", for {}", age(ms)));
+        self.line(
+            2,
+            format_args!(
+                "BFD           {}{since}, profile {}",
+                bfd.state, bfd.profile
+            ),
+        );
+        if let Some(error) = &bfd.error {
+            self.line(4, format_args!("{error}"));
+        }
+        let hops = if bfd.multihop {
+            "multihop"
+        } else {
+            "single hop"
+        };
+        self.line(
+            4,
+            format_args!("{hops} to {}, minimum TTL {}", bfd.remote, bfd.minimum_ttl),
+        );
+        if let Some(session) = &bfd.session {
+            self.bfd_session(session);
+        }
+    }
+
+    fn bfd_session(&mut self, session: &BfdSessionStatus) {
+        self.line(
+            4,
+            format_args!(
+                "discriminators: local {}, remote {}",
+                session.local_discr, session.remote_discr
+            ),
+        );
+        self.line(
+            4,
+            format_args!(
+                "local:  transmit {}, receive {}, multiplier {}; {}",
+                ms(session.desired_min_tx_interval_ms),
+                ms(session.required_min_rx_interval_ms),
+                session.detect_mult,
+                session.local_diag,
+            ),
+        );
+        self.line(
+            4,
+            format_args!(
+                "remote: transmit {}, receive {}, multiplier {}; {}, {}",
+                ms(session.remote_desired_min_tx_interval_ms),
+                ms(session.remote_min_rx_interval_ms),
+                session
+                    .remote_detect_mult
+                    .map_or_else(|| "-".to_owned(), |mult| mult.to_string()),
+                session.remote_state,
+                session.remote_diag,
+            ),
+        );
+        let or_none = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), ms);
+        self.line(
+            4,
+            format_args!(
+                "in force: transmit every {}, detection time {}, least margin {}",
+                or_none(session.transmit_interval_ms),
+                or_none(session.detection_time_ms),
+                or_none(session.worst_detection_margin_ms),
+            ),
+        );
+        let discarded: u64 = session.discarded.values().sum();
+        self.line(4, format_args!(
+            "packets: {} in, {} out, {discarded} discarded, {} late, {} not sent; up {}, down {} times",
+            session.packets_in,
+            session.packets_out,
+            session.late_timers,
+            session.transmit_errors,
+            session.up_count,
+            session.down_count,
+        ));
+    }
+
+    fn events(&mut self, events: &[EventStatus]) {
+        if events.is_empty() {
+            return;
+        }
+        self.line(2, format_args!("Events"));
+        for event in events {
+            let text = event_text(event);
+            self.line(4, format_args!("{} {}  {text}", event.at, event.subject));
+        }
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    humantime::format_duration(std::time::Duration::from_millis(ms)).to_string()
+}
