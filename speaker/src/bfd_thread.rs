@@ -118,7 +118,7 @@ impl BfdThread {
     }
 
     /// Tries to open what could not be opened. Says for whom it worked.
-    pub fn retry(&mut self) -> Vec<(PeerName, SessionId)> {
+    pub fn retry(&mut self) -> Vec<PeerName> {
         let mut opened = Vec::new();
         for (name, session) in &mut self.sessions {
             if session.running.is_ok() {
@@ -128,8 +128,8 @@ impl BfdThread {
                 .engine
                 .add(session.key.clone(), session.config.clone())
                 .map_err(|error| error.to_string());
-            if let Ok(id) = session.running {
-                opened.push((name.clone(), id));
+            if session.running.is_ok() {
+                opened.push(name.clone());
             }
         }
         opened

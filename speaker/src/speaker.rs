@@ -1,7 +1,7 @@
 //! The speaker task: it owns the configuration, the services and the routes, and is told what the BGP and BFD threads see. It never waits for a network.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,7 +18,7 @@ use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{
-    Config, PeerConfig, PeerName, RouteConfig, ServiceConfig, ServiceName, nearest,
+    Config, PeerConfig, PeerName, RouteConfig, ServiceConfig, ServiceName, is_link_local, nearest,
 };
 use crate::control::{Command, Control, Refusal, Reloaded, Snapshot, Stored};
 use crate::history::{History, Novelty, Subject};
@@ -28,8 +28,8 @@ use crate::router_id;
 
 /// How many commands may wait.
 const COMMANDS: usize = 64;
-/// How long until BFD sessions that could not be opened are tried again: an interface that appears is found within this.
-const BFD_RETRY: Duration = Duration::from_secs(5);
+/// How long until it is looked again whether an interface that a peer needs is there.
+const INTERFACE_CHECK: Duration = Duration::from_secs(5);
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,8 @@ pub struct Speaker {
     level: LevelSwitch,
     announcements: Arc<BTreeMap<IpNet, Announcement>>,
     told: BTreeMap<PeerName, Arc<Routes>>,
+    /// The interface index that each link-local peer was last given.
+    scopes: BTreeMap<PeerName, u32>,
     bgp: BgpThread,
     bfd: BfdThread,
     history: History,
@@ -107,6 +109,7 @@ impl Speaker {
             level,
             announcements: Arc::default(),
             told: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             bgp,
             bfd,
             history: History::default(),
@@ -125,9 +128,9 @@ impl Speaker {
 
     /// Runs until somebody says stop, and then until every neighbor has been told.
     pub async fn run(mut self) {
-        let mut retry = interval(BFD_RETRY);
-        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while let Some(command) = self.next_command(&mut retry).await {
+        let mut check = interval(INTERFACE_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while let Some(command) = self.next_command(&mut check).await {
             if let Command::Stop {
                 communication,
                 reply,
@@ -144,13 +147,13 @@ impl Speaker {
     }
 
     /// Handles what the threads report until a command comes; `None` when nobody can send one any more.
-    async fn next_command(&mut self, retry: &mut Interval) -> Option<Command> {
+    async fn next_command(&mut self, check: &mut Interval) -> Option<Command> {
         loop {
             tokio::select! {
                 command = self.commands.recv() => return command,
                 Some(event) = self.bgp_events.recv() => self.handle_bgp(event),
                 Some(change) = self.bfd_changes.recv() => self.handle_bfd(&change),
-                _ = retry.tick(), if self.bfd.is_incomplete() => self.retry_bfd(),
+                _ = check.tick(), if self.depends_on_interfaces() => self.check_interfaces(),
             }
         }
     }
@@ -402,6 +405,11 @@ impl Speaker {
 
     /// Gives both threads what they must know of a peer. A BFD session that cannot be opened does not keep BGP from running.
     fn set_peer(&mut self, name: &PeerName, peer: &PeerConfig) -> Result<(), EngineError> {
+        if is_link_local(peer.address.ip) && peer.interface().is_some() {
+            self.scopes.insert(name.clone(), scope_id(peer));
+        } else {
+            self.scopes.remove(name);
+        }
         if !peer.enabled {
             // BGP goes first: a router that sees BFD go may think that the path has failed.
             self.bgp
@@ -424,15 +432,29 @@ impl Speaker {
         self.bgp.remove_peer(name);
         self.bfd.remove_peer(name);
         self.told.remove(name);
+        self.scopes.remove(name);
         self.history.forget(name);
     }
 
-    fn retry_bfd(&mut self) {
-        for (name, session) in self.bfd.retry() {
+    fn depends_on_interfaces(&self) -> bool {
+        self.bfd.is_incomplete() || !self.scopes.is_empty()
+    }
+
+    /// An interface that comes, or comes anew with another index, is used from then on.
+    fn check_interfaces(&mut self) {
+        let config = Arc::clone(&self.config);
+        let mut changed = self.bfd.retry();
+        for name in &changed {
             info!(peer = %name, "BFD session opened");
-            if let Some(peer) = self.config.peers.get(&name) {
-                let setup = peer_setup(peer, self.router_id, Some(session));
-                self.bgp.set_peer(name, setup);
+        }
+        changed.extend(self.scopes.iter().filter_map(|(name, scope)| {
+            let peer = config.peers.get(name)?;
+            (scope_id(peer) != *scope).then(|| name.clone())
+        }));
+        for name in changed {
+            if let Some(peer) = config.peers.get(&name) {
+                // What went wrong is logged, shown, and tried again.
+                let _ = self.set_peer(&name, peer);
             }
         }
     }
@@ -564,7 +586,7 @@ fn settle_router_id(config: &mut Config, kept: &mut Kept) -> Option<BgpIdentifie
     Some(id)
 }
 
-fn peer_setup(
+pub(crate) fn peer_setup(
     peer: &PeerConfig,
     router_id: BgpIdentifier,
     bfd: Option<bfd::SessionId>,
@@ -580,7 +602,10 @@ fn peer_setup(
             ..SessionConfig::new(peer.local_as, router_id, peer.remote_as)
         },
         transport: Transport {
-            remote: SocketAddr::new(peer.address.ip, peer.port),
+            remote: match peer.address.ip {
+                IpAddr::V4(ip) => SocketAddrV4::new(ip, peer.port).into(),
+                IpAddr::V6(ip) => SocketAddrV6::new(ip, peer.port, 0, scope_id(peer)).into(),
+            },
             local: peer.source_address,
             interface: peer.interface().map(str::to_owned),
             ttl: peer.ebgp_multihop.map(std::num::NonZeroU8::get),
@@ -588,6 +613,12 @@ fn peer_setup(
         bfd,
         enabled: peer.enabled,
     }
+}
+
+/// The index of the interface on which a link-local peer is; 0 for others, and while there is no such interface.
+fn scope_id(peer: &PeerConfig) -> u32 {
+    let scope = peer.interface().filter(|_| is_link_local(peer.address.ip));
+    scope.map_or(0, |name| nix::net::if_::if_nametoindex(name).unwrap_or(0))
 }
 
 /// Whether a session that was not there yet did not come about.

@@ -142,6 +142,8 @@ pub struct NegotiatedStatus {
 pub struct FamilyStatus {
     /// `ipv4-unicast` or `ipv6-unicast`.
     pub family: String,
+    /// What routes of this family have as next hop; null: there is none to name, and they cannot be announced.
+    pub next_hop: Option<String>,
     /// Prefixes it has from us.
     pub advertised: usize,
     /// Prefixes on their way.
@@ -272,7 +274,8 @@ pub struct RouteStatus {
 pub struct RoutePeerStatus {
     /// Who.
     pub peer: String,
-    /// `announced`: the peer has it; `pending`: it is on its way; `down`: the session is not established or does not carry the family.
+    /// `announced`: the peer has it; `pending`: it is on its way; `no next hop`: we have no address of this family to name to this peer; `down`: the
+    /// session is not established or does not carry the family.
     pub state: String,
     /// What is said of it.
     #[serde(flatten)]
@@ -533,6 +536,7 @@ impl Snapshot {
             families.find(|status| established && status.family == family)
         });
         match status {
+            Some(status) if status.next_hop.is_none() => "no next hop",
             Some(status) if status.pending == 0 => "announced",
             Some(_) => "pending",
             None => "down",
@@ -635,6 +639,7 @@ impl From<&bgp::FamilyStatus> for FamilyStatus {
     fn from(status: &bgp::FamilyStatus) -> Self {
         Self {
             family: status.family.to_string(),
+            next_hop: text(status.next_hop),
             advertised: status.advertised,
             pending: status.pending,
             received: status.received,

@@ -1054,6 +1054,21 @@ next-hop = "192.0.2.71"
 }
 
 #[test]
+fn passive_without_a_listener() {
+    refused(
+        r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+passive = true
+"#,
+        &[
+            r#"herald.toml:7: [[peer]] "192.0.2.1": passive: found true; must be false as long as [speaker] listen is not set, for then neither side would connect"#,
+        ],
+    );
+}
+
+#[test]
 fn a_key_twice() {
     refused(
         r#"

@@ -25,6 +25,7 @@ pub use problem::{ConfigError, Problem};
 
 pub(crate) use document::nearest;
 pub(crate) use read::add_community;
+pub(crate) use value::is_link_local;
 pub use value::{AnyCommunity, parse_community, parse_prefix, parse_service_address};
 
 /// Where the daemon looks for its configuration.

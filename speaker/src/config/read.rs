@@ -347,11 +347,12 @@ fn read_peers(
             &mut addresses,
         );
         let local_as = speaker.map(|speaker| speaker.local_as);
+        let listens = speaker.is_none_or(|speaker| !speaker.listen.is_empty());
         let config = PeerSection {
             section: &section,
             address,
         }
-        .check(keys, local_as, bfd, profiles);
+        .check(keys, local_as, listens, bfd, profiles);
         if let Some(config) = config
             && new
         {
@@ -372,6 +373,7 @@ impl PeerSection<'_> {
         self,
         keys: PeerKeys,
         speaker_as: Option<Asn>,
+        listens: bool,
         bfd: &BfdConfig,
         profiles: &BTreeMap<String, BfdProfile>,
     ) -> Option<PeerConfig> {
@@ -391,6 +393,7 @@ impl PeerSection<'_> {
         self.check_timers(&keys, hold_time);
         let families = self.check_families(keys.families.as_deref());
         let bfd = self.check_bfd(&keys, bfd, profiles);
+        self.check_passive(&keys, listens);
         let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as)?;
         let remote_as = keys.remote_as.as_ref()?.value;
         self.check_multihop(&keys, local_as, remote_as);
@@ -559,6 +562,17 @@ impl PeerSection<'_> {
                 |port| port.value,
             ),
         })
+    }
+
+    fn check_passive(&self, keys: &PeerKeys, listens: bool) {
+        if let Some(passive) = &keys.passive
+            && passive.value
+            && !listens
+        {
+            let expected =
+                "false as long as [speaker] listen is not set, for then neither side would connect";
+            self.section.refuse("passive", passive, expected);
+        }
     }
 
     fn check_multihop(&self, keys: &PeerKeys, local_as: Asn, remote_as: RemoteAs) {

@@ -210,7 +210,8 @@ fn is_unicast(ip: IpAddr) -> bool {
     }
 }
 
-pub(super) fn is_link_local(ip: IpAddr) -> bool {
+/// Whether an address means something on one link only.
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),

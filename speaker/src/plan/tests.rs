@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::speaker::peer_setup;
 
 fn config(text: &str) -> Config {
     Config::parse(Path::new("herald.toml"), text)
@@ -120,11 +121,11 @@ fn any_config() -> impl Strategy<Value = Config> {
     let services = prop::collection::btree_map(1_u8..5, 1_u8..9, 0..4);
     let routes = prop::collection::btree_map(1_u8..5, 0_u32..3, 0..4);
     (speaker, peers, services, routes, 0_u32..3).prop_map(
-        |((local_as, id, listens, level), peers, services, routes, local_pref)| {
+        |((local_as, id, elsewhere, level), peers, services, routes, local_pref)| {
             let level = ["info", "debug", "warn"][level];
             let mut text = format!(
-                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [{}]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
-                if listens { "\"127.0.0.1:1179\"" } else { "" },
+                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
+                if elsewhere { "[::1]:1179" } else { "127.0.0.1:1179" },
                 50 + local_pref,
             );
             for (number, (remote_as, hold_time, v6, profile, more)) in peers {
@@ -167,6 +168,31 @@ proptest! {
         // What is left is what takes a restart, and it is said again.
         let left = plan(&reached, &wanted);
         prop_assert!(left.iter().all(|change| matches!(change, Change::NextStart(_))), "{:?}", left);
+    }
+
+    /// What the plan says of a session is what the BGP thread does to it.
+    #[test]
+    fn sessions_restart_when_the_plan_says_so(running in any_config(), wanted in any_config()) {
+        let setup = |config: &Config, name: &PeerName| {
+            peer_setup(&config.peers[name], config.speaker.router_id.unwrap(), None)
+        };
+        for change in plan(&running, &wanted) {
+            let (name, restarts) = match &change {
+                Change::UpdatePeer(name, _) => (name, false),
+                Change::RestartPeer(name, _) => (name, true),
+                _ => continue,
+            };
+            let (old, new) = (setup(&running, name), setup(&wanted, name));
+            let differs = old.session.needs_reset(&new.session) || old.transport != new.transport;
+            prop_assert_eq!(differs, restarts, "{}", change);
+        }
+    }
+
+    #[test]
+    fn the_running_configuration_reads_back_as_it_is(config in any_config()) {
+        let text = config.to_toml();
+        let read = Config::parse(Path::new("running"), &text);
+        prop_assert_eq!(read.map(|checked| checked.config), Ok(config), "{}", text);
     }
 
     #[test]

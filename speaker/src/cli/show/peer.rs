@@ -174,16 +174,24 @@ impl Page {
         }
         self.line(2, format_args!("Families"));
         for family in &peer.families {
-            let end = |done: bool| if done { "yes" } else { "no" };
-            self.line(4, format_args!(
-                "{:<13} {} advertised, {} pending, {} received; End-of-RIB sent: {}, received: {}",
-                family.family,
-                family.advertised,
-                family.pending,
-                family.received,
-                end(family.end_of_rib_sent),
-                end(family.end_of_rib_received),
-            ));
+            let done = |done: bool| if done { "yes" } else { "no" };
+            self.line(
+                4,
+                format_args!(
+                    "{}: {} advertised, {} pending, {} received",
+                    family.family, family.advertised, family.pending, family.received,
+                ),
+            );
+            let next_hop = family.next_hop.as_deref();
+            self.line(
+                6,
+                format_args!(
+                    "next hop {}; End-of-RIB sent: {}, received: {}",
+                    next_hop.unwrap_or("unknown, so nothing is announced"),
+                    done(family.end_of_rib_sent),
+                    done(family.end_of_rib_received),
+                ),
+            );
         }
     }
 
