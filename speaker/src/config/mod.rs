@@ -86,8 +86,13 @@ impl Config {
                 text,
             }],
         };
-        let octets =
-            std::fs::read(file).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+        let octets = std::fs::read(file).map_err(|error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::NotFound => "; create it, or name another with -c",
+                _ => "",
+            };
+            unreadable(format!("cannot be read: {error}{hint}"))
+        })?;
         let text = String::from_utf8(octets).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let newlines = error.as_bytes().iter().take(valid);

@@ -1,0 +1,223 @@
+//! The command line without a daemon: exit codes, and what a mistake leads to.
+
+mod support;
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+
+use support::{file, herald, loopback, run, stderr, stdout, without};
+
+const SMALL: &str = "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n\
+    [[peer]]\naddress = \"192.0.2.1\"\nremote-as = 64521\n\
+    [[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n\
+    [[service]]\nname = \"dns\"\naddresses = [\"192.0.2.53\"]\n";
+
+#[test]
+fn check_says_how_much_is_right() {
+    let (_directory, path) = file(SMALL);
+    let output = run(herald().args(["check", "-c"]).arg(&path));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        without(&stdout(&output), &path),
+        "FILE: ok (1 peer, 2 services)\n"
+    );
+}
+
+#[test]
+fn check_says_what_is_doubtful() {
+    let (_directory, path) = file(
+        "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"fast\"\nreceive-interval = \"10ms\"\n",
+    );
+    let output = run(herald().args(["check", "-c"]).arg(&path));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        without(&stderr(&output), &path),
+        "warning: FILE:5: [[bfd-profile]] \"fast\": receive-interval: \"10ms\" is below 50ms: a busy host or router may see failures where there are none\n"
+    );
+}
+
+#[test]
+fn a_wrong_file_is_exit_code_2_for_check_and_run() {
+    let (_directory, path) = file("[speaker]\nlocal-as = 64520\nlisten = [\"179\"]\nfoo = 1\n");
+    for command in ["check", "run"] {
+        let output = run(herald().args([command, "-c"]).arg(&path));
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(
+            without(&stderr(&output), &path),
+            "FILE:3: [speaker]: listen: found \"179\"; must be an address and a port, such as \"0.0.0.0:179\" or \"[::]:179\"\n\
+             FILE:4: [speaker]: foo: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit\n"
+        );
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let output = run(herald().args(["run", "-c", "/nonexistent/herald.toml"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output),
+        "/nonexistent/herald.toml: cannot be read: No such file or directory (os error 2); create it, or name another with -c\n"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_named_with_its_line() {
+    let (_directory, path) = file("");
+    std::fs::write(&path, b"[speaker]\n# \xff\n").unwrap();
+    let output = run(herald().args(["check", "-c"]).arg(&path));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        without(&stderr(&output), &path),
+        "FILE: line 2 is not UTF-8; a configuration file is UTF-8 text\n"
+    );
+}
+
+#[test]
+fn without_a_daemon_the_next_step_is_said() {
+    let output = run(herald().args(["show", "peers", "--socket", "/nonexistent/herald.sock"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "herald: the daemon is not running: no socket at /nonexistent/herald.sock; start it with `herald run`, or name another socket with --socket or HERALD_SOCKET\n"
+    );
+}
+
+#[test]
+fn a_dead_daemon_s_socket_is_recognized() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("herald.sock");
+    drop(UnixListener::bind(&socket).unwrap());
+    let output = run(herald()
+        .args(["show", "peers"])
+        .env("HERALD_SOCKET", &socket));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("nobody answers at"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for arguments in [
+        &["shwo"][..],
+        &["show"],
+        &["announce"],
+        &["service", "add", "web"],
+        &["announce", "10.0.0.0/8", "--as-path-prepend", "11"],
+    ] {
+        let output = run(herald().args(arguments));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let help = stdout(&run(herald().arg("--help")));
+    assert!(help.contains("herald check -c herald.toml"), "{help}");
+    assert!(help.contains("Exit codes: 0 done; 1 failed"), "{help}");
+}
+
+/// Starts a daemon that cannot run, and returns what it says.
+#[track_caller]
+fn cannot_run(more: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("herald.toml");
+    let text = format!(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\nstate-dir = \"DIR/state\"\n{more}"
+    );
+    let text = text.replace("DIR", &directory.path().display().to_string());
+    std::fs::write(&path, text).unwrap();
+    let output = run(herald().args(["run", "-c"]).arg(&path));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    without(&stderr(&output), directory.path())
+}
+
+#[test]
+fn a_bgp_port_in_use_is_named() {
+    let taken = TcpListener::bind((loopback(), 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let message = cannot_run(&format!(
+        "listen = [\"{address}\"]\n[api]\nsocket = \"DIR/herald.sock\"\n"
+    ));
+    assert!(
+        message.contains(&format!(
+            "cannot listen for BGP on {address}: Address already in use"
+        )),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_http_port_in_use_is_named() {
+    let taken = TcpListener::bind((loopback(), 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let message = cannot_run(&format!(
+        "[api]\nsocket = \"DIR/herald.sock\"\nlisten = \"{address}\"\n"
+    ));
+    let expected = format!(
+        "herald: cannot listen for HTTP at [api] listen = \"{address}\": Address already in use"
+    );
+    assert!(message.starts_with(&expected), "{message}");
+}
+
+#[test]
+fn a_bfd_port_in_use_is_named() {
+    let taken = std::net::UdpSocket::bind((loopback(), 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let message = cannot_run(&format!(
+        "[api]\nsocket = \"DIR/herald.sock\"\n[bfd]\nlisten = [\"{address}\"]\n\
+         [[peer]]\naddress = \"{}\"\nremote-as = 64521\nbfd-profile = \"default\"\n",
+        loopback()
+    ));
+    let expected = format!("cannot listen for BFD at {address}: Address already in use");
+    assert!(message.contains(&expected), "{message}");
+}
+
+#[test]
+fn a_socket_of_a_living_daemon_is_not_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("herald.sock");
+    let _living = UnixListener::bind(&socket).unwrap();
+    let message = cannot_run(&format!("[api]\nsocket = {socket:?}\n"));
+    assert!(
+        message.contains("another herald answers at this [api] socket"),
+        "{message}"
+    );
+    assert!(socket.exists());
+}
+
+#[test]
+fn a_file_in_the_place_of_the_socket_is_not_removed() {
+    let (_directory, path) = file("precious");
+    let message = cannot_run(&format!("[api]\nsocket = {path:?}\n"));
+    assert!(
+        message.contains("there is a file that is no socket"),
+        "{message}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_is_named() {
+    let (_directory, path) = file("");
+    let state = path.join("state");
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("herald.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[speaker]\nlocal-as = 64520\nstate-dir = {state:?}\n[api]\nsocket = {:?}\n",
+            directory.path().join("herald.sock")
+        ),
+    )
+    .unwrap();
+    let output = run(herald().args(["run", "-c"]).arg(&config));
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!(
+        "{}: cannot be used as [speaker] state-dir: Not a directory",
+        state.display()
+    );
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+}
