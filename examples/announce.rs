@@ -81,7 +81,10 @@ fn run(session: &mut Session, router: SocketAddr) -> Result<(), Box<dyn Error>> 
                         session.handle_bytes(Instant::now(), *conn, octets);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    _ => session.handle_closed(Instant::now(), *conn),
+                    _ => {
+                        session.handle_closed(Instant::now(), *conn);
+                        connection = None;
+                    }
                 }
             }
             None => std::thread::sleep(TURN),
