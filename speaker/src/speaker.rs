@@ -51,6 +51,11 @@ pub enum StartError {
     Thread(std::io::Error),
 }
 
+/// A thread ended that runs as long as the daemon: a fault of ours. Routes must not be announced by what cannot withdraw them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {0} thread has ended unexpectedly; what it wrote before tells why")]
+pub struct ThreadEnded(&'static str);
+
 /// The task's state.
 #[derive(Debug)]
 pub struct Speaker {
@@ -127,32 +132,47 @@ impl Speaker {
     }
 
     /// Runs until somebody says stop, and then until every neighbor has been told.
-    pub async fn run(mut self) {
+    ///
+    /// # Errors
+    /// When a thread has ended that must not; the others are stopped then.
+    pub async fn run(mut self) -> Result<(), ThreadEnded> {
         let mut check = interval(INTERFACE_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while let Some(command) = self.next_command(&mut check).await {
-            if let Command::Stop {
-                communication,
-                reply,
-            } = command
-            {
-                self.shutdown(communication).await;
-                // Whoever asked may have gone.
-                let _ = reply.send(());
-                return;
+        loop {
+            match self.next_command(&mut check).await {
+                Ok(Some(Command::Stop {
+                    communication,
+                    reply,
+                })) => {
+                    self.shutdown(communication).await;
+                    // Whoever asked may have gone.
+                    let _ = reply.send(());
+                    return Ok(());
+                }
+                Ok(Some(command)) => self.handle(command).await,
+                Ok(None) => {
+                    self.shutdown(None).await;
+                    return Ok(());
+                }
+                Err(ended) => {
+                    self.shutdown(None).await;
+                    return Err(ended);
+                }
             }
-            self.handle(command).await;
         }
-        self.shutdown(None).await;
     }
 
     /// Handles what the threads report until a command comes; `None` when nobody can send one any more.
-    async fn next_command(&mut self, check: &mut Interval) -> Option<Command> {
+    async fn next_command(&mut self, check: &mut Interval) -> Result<Option<Command>, ThreadEnded> {
         loop {
             tokio::select! {
-                command = self.commands.recv() => return command,
-                Some(event) = self.bgp_events.recv() => self.handle_bgp(event),
-                Some(change) = self.bfd_changes.recv() => self.handle_bfd(&change),
+                command = self.commands.recv() => return Ok(command),
+                event = self.bgp_events.recv() => {
+                    self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
+                }
+                change = self.bfd_changes.recv() => {
+                    self.handle_bfd(&change.ok_or(ThreadEnded("BFD"))?);
+                }
                 _ = check.tick(), if self.depends_on_interfaces() => self.check_interfaces(),
             }
         }
@@ -161,12 +181,17 @@ impl Speaker {
     /// A receive address that cannot be bound is a reason not to start; an interface that is not there yet may come.
     fn start_peers(&mut self) -> Result<(), StartError> {
         let config = Arc::clone(&self.config);
+        // No session of BGP begins before it is known that the daemon will run.
         for (name, peer) in &config.peers {
-            if let Err(error) = self.set_peer(name, peer)
+            if let Err(error) = self.bfd.set_peer(name, peer)
                 && let EngineError::Listen { .. } | EngineError::NotListening { .. } = error
             {
                 return Err(error.into());
             }
+        }
+        for (name, peer) in &config.peers {
+            // What went wrong is logged, shown, and tried again.
+            let _ = self.set_peer(name, peer);
         }
         self.announce();
         Ok(())

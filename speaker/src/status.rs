@@ -209,6 +209,8 @@ pub struct BfdStatus {
     pub interface: Option<String>,
     /// False: on-link, TTL 255 required.
     pub multihop: bool,
+    /// What of the configuration decided that.
+    pub hops_because: String,
     /// The least TTL that is accepted.
     pub minimum_ttl: u8,
     /// When the state was entered.
@@ -487,6 +489,7 @@ impl Snapshot {
         let since = session
             .and_then(|session| session.last_change)
             .map(|change| change.at);
+        let multihop = matches!(bfd.key.hop, bfd::HopKind::Multi { .. });
         BfdStatus {
             peer: name.to_string(),
             profile: bfd.profile.clone(),
@@ -498,11 +501,23 @@ impl Snapshot {
             remote: bfd.key.remote.to_string(),
             local: text(bfd.key.local),
             interface: bfd.key.interface.clone(),
-            multihop: matches!(bfd.key.hop, bfd::HopKind::Multi { .. }),
+            multihop,
+            hops_because: self.hops_because(name, multihop).to_owned(),
             minimum_ttl: bfd.key.hop.minimum_ttl(),
             since: since.map(|at| self.time(at)),
             in_state_ms: self.ago_ms(since),
             session: session.map(BfdSessionStatus::from),
+        }
+    }
+
+    fn hops_because(&self, name: &PeerName, multihop: bool) -> &'static str {
+        let peer = self.config.peers.get(name);
+        let hops = peer.and_then(|peer| peer.ebgp_multihop);
+        let far = hops.is_some_and(|hops| hops.get() > 1);
+        match (multihop, far) {
+            (true, true) => "ebgp-multihop allows several hops",
+            (false, false) => "nothing says that the peer is further away",
+            _ => "bfd-multihop says so",
         }
     }
 

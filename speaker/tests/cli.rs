@@ -1,5 +1,11 @@
 //! The command line without a daemon: exit codes, and what a mistake leads to.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
 mod support;
 
 use std::net::TcpListener;

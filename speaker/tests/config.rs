@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bgp::{Family, RemoteAs};
 use herald::config::{BfdHops, Config};
+use proptest::prelude::*;
 
 const SPEAKER: &str = "[speaker]\nlocal-as = 64520\n";
 
@@ -219,6 +220,34 @@ fn a_service_that_the_file_does_not_have_is_doubtful() {
             "herald.toml:7: [[advertisement]] 1: services: \"wbe\" is no [[service]] of this file; the nearest name is \"web\""
         ]
     );
+}
+
+const EVERYTHING: &str = include_str!("everything.toml");
+
+#[test]
+fn every_key_is_understood() {
+    let file = Path::new("everything.toml");
+    let checked = Config::parse(file, EVERYTHING).unwrap_or_else(|error| panic!("{error}"));
+    let again = Config::parse(file, &checked.config.to_toml());
+    assert_eq!(again.map(|again| again.config), Ok(checked.config));
+}
+
+proptest! {
+    /// What comes of a file that somebody is in the middle of typing, or that is none.
+    #[test]
+    fn no_text_makes_it_panic(
+        cut in 0..EVERYTHING.len(),
+        length in 0_usize..40,
+        replacement in "[\\PC\n]{0,12}",
+    ) {
+        let mut text = EVERYTHING.as_bytes().to_vec();
+        let end = (cut + length).min(text.len());
+        text.splice(cut..end, replacement.bytes());
+        let text = String::from_utf8_lossy(&text);
+        if let Err(error) = Config::parse(Path::new("herald.toml"), &text) {
+            prop_assert!(!error.problems.is_empty());
+        }
+    }
 }
 
 // Mistakes, one by one

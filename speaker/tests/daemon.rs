@@ -1,5 +1,11 @@
 //! Daemons that peer with each other on loopback: the real binary, real sockets.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
 mod support;
 
 use std::io::{Read, Write};

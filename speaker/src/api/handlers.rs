@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -26,6 +26,26 @@ use crate::status::{
 const MAX_BODY: usize = 64 * 1024;
 
 type Answer<T> = Result<T, Problem>;
+
+/// A request's body, refused as a problem when it is too long.
+struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Answer<Self> {
+        match Bytes::from_request(request, state).await {
+            Ok(body) => Ok(Self(body)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("the request's body must have at most {MAX_BODY} octets"),
+                ))
+            }
+            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
 
 /// What handlers know.
 #[derive(Clone, Debug)]
@@ -203,7 +223,7 @@ async fn events(
 async fn put_service(
     State(context): State<Context>,
     Path(name): Path<String>,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answer<StatusCode> {
     let name: ServiceName = named(&name)?;
     let spec: ServiceSpec = parsed(&body)?;
@@ -222,7 +242,7 @@ async fn delete_service(
 async fn put_route(
     State(context): State<Context>,
     Path(prefix): Path<String>,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answer<StatusCode> {
     let spec: RouteSpec = if body.is_empty() {
         RouteSpec::default()
@@ -246,7 +266,7 @@ async fn delete_route(
 async fn reset_peer(
     State(context): State<Context>,
     Path(name): Path<String>,
-    body: Bytes,
+    Body(body): Body,
 ) -> Answer<StatusCode> {
     let communication = farewell(&body)?;
     context
@@ -274,7 +294,7 @@ async fn reload(
 }
 
 /// Answers when every neighbor has been told.
-async fn stop(State(context): State<Context>, body: Bytes) -> Answer<StatusCode> {
+async fn stop(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
     context.control.stop(farewell(&body)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

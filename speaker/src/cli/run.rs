@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -10,7 +11,7 @@ use crate::api::{self, ControlSocket, Server};
 use crate::config::{Checked, Config};
 use crate::control::Control;
 use crate::logging;
-use crate::speaker::{Speaker, StartError};
+use crate::speaker::{Speaker, StartError, ThreadEnded};
 
 /// Runs until it is told to stop.
 pub(super) fn run(file: &Path) -> u8 {
@@ -22,6 +23,7 @@ pub(super) fn run(file: &Path) -> u8 {
         }
     };
     let level = logging::start(config.log);
+    raise_descriptor_limit();
     for warning in warnings {
         warn!("{}", warning.in_file(file));
     }
@@ -46,12 +48,26 @@ pub(super) fn run(file: &Path) -> u8 {
     })
 }
 
+/// Each BFD session has a socket of its own, and the usual limit of 1024 is for programs that use `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum DaemonError {
     #[error(transparent)]
     Bind(#[from] api::BindError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Ended(#[from] ThreadEnded),
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
 }
@@ -86,10 +102,10 @@ async fn daemon(
     }
     info!(socket = %api.socket.display(), "herald {} runs", env!("CARGO_PKG_VERSION"));
     let obeying = tokio::spawn(signals.obey(control));
-    speaker.run().await;
+    let ended = speaker.run().await;
     obeying.abort();
     server.close().await;
-    Ok(())
+    Ok(ended?)
 }
 
 struct Signals {

@@ -12,6 +12,8 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,9 @@ pub const BGP_PORT: u16 = 179;
 pub const BFD_PORT: u16 = 3784;
 /// The port of multihop BFD (RFC 5883 §5).
 pub const BFD_MULTIHOP_PORT: u16 = 4784;
+
+/// The longest file that is read. Ten thousand services are a tenth of it.
+const MAX_FILE: u64 = 16 << 20;
 
 /// Everything the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,9 +91,9 @@ impl Config {
                 text,
             }],
         };
-        let octets = std::fs::read(file).map_err(|error| {
+        let octets = read_bounded(file).map_err(|error| {
             let hint = match error.kind() {
-                std::io::ErrorKind::NotFound => "; create it, or name another with -c",
+                io::ErrorKind::NotFound => "; create it, or name another with -c",
                 _ => "",
             };
             unreadable(format!("cannot be read: {error}{hint}"))
@@ -114,6 +119,20 @@ impl Config {
             problems,
         })
     }
+}
+
+/// Memory stays bounded, whatever the path names.
+fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+    let opened = File::open(file)?;
+    let mut octets = Vec::new();
+    opened.take(MAX_FILE + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!(
+            "it is longer than {} MiB",
+            MAX_FILE >> 20
+        )));
+    }
+    Ok(octets)
 }
 
 /// `[speaker]`: who we are.

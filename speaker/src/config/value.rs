@@ -95,7 +95,7 @@ fn is_interface(text: &str) -> bool {
         && !matches!(text, "." | "..")
         && !text
             .chars()
-            .any(|c| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control())
+            .any(|c| "/:%\\\"'`".contains(c) || c.is_whitespace() || c.is_control())
 }
 
 pub(super) fn asn(value: &DeValue<'_>) -> Parsed<Asn> {

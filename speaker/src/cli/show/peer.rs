@@ -268,7 +268,10 @@ impl Page {
         };
         self.line(
             4,
-            format_args!("{hops} to {}, minimum TTL {}", bfd.remote, bfd.minimum_ttl),
+            format_args!(
+                "{hops} to {}, minimum TTL {} ({})",
+                bfd.remote, bfd.minimum_ttl, bfd.hops_because
+            ),
         );
         if let Some(session) = &bfd.session {
             self.bfd_session(session);
