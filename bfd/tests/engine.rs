@@ -316,6 +316,26 @@ fn a_failure_found_elsewhere_is_told_and_comes_back() {
 }
 
 #[test]
+fn a_panic_in_the_callback_ends_the_engine_and_shows() {
+    let config = EngineConfig {
+        single_hop_listen: vec![free_port(V4)],
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config, |_| panic!("as the test wants")).unwrap();
+    let key = to(free_port(V4));
+    let session = engine.add(key.clone(), fast()).unwrap();
+    assert!(engine.is_running());
+    engine.set_admin_down(session, true);
+    let deadline = Instant::now() + PATIENCE;
+    while engine.is_running() {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(matches!(engine.add(key, fast()), Err(EngineError::Stopped)));
+    assert!(engine.status().is_empty());
+}
+
+#[test]
 fn a_handle_may_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Engine>();
@@ -465,6 +485,45 @@ fn f_82_a_flood_of_garbage_takes_no_session_down() {
         assert_eq!(host.status().counters.downs, 0);
     }
     assert!(left.engine.discards().total() > 1000);
+}
+
+#[test]
+fn c_156_c_157_multihop_has_its_own_sockets_and_minimum_ttl() {
+    let (a, b) = (free_port(V4), free_port(V4));
+    let multihop = |remote| SessionKey {
+        hop: HopKind::Multi { minimum_ttl: 250 },
+        ..to(remote)
+    };
+    let left = Host::start(a, multihop(b), fast());
+    let right = Host::start(b, multihop(a), fast());
+    left.wait_for(State::Up);
+    right.wait_for(State::Up);
+    let packet = forged(&left.status());
+    let socket = UdpSocket::bind((V4, 0)).unwrap();
+    socket.set_ttl(249).unwrap();
+    socket.send_to(&packet, a).unwrap();
+    let status = left.wait_until("refusal", |status| {
+        status.counters.discarded.get("ttl") == 1
+    });
+    assert_eq!(status.session_state, State::Up);
+    socket.set_ttl(250).unwrap();
+    socket.send_to(&packet, a).unwrap();
+    left.wait_for(State::Down);
+}
+
+#[test]
+fn a_session_removed_and_added_again_comes_up_again() {
+    let (mut a, b) = pair(V6, fast());
+    a.wait_for(State::Up);
+    b.wait_for(State::Up);
+    let key = a.status().key;
+    let before = a.session;
+    a.engine.remove(before);
+    b.wait_for(State::Down);
+    a.session = a.engine.add(key, fast()).unwrap();
+    assert_ne!(a.session, before);
+    assert_eq!(a.wait_for(State::Up).session, a.session);
+    assert_eq!(b.wait_for(State::Up).generation, 2);
 }
 
 #[test]

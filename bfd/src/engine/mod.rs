@@ -278,6 +278,13 @@ impl Engine {
             .unwrap_or_default()
     }
 
+    /// Whether the thread lives. It ends only when told to, or if `on_change` panics.
+    pub fn is_running(&self) -> bool {
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Says AdminDown to every remote system for a Detection Time, but at most for a second, and stops.
     pub fn shutdown(mut self) {
         self.stop(Command::Shutdown);
