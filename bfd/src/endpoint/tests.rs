@@ -408,6 +408,26 @@ fn a_session_being_removed_gives_way_to_a_new_one() {
 }
 
 #[test]
+fn c_148_what_is_being_removed_stays_administratively_down() {
+    let mut rig = Rig::new();
+    let id = rig.add(key(PEER));
+    rig.bring_up(&meta(PEER), id);
+    rig.endpoint.remove(rig.now, id);
+    rig.endpoint.set_admin_down(rig.now, id, false);
+    rig.endpoint.take_down(rig.now, id, Diagnostic::PATH_DOWN);
+    rig.endpoint
+        .set_config(rig.now, id, SessionConfig::default());
+    rig.endpoint.remove(rig.now, id);
+    assert_eq!(
+        rig.hear(&meta(PEER), &packet(State::Init, Some(id))),
+        Err(Discard::AdminDown)
+    );
+    assert_eq!(rig.state(id), State::AdminDown);
+    rig.pass(SECOND * 3);
+    assert!(rig.endpoint.is_empty());
+}
+
+#[test]
 fn c_150_discriminators_are_random_unique_and_rest_before_they_return() {
     let mut rig = Rig::new();
     let ids: BTreeSet<_> = (0..2000)

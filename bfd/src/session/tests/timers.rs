@@ -77,6 +77,18 @@ fn c_136_a_late_loop_sends_one_packet_not_those_it_missed() {
 }
 
 #[test]
+fn c_136_a_timer_is_late_beyond_half_an_interval() {
+    for (late_by, late_timers) in [(millis(150), 0), (millis(151), 1)] {
+        let mut rig = Rig::in_state(State::Up);
+        rig.run_until_sent();
+        rig.hear(&heard(State::Up));
+        rig.now = rig.session.transmission.next_at.unwrap() + late_by;
+        rig.session.handle_timeout(rig.now);
+        assert_eq!(rig.status().counters.late_timers, late_timers);
+    }
+}
+
+#[test]
 fn f_87_a_long_stop_is_one_down_and_no_storm() {
     let mut rig = Rig::in_state(State::Up);
     rig.now += Duration::from_secs(10);
@@ -362,6 +374,17 @@ fn c_146_a_change_is_told_at_once_and_once() {
     assert_eq!(rig.sent(), []);
     rig.configure(SessionConfig::default());
     assert_eq!(rig.sent(), [], "nothing is new");
+}
+
+#[test]
+fn c_146_an_answer_that_tells_the_change_is_enough() {
+    let mut rig = Rig::in_state(State::Up);
+    let sent = rig.hear(&with(State::Down, PollFinal::Poll));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        (sent[0].state, sent[0].poll_final),
+        (State::Down, PollFinal::Final)
+    );
 }
 
 #[test]
