@@ -1,6 +1,6 @@
 //! The speaker task: it owns the configuration, the services and the routes, and is told what the BGP and BFD threads see. It never waits for a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::router_id;
 /// How many commands may wait.
 const COMMANDS: usize = 64;
 /// How long until it is looked again whether an interface that a peer needs is there.
-const INTERFACE_CHECK: Duration = Duration::from_secs(5);
+const INTERFACE_CHECK: Duration = Duration::from_secs(1);
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,8 @@ pub struct Speaker {
     told: BTreeMap<PeerName, Arc<Routes>>,
     /// The interface index that each link-local peer was last given.
     scopes: BTreeMap<PeerName, u32>,
+    /// Whose BGP session is Established.
+    established: BTreeSet<PeerName>,
     bgp: BgpThread,
     bfd: BfdThread,
     history: History,
@@ -115,6 +117,7 @@ impl Speaker {
             announcements: Arc::default(),
             told: BTreeMap::new(),
             scopes: BTreeMap::new(),
+            established: BTreeSet::new(),
             bgp,
             bfd,
             history: History::default(),
@@ -458,6 +461,7 @@ impl Speaker {
         self.bfd.remove_peer(name);
         self.told.remove(name);
         self.scopes.remove(name);
+        self.established.remove(name);
         self.history.forget(name);
     }
 
@@ -465,7 +469,7 @@ impl Speaker {
         self.bfd.is_incomplete() || !self.scopes.is_empty()
     }
 
-    /// An interface that comes, or comes anew with another index, is used from then on.
+    /// An interface that comes, or comes anew with another index, is used from then on. A session that found its way already is left alone.
     fn check_interfaces(&mut self) {
         let config = Arc::clone(&self.config);
         let mut changed = self.bfd.retry();
@@ -474,7 +478,8 @@ impl Speaker {
         }
         changed.extend(self.scopes.iter().filter_map(|(name, scope)| {
             let peer = config.peers.get(name)?;
-            (scope_id(peer) != *scope).then(|| name.clone())
+            let stale = scope_id(peer) != *scope && !self.established.contains(name);
+            stale.then(|| name.clone())
         }));
         for name in changed {
             if let Some(peer) = config.peers.get(&name) {
@@ -517,6 +522,11 @@ impl Speaker {
             from, to, cause, ..
         } = transition;
         let lost = *from == State::Established;
+        if *to == State::Established {
+            self.established.insert(peer.clone());
+        } else {
+            self.established.remove(peer);
+        }
         if !lost && *to != State::Established && !is_failure(cause) {
             debug!(%peer, %from, %to, "BGP: {cause}");
             return;

@@ -30,6 +30,13 @@ fn check_says_how_much_is_right() {
 }
 
 #[test]
+fn the_example_is_right() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/herald.toml");
+    let output = run(herald().args(["check", "-c", example]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
 fn check_says_what_is_doubtful() {
     let (_directory, path) = file(
         "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"fast\"\nreceive-interval = \"10ms\"\n",
