@@ -1,4 +1,5 @@
-//! What was added at run time, and where it survives: one file in the state directory, replaced as a whole.
+//! What was added at run time, and where it survives: one file in the state directory, replaced as
+//! a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -30,7 +31,8 @@ pub struct Additions {
 }
 
 impl Additions {
-    /// Takes out what `config` has as well: the file is what somebody wrote down. Says what that was.
+    /// Takes out what `config` has as well: the file is what somebody wrote down. Says what that
+    /// was.
     pub fn give_way(&mut self, config: &Config) -> Vec<String> {
         let mut gone = Vec::new();
         let taken: BTreeSet<IpAddr> = addresses(&config.services).collect();
@@ -287,7 +289,8 @@ impl StateDir {
         file.check().map_err(unreadable)
     }
 
-    /// Replaces what is kept: after this returns it survives a power failure, and before, the former content does.
+    /// Replaces what is kept: after this returns it survives a power failure, and before, the
+    /// former content does.
     ///
     /// # Errors
     /// When the file system refuses; what was kept before is still there.

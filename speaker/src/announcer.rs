@@ -1,4 +1,5 @@
-//! From services, routes and advertisements to what each peer is told. Pure; the sessions work out the difference.
+//! From services, routes and advertisements to what each peer is told. Pure; the sessions work out
+//! the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,7 +110,8 @@ fn addressees(
         .collect()
 }
 
-/// What the peer is told of the service: by the first advertisement that fits both, or plainly if there is none at all.
+/// What the peer is told of the service: by the first advertisement that fits both, or plainly if
+/// there is none at all.
 fn service_attributes(
     config: &Config,
     service: &ServiceName,

@@ -1,4 +1,5 @@
-//! The BFD sessions of the peers. What the engine reports goes to the BGP thread at once, and a copy to the speaker task, which only remembers it.
+//! The BFD sessions of the peers. What the engine reports goes to the BGP thread at once, and a
+//! copy to the speaker task, which only remembers it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -70,7 +71,8 @@ impl BfdThread {
         })
     }
 
-    /// Gives a peer the session that its configuration asks for: a new one, the same with other timers, or none.
+    /// Gives a peer the session that its configuration asks for: a new one, the same with other
+    /// timers, or none.
     ///
     /// # Errors
     /// When the session cannot be opened; [`retry`](Self::retry) tries again.
@@ -180,7 +182,8 @@ impl BfdThread {
         self.engine.discards()
     }
 
-    /// Says AdminDown to everybody for a Detection Time, a second at most, and ends. Blocks meanwhile.
+    /// Says AdminDown to everybody for a Detection Time, a second at most, and ends. Blocks
+    /// meanwhile.
     pub fn shutdown(self) {
         self.engine.shutdown();
     }

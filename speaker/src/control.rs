@@ -146,7 +146,8 @@ impl Control {
     /// Announces a prefix, or announces it otherwise.
     ///
     /// # Errors
-    /// When the prefix is in the file or belongs to a service, or the state directory cannot be written.
+    /// When the prefix is in the file or belongs to a service, or the state directory cannot be
+    /// written.
     pub async fn put_route(&self, prefix: IpNet, route: RouteConfig) -> Result<Stored, Refusal> {
         self.ask(|reply| Command::PutRoute(prefix, route, reply))
             .await?
@@ -182,7 +183,8 @@ impl Control {
         self.ask(|reply| Command::Reload { dry_run, reply }).await?
     }
 
-    /// Ends all sessions: BGP with Cease/2 and this text, then BFD with AdminDown. Returns when that is done.
+    /// Ends all sessions: BGP with Cease/2 and this text, then BFD with AdminDown. Returns when
+    /// that is done.
     ///
     /// # Errors
     /// When the daemon is stopping already.

@@ -1,4 +1,5 @@
-//! What happened to whom, and why: the answer to "why did it flap last night?". Bounded, and not pushed out by what repeats.
+//! What happened to whom, and why: the answer to "why did it flap last night?". Bounded, and not
+//! pushed out by what repeats.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;

@@ -1,7 +1,8 @@
 //! The Herald daemon, as a library: what `herald run` is made of.
 //!
-//! One [`speaker`] task owns configuration, services and routes; all BGP sessions run on one thread ([`bgp_thread`]), all BFD sessions on another
-//! ([`bfd_thread`]). [`control`] is how the task is spoken to, [`api`] the same over HTTP, and [`cli`] the commands that use it.
+//! One [`speaker`] task owns configuration, services and routes; all BGP sessions run on one thread
+//! ([`bgp_thread`]), all BFD sessions on another ([`bfd_thread`]). [`control`] is how the task is
+//! spoken to, [`api`] the same over HTTP, and [`cli`] the commands that use it.
 
 pub mod additions;
 pub mod announcer;

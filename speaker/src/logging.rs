@@ -1,4 +1,5 @@
-//! Log lines, on standard error: a text for people or JSON for programs, a line for each thing that happened.
+//! Log lines, on standard error: a text for people or JSON for programs, a line for each thing that
+//! happened.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -10,7 +11,8 @@ use tracing_subscriber::{Layer, fmt as lines, reload};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// The environment variable that overrides the level of the file, in the syntax of `tracing`'s filters.
+/// The environment variable that overrides the level of the file, in the syntax of `tracing`'s
+/// filters.
 const OVERRIDE: &str = "RUST_LOG";
 
 /// Changes the level while lines are written.

@@ -1,4 +1,5 @@
-//! What Prometheus is told: gathered from a snapshot for each scrape, so that nothing is counted twice.
+//! What Prometheus is told: gathered from a snapshot for each scrape, so that nothing is counted
+//! twice.
 
 use std::sync::atomic::AtomicU64;
 

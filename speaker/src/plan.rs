@@ -1,7 +1,9 @@
-//! What a new configuration means for a running speaker: a pure difference, said in words before it is applied.
+//! What a new configuration means for a running speaker: a pure difference, said in words before it
+//! is applied.
 //!
-//! Every field is classified by destructuring, so that a new one does not compile until somebody has decided what its change costs. Only what is part of
-//! the OPEN or of the transport restarts a session; the rest is changed in place.
+//! Every field is classified by destructuring, so that a new one does not compile until somebody
+//! has decided what its change costs. Only what is part of the OPEN or of the transport restarts a
+//! session; the rest is changed in place.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -128,7 +130,8 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// The steps from one configuration to the other, in the order in which they are best taken: what goes, goes first.
+/// The steps from one configuration to the other, in the order in which they are best taken: what
+/// goes, goes first.
 #[must_use]
 pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
     let Config {
@@ -185,7 +188,8 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
     changes
 }
 
-/// Carries the steps over into the running configuration. What takes a restart of the daemon stays as it runs.
+/// Carries the steps over into the running configuration. What takes a restart of the daemon stays
+/// as it runs.
 pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
     for change in changes {
         match change {
@@ -412,8 +416,8 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     found
 }
 
-/// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3); a BFD session that goes, goes as AdminDown, which is no failure (RFC 5882 §4.2). BGP
-/// stays in either case.
+/// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3); a BFD session that goes, goes
+/// as AdminDown, which is no failure (RFC 5882 §4.2). BGP stays in either case.
 fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
     use Effect::InPlace;
     let (Some(running), Some(wanted)) = (running, wanted) else {

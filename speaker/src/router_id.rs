@@ -8,8 +8,9 @@ use bgp::BgpIdentifier;
 use crate::additions::addresses;
 use crate::config::Config;
 
-/// An address that names this host: the one it speaks to the first IPv4 peer with, or else its highest. Loopback and announced addresses, which other hosts
-/// have too, do not count, nor do those in `taken`. `None` when there is no other.
+/// An address that names this host: the one it speaks to the first IPv4 peer with, or else its
+/// highest. Loopback and announced addresses, which other hosts have too, do not count, nor do
+/// those in `taken`. `None` when there is no other.
 #[must_use]
 pub fn derive(config: &Config, taken: &BTreeSet<IpAddr>) -> Option<BgpIdentifier> {
     let announced: BTreeSet<IpAddr> = addresses(&config.services).collect();

@@ -1,4 +1,5 @@
-//! The speaker task: it owns the configuration, the services and the routes, and is told what the BGP and BFD threads see. It never waits for a network.
+//! The speaker task: it owns the configuration, the services and the routes, and is told what the
+//! BGP and BFD threads see. It never waits for a network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
@@ -51,7 +52,8 @@ pub enum StartError {
     Thread(std::io::Error),
 }
 
-/// A thread ended that runs as long as the daemon: a fault of ours. Routes must not be announced by what cannot withdraw them.
+/// A thread ended that runs as long as the daemon: a fault of ours. Routes must not be announced by
+/// what cannot withdraw them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {0} thread has ended unexpectedly; what it wrote before tells why")]
 pub struct ThreadEnded(&'static str);
@@ -81,7 +83,8 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Opens what the configuration asks for and starts its sessions. `file` is what a reload reads.
+    /// Opens what the configuration asks for and starts its sessions. `file` is what a reload
+    /// reads.
     ///
     /// # Errors
     /// When an address cannot be listened on, or the state directory cannot be used.
@@ -165,7 +168,8 @@ impl Speaker {
         }
     }
 
-    /// Handles what the threads report until a command comes; `None` when nobody can send one any more.
+    /// Handles what the threads report until a command comes; `None` when nobody can send one any
+    /// more.
     async fn next_command(&mut self, check: &mut Interval) -> Result<Option<Command>, ThreadEnded> {
         loop {
             tokio::select! {
@@ -181,7 +185,8 @@ impl Speaker {
         }
     }
 
-    /// A receive address that cannot be bound is a reason not to start; an interface that is not there yet may come.
+    /// A receive address that cannot be bound is a reason not to start; an interface that is not
+    /// there yet may come.
     fn start_peers(&mut self) -> Result<(), StartError> {
         let config = Arc::clone(&self.config);
         // No session of BGP begins before it is known that the daemon will run.
@@ -431,7 +436,8 @@ impl Speaker {
         self.announce();
     }
 
-    /// Gives both threads what they must know of a peer. A BFD session that cannot be opened does not keep BGP from running.
+    /// Gives both threads what they must know of a peer. A BFD session that cannot be opened does
+    /// not keep BGP from running.
     fn set_peer(&mut self, name: &PeerName, peer: &PeerConfig) -> Result<(), EngineError> {
         if is_link_local(peer.address.ip) && peer.interface().is_some() {
             self.scopes.insert(name.clone(), scope_id(peer));
@@ -469,7 +475,8 @@ impl Speaker {
         self.bfd.is_incomplete() || !self.scopes.is_empty()
     }
 
-    /// An interface that comes, or comes anew with another index, is used from then on. A session that found its way already is left alone.
+    /// An interface that comes, or comes anew with another index, is used from then on. A session
+    /// that found its way already is left alone.
     fn check_interfaces(&mut self) {
         let config = Arc::clone(&self.config);
         let mut changed = self.bfd.retry();
@@ -650,7 +657,8 @@ pub(crate) fn peer_setup(
     }
 }
 
-/// The index of the interface on which a link-local peer is; 0 for others, and while there is no such interface.
+/// The index of the interface on which a link-local peer is; 0 for others, and while there is no
+/// such interface.
 fn scope_id(peer: &PeerConfig) -> u32 {
     let scope = peer.interface().filter(|_| is_link_local(peer.address.ip));
     scope.map_or(0, |name| nix::net::if_::if_nametoindex(name).unwrap_or(0))

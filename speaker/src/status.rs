@@ -1,5 +1,6 @@
-//! What the API says, as JSON. Keys are snake_case; durations are numbers with their unit in the key (`_ms`), times are RFC 3339 in UTC, AS numbers and
-//! counters are numbers, addresses and prefixes are texts. A key whose value is unknown is null or absent.
+//! What the API says, as JSON. Keys are snake_case; durations are numbers with their unit in the
+//! key (`_ms`), times are RFC 3339 in UTC, AS numbers and counters are numbers, addresses and
+//! prefixes are texts. A key whose value is unknown is null or absent.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -142,7 +143,8 @@ pub struct NegotiatedStatus {
 pub struct FamilyStatus {
     /// `ipv4-unicast` or `ipv6-unicast`.
     pub family: String,
-    /// What routes of this family have as next hop; null: there is none to name, and they cannot be announced.
+    /// What routes of this family have as next hop; null: there is none to name, and they cannot be
+    /// announced.
     pub next_hop: Option<String>,
     /// Prefixes it has from us.
     pub advertised: usize,
@@ -276,8 +278,9 @@ pub struct RouteStatus {
 pub struct RoutePeerStatus {
     /// Who.
     pub peer: String,
-    /// `announced`: the peer has it; `pending`: it is on its way; `no next hop`: we have no address of this family to name to this peer; `down`: the
-    /// session is not established or does not carry the family.
+    /// `announced`: the peer has it; `pending`: it is on its way; `no next hop`: we have no address
+    /// of this family to name to this peer; `down`: the session is not established or does not
+    /// carry the family.
     pub state: String,
     /// What is said of it.
     #[serde(flatten)]

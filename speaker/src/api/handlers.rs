@@ -22,7 +22,8 @@ use crate::status::{
     BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReloadStatus, RouteStatus, ServiceStatus,
 };
 
-/// The largest request body. The longest that makes sense, a service with some hundred addresses, is a tenth of it.
+/// The largest request body. The longest that makes sense, a service with some hundred addresses,
+/// is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;
 
 type Answer<T> = Result<T, Problem>;

@@ -104,7 +104,8 @@ fn refuse_taken(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Binds beside the path and moves it there, so that nobody finds a socket with other permissions, or none.
+/// Binds beside the path and moves it there, so that nobody finds a socket with other permissions,
+/// or none.
 fn bind_over(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;

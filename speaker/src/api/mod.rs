@@ -1,6 +1,7 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
-//! `handlers` has what can be asked, `listen` the sockets, `server` the connections and their limits, `page` the page for people, `problem` the errors.
+//! `handlers` has what can be asked, `listen` the sockets, `server` the connections and their
+//! limits, `page` the page for people, `problem` the errors.
 
 mod handlers;
 mod listen;

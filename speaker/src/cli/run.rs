@@ -48,7 +48,8 @@ pub(super) fn run(file: &Path) -> u8 {
     })
 }
 
-/// Each BFD session has a socket of its own, and the usual limit of 1024 is for programs that use `select`.
+/// Each BFD session has a socket of its own, and the usual limit of 1024 is for programs that use
+/// `select`.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit {

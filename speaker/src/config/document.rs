@@ -1,5 +1,5 @@
-//! A TOML document as a reader of configuration needs it: every key is asked for once, every value knows its line, and what is wrong is collected, so that
-//! one run names every mistake in the file.
+//! A TOML document as a reader of configuration needs it: every key is asked for once, every value
+//! knows its line, and what is wrong is collected, so that one run names every mistake in the file.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -194,7 +194,8 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// Reads an array of tables, `[[key]]`; each is named after the first of `names` that it has, or its number.
+    /// Reads an array of tables, `[[key]]`; each is named after the first of `names` that it has,
+    /// or its number.
     pub(super) fn take_tables(&mut self, key: &'static str, names: &[&str]) -> Vec<Self> {
         let Some((line, value)) = self.entry(key) else {
             return Vec::new();

@@ -1,7 +1,8 @@
 //! The configuration: one TOML file, read into types that cannot hold a wrong value.
 //!
-//! `document` knows TOML and lines, `value` single values, `read` the sections and what must fit together. What comes out is a [`Config`] with every
-//! default applied and every reference resolved; nothing after it parses or checks again.
+//! `document` knows TOML and lines, `value` single values, `read` the sections and what must fit
+//! together. What comes out is a [`Config`] with every default applied and every reference
+//! resolved; nothing after it parses or checks again.
 
 mod document;
 mod name;
@@ -278,7 +279,8 @@ pub struct PeerConfig {
     pub keepalive_time: Option<Duration>,
     /// How long a connection attempt may take, and how long until the next.
     pub connect_retry_time: Duration,
-    /// How long TCP may take no byte (RFC 9687); `None`: the greater of 8 min and twice the hold time.
+    /// How long TCP may take no byte (RFC 9687); `None`: the greater of 8 min and twice the hold
+    /// time.
     pub send_hold_time: Option<Duration>,
     /// Our end of the connection.
     pub source_address: Option<IpAddr>,
@@ -365,7 +367,8 @@ pub struct RouteConfig {
     pub peers: Option<BTreeSet<PeerName>>,
 }
 
-/// `[[advertisement]]`: which services are announced to whom, and how. The first in the file that fits a service and a peer decides.
+/// `[[advertisement]]`: which services are announced to whom, and how. The first in the file that
+/// fits a service and a peer decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdvertisementConfig {
     /// For people.

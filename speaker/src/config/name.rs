@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A name that can stand in a URL, a log line and a metric: 1 to 64 printable characters, without spaces, quotes and slashes.
+/// A name that can stand in a URL, a log line and a metric: 1 to 64 printable characters, without
+/// spaces, quotes and slashes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 

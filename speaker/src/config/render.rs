@@ -1,4 +1,5 @@
-//! A configuration as a file again, with every default written out. What is read from it is the same configuration.
+//! A configuration as a file again, with every default written out. What is read from it is the
+//! same configuration.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Single values: from TOML to a type that cannot hold a wrong one. Each function says in its error what would be right.
+//! Single values: from TOML to a type that cannot hold a wrong one. Each function says in its error
+//! what would be right.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU8;
@@ -181,7 +182,8 @@ pub(super) fn service_address(value: &DeValue<'_>) -> Parsed<IpAddr> {
     )
 }
 
-/// An address that can be announced: unicast, and of more than local meaning. The error completes "must be …".
+/// An address that can be announced: unicast, and of more than local meaning. The error completes
+/// "must be …".
 ///
 /// # Errors
 /// In words, when it is something else.

@@ -1,0 +1,396 @@
+//! `[[peer]]`: its keys, those it inherits, and what must fit together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use bgp::{Asn, Family, HoldTime, RemoteAs};
+
+use super::super::document::{Located, Section, nearest};
+use super::super::{
+    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, PeerAddress,
+    PeerBfd, PeerConfig, PeerName, SpeakerConfig, value,
+};
+use super::{MILLISECOND, SECOND, quoted, unique};
+
+/// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
+pub(super) struct PeerKeys {
+    port: Option<Located<u16>>,
+    remote_as: Option<Located<RemoteAs>>,
+    local_as: Option<Located<Asn>>,
+    hold_time: Option<Located<HoldTime>>,
+    keepalive_time: Option<Located<Duration>>,
+    connect_retry_time: Option<Located<Duration>>,
+    send_hold_time: Option<Located<Duration>>,
+    source_address: Option<Located<IpAddr>>,
+    source_interface: Option<Located<String>>,
+    passive: Option<Located<bool>>,
+    ebgp_multihop: Option<Located<NonZeroU8>>,
+    families: Option<Vec<Located<Family>>>,
+    bfd_profile: Option<Located<Name>>,
+    bfd_multihop: Option<Located<bool>>,
+    bfd_port: Option<Located<u16>>,
+    enabled: Option<Located<bool>>,
+    description: Option<Located<String>>,
+}
+
+pub(super) const PEER_PLANS: &[&str] = &[
+    "interface",
+    "ttl-security",
+    "password-file",
+    "bfd-strict",
+    "graceful-restart",
+    "max-prefixes",
+    "role",
+    "delay-open-time",
+    "add-path",
+    "enforce-first-as",
+    "hostname",
+    "received-routes",
+    "dscp",
+    "vrf",
+];
+
+impl PeerKeys {
+    /// Reads all of them, and reports what else is there.
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let keys = Self {
+            port: section.take("port", value::port),
+            remote_as: section.take("remote-as", value::remote_as),
+            local_as: section.take("local-as", value::asn),
+            hold_time: section.take("hold-time", value::hold_time),
+            keepalive_time: section.take(
+                "keepalive-time",
+                value::duration_between(SECOND, 21845 * SECOND),
+            ),
+            connect_retry_time: section.take(
+                "connect-retry-time",
+                value::duration_between(100 * MILLISECOND, 3600 * SECOND),
+            ),
+            send_hold_time: section.take(
+                "send-hold-time",
+                value::duration_between(SECOND, 24 * 3600 * SECOND),
+            ),
+            source_address: section.take("source-address", value::ip),
+            source_interface: section.take("source-interface", value::interface),
+            passive: section.take("passive", value::boolean),
+            ebgp_multihop: section.take("ebgp-multihop", value::detect_multiplier),
+            families: section.take_list("families", value::family),
+            bfd_profile: section.take("bfd-profile", value::name),
+            bfd_multihop: section.take("bfd-multihop", value::boolean),
+            bfd_port: section.take("bfd-port", value::port),
+            enabled: section.take("enabled", value::boolean),
+            description: section.take("description", value::text),
+        };
+        section.finish();
+        keys
+    }
+
+    fn or(self, defaults: &Self) -> Self {
+        macro_rules! merged {
+            ($($field:ident)*) => {
+                Self { $($field: self.$field.or_else(|| defaults.$field.clone()),)* }
+            };
+        }
+        merged! {
+            port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
+            source_address source_interface passive ebgp_multihop families bfd_profile
+            bfd_multihop bfd_port enabled description
+        }
+    }
+}
+
+/// The peers that could be read, and the names of all, so that a reference to a broken one is not a
+/// second error.
+#[derive(Default)]
+pub(super) struct Peers {
+    pub(super) configs: BTreeMap<PeerName, PeerConfig>,
+    pub(super) names: BTreeMap<String, usize>,
+}
+
+pub(super) fn read_peers(
+    sections: Vec<Section<'_>>,
+    defaults: PeerKeys,
+    speaker: Option<&SpeakerConfig>,
+    bfd: &BfdConfig,
+    profiles: &BTreeMap<String, BfdProfile>,
+) -> Peers {
+    let mut peers = Peers::default();
+    let mut addresses = BTreeMap::new();
+    for section in sections {
+        let mut section = section.plans(PEER_PLANS);
+        let name = section.take("name", value::name::<PeerName>);
+        let address = section.require(
+            "address",
+            "the address of the neighbor, such as \"192.0.2.1\"",
+            value::peer_address,
+        );
+        let keys = PeerKeys::read(&mut section).or(&defaults);
+        let (Some(address), named) = (address, name) else {
+            continue;
+        };
+        let name = named.unwrap_or_else(|| Located {
+            value: PeerName::new(&address.value.to_string())
+                .unwrap_or_else(|| unreachable!("an address is a name")),
+            line: address.line,
+            found: address.found.clone(),
+        });
+        let new = unique(
+            &section,
+            "name",
+            &name,
+            name.value.to_string(),
+            &mut peers.names,
+        ) & unique(
+            &section,
+            "address",
+            &address,
+            address.value.to_string(),
+            &mut addresses,
+        );
+        let local_as = speaker.map(|speaker| speaker.local_as);
+        let listens = speaker.is_none_or(|speaker| !speaker.listen.is_empty());
+        let config = PeerSection {
+            section: &section,
+            address,
+        }
+        .check(keys, local_as, listens, bfd, profiles);
+        if let Some(config) = config
+            && new
+        {
+            peers.configs.insert(name.value, config);
+        }
+    }
+    peers
+}
+
+/// A `[[peer]]` whose keys are read and must fit together.
+struct PeerSection<'p> {
+    section: &'p Section<'p>,
+    address: Located<PeerAddress>,
+}
+
+impl PeerSection<'_> {
+    fn check(
+        self,
+        keys: PeerKeys,
+        speaker_as: Option<Asn>,
+        listens: bool,
+        bfd: &BfdConfig,
+        profiles: &BTreeMap<String, BfdProfile>,
+    ) -> Option<PeerConfig> {
+        if keys.remote_as.is_none() && !self.reported("remote-as") {
+            self.section.error(
+                self.section.line,
+                "remote-as",
+                "is missing; must be the neighbor's AS number, \"internal\" or \"external\""
+                    .to_owned(),
+            );
+        }
+        self.check_source(&keys);
+        let hold_time = keys
+            .hold_time
+            .as_ref()
+            .map_or(HoldTime::DEFAULT, |time| time.value);
+        self.check_timers(&keys, hold_time);
+        let families = self.check_families(keys.families.as_deref());
+        let bfd = self.check_bfd(&keys, bfd, profiles);
+        self.check_passive(&keys, listens);
+        let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as)?;
+        let remote_as = keys.remote_as.as_ref()?.value;
+        self.check_multihop(&keys, local_as, remote_as);
+        Some(PeerConfig {
+            address: self.address.value,
+            port: keys.port.map_or(BGP_PORT, |port| port.value),
+            remote_as,
+            local_as,
+            hold_time,
+            keepalive_time: keys.keepalive_time.map(|time| time.value),
+            connect_retry_time: keys
+                .connect_retry_time
+                .map_or(5 * SECOND, |time| time.value),
+            send_hold_time: keys.send_hold_time.map(|time| time.value),
+            source_address: keys.source_address.map(|address| address.value),
+            source_interface: keys.source_interface.map(|interface| interface.value),
+            passive: keys.passive.is_some_and(|passive| passive.value),
+            ebgp_multihop: keys.ebgp_multihop.map(|hops| hops.value),
+            families,
+            bfd,
+            enabled: keys.enabled.is_none_or(|enabled| enabled.value),
+            description: keys.description.map(|description| description.value),
+        })
+    }
+
+    /// Whether a wrong value of this key was reported in this section.
+    fn reported(&self, key: &str) -> bool {
+        self.section.has_error(key)
+    }
+
+    fn check_source(&self, keys: &PeerKeys) {
+        let PeerAddress { ip, scope } = &self.address.value;
+        if let Some(source) = &keys.source_address
+            && source.value.is_ipv4() != ip.is_ipv4()
+        {
+            let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+            self.section.refuse(
+                "source-address",
+                source,
+                &format!("an {family} address, as the peer's {ip} is"),
+            );
+        }
+        let needs_scope = ip.is_ipv6() && value::is_link_local(*ip);
+        match (&keys.source_interface, scope) {
+            (Some(interface), Some(scope)) if interface.value != *scope => self.section.refuse(
+                "source-interface",
+                interface,
+                &format!("{scope:?}, the scope of the address, or absent"),
+            ),
+            (None, None) if needs_scope => self.section.refuse(
+                "address",
+                &self.address,
+                &format!("followed by its interface, such as \"{ip}%eth0\", for it is link-local"),
+            ),
+            _ => {}
+        }
+    }
+
+    fn check_timers(&self, keys: &PeerKeys, hold_time: HoldTime) {
+        let Some(hold) = hold_time.duration() else {
+            return;
+        };
+        if let Some(keepalive) = &keys.keepalive_time {
+            if keepalive.value >= hold {
+                self.section.refuse(
+                    "keepalive-time",
+                    keepalive,
+                    &format!("less than the hold-time of {hold:?}, and best a third of it"),
+                );
+            } else if keepalive.value > hold / 3 {
+                self.section.warning(
+                    keepalive.line,
+                    "keepalive-time",
+                    format!(
+                        "{} is more than a third of the hold-time of {hold:?}; a third of what is negotiated will be used",
+                        keepalive.found
+                    ),
+                );
+            }
+        }
+        if let Some(send_hold) = &keys.send_hold_time
+            && send_hold.value <= hold
+        {
+            // RFC 9687 §4
+            self.section.refuse(
+                "send-hold-time",
+                send_hold,
+                &format!("more than the hold-time of {hold:?}"),
+            );
+        }
+    }
+
+    fn check_families(&self, families: Option<&[Located<Family>]>) -> Vec<Family> {
+        let Some(families) = families else {
+            return vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+        };
+        if families.is_empty() && !self.reported("families") {
+            self.section.error(
+                self.section.line,
+                "families",
+                "found an empty array; must be \"ipv4-unicast\", \"ipv6-unicast\" or both"
+                    .to_owned(),
+            );
+        }
+        let mut known = BTreeSet::new();
+        for family in families {
+            if !known.insert(family.value) {
+                self.section.refuse("families", family, "named once");
+            }
+        }
+        known.into_iter().collect()
+    }
+
+    fn check_bfd(
+        &self,
+        keys: &PeerKeys,
+        bfd: &BfdConfig,
+        profiles: &BTreeMap<String, BfdProfile>,
+    ) -> Option<PeerBfd> {
+        let wanted = keys.bfd_profile.as_ref()?;
+        let multihop = keys.bfd_multihop.as_ref().map_or_else(
+            || {
+                keys.ebgp_multihop
+                    .as_ref()
+                    .is_some_and(|hops| hops.value.get() > 1)
+            },
+            |multihop| multihop.value,
+        );
+        if multihop && bfd.multihop_listen.as_ref().is_some_and(Vec::is_empty) {
+            self.section.error(
+                wanted.line,
+                "bfd-profile",
+                "multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"
+                    .to_owned(),
+            );
+        }
+        let Some(profile) = profiles.get(wanted.value.as_str()) else {
+            let known = profiles.keys().map(String::as_str);
+            let expected = match nearest(wanted.value.as_str(), known.clone()) {
+                Some(near) => format!("the name of a [[bfd-profile]]; the nearest is {near:?}"),
+                None => format!("the name of a [[bfd-profile]]: {}", quoted(known)),
+            };
+            self.section.refuse("bfd-profile", wanted, &expected);
+            return None;
+        };
+        let hops = if multihop {
+            // As many routers as the BGP session may cross; one at least, or it would not be
+            // multihop.
+            let hops = keys
+                .ebgp_multihop
+                .as_ref()
+                .map_or(2, |hops| hops.value.get().max(2));
+            let minimum_ttl = NonZeroU8::new(u8::MAX - (hops - 1)).unwrap_or(NonZeroU8::MIN);
+            BfdHops::Multi { minimum_ttl }
+        } else {
+            BfdHops::Single
+        };
+        Some(PeerBfd {
+            profile: profile.clone(),
+            hops,
+            port: keys.bfd_port.as_ref().map_or(
+                if multihop {
+                    BFD_MULTIHOP_PORT
+                } else {
+                    BFD_PORT
+                },
+                |port| port.value,
+            ),
+        })
+    }
+
+    fn check_passive(&self, keys: &PeerKeys, listens: bool) {
+        if let Some(passive) = &keys.passive
+            && passive.value
+            && !listens
+        {
+            let expected =
+                "false as long as [speaker] listen is not set, for then neither side would connect";
+            self.section.refuse("passive", passive, expected);
+        }
+    }
+
+    fn check_multihop(&self, keys: &PeerKeys, local_as: Asn, remote_as: RemoteAs) {
+        let internal =
+            matches!(remote_as, RemoteAs::Internal) || remote_as == RemoteAs::Is(local_as);
+        if let Some(multihop) = &keys.ebgp_multihop
+            && internal
+        {
+            self.section.warning(
+                multihop.line,
+                "ebgp-multihop",
+                "has no meaning for a peer of our own AS, which may be any number of hops away"
+                    .to_owned(),
+            );
+        }
+    }
+}
