@@ -173,13 +173,15 @@ impl Speaker {
     async fn next_command(&mut self, check: &mut Interval) -> Result<Option<Command>, ThreadEnded> {
         loop {
             tokio::select! {
-                command = self.commands.recv() => return Ok(command),
-                event = self.bgp_events.recv() => {
-                    self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
-                }
+                // A BFD change comes before what BGP makes of it, in the log too.
+                biased;
                 change = self.bfd_changes.recv() => {
                     self.handle_bfd(&change.ok_or(ThreadEnded("BFD"))?);
                 }
+                event = self.bgp_events.recv() => {
+                    self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
+                }
+                command = self.commands.recv() => return Ok(command),
                 _ = check.tick(), if self.depends_on_interfaces() => self.check_interfaces(),
             }
         }
@@ -374,6 +376,9 @@ impl Speaker {
             if self.config.speaker.listen != wanted.speaker.listen {
                 let listening = self.bgp.listen(wanted.speaker.listen.clone()).await;
                 listening.map_err(|error| Refusal::Failed(error.to_string()))?;
+            }
+            for warning in &checked.warnings {
+                warn!("{}", warning.in_file(&self.file));
             }
             self.apply(&wanted, &changes);
         }

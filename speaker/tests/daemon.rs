@@ -220,6 +220,23 @@ fn what_was_added_survives_kill_9_and_bfd_notices_it() {
 }
 
 #[test]
+fn a_frozen_neighbor_is_given_up_and_taken_back() {
+    let pair = Pair::start(WEB);
+    pair.wait_for_advertised(1);
+    pair.router.signal(Signal::SIGSTOP);
+    eventually("BFD Down closes BGP", || {
+        let events = pair.host.show(&["events", "--peer", "other"]);
+        let mut events = events.as_array().into_iter().flatten();
+        events.any(|event| event["cause"] == "sent 6/10 Cease, BFD Down")
+    });
+    assert_eq!(pair.host.show(&["routes"])[0]["peers"][0]["state"], "down");
+    pair.router.signal(Signal::SIGCONT);
+    pair.host.wait_until_up("other");
+    pair.wait_for_advertised(1);
+    assert_eq!(pair.host_peer()["dropped_count"], 1);
+}
+
+#[test]
 fn what_is_in_the_file_is_not_changed_at_run_time() {
     let pair = Pair::start(WEB);
     let message = pair.host.fails(1, &["service", "add", "web", "192.0.2.9"]);
