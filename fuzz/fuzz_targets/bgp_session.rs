@@ -107,8 +107,12 @@ fuzz_target!(|operations: Vec<Operation>| {
                 assert!(session.poll_timeout().is_none_or(|deadline| deadline > now));
             }
             Operation::Liveness(liveness, generation) => {
-                let liveness =
-                    [Liveness::Up, Liveness::Down, Liveness::AdminDown][usize::from(liveness % 3)];
+                let liveness = match liveness % 4 {
+                    0 => Liveness::Up,
+                    1 => Liveness::Down,
+                    2 => Liveness::SignaledDown,
+                    _ => Liveness::AdminDown,
+                };
                 session.handle_liveness(now, liveness, generation.into());
             }
             Operation::Routes(count) => {

@@ -53,8 +53,12 @@ impl Addresses {
 pub enum Liveness {
     /// It works.
     Up,
-    /// It worked and has failed.
+    /// It worked and has failed: nothing came from the neighbor for the detection time, or whatever
+    /// else was found on this side.
     Down,
+    /// The neighbor says that its BFD session is down (RFC 5880 §6.8.6): it does not hear us, or it
+    /// has begun that session anew.
+    SignaledDown,
     /// One side has taken BFD out of service, which says nothing about the path (RFC 5882 §4.2).
     AdminDown,
 }

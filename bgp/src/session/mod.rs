@@ -41,6 +41,9 @@ const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
 /// IdleHoldTime after the first failure (RFC 4271 §8.1.1, DampPeerOscillations); doubles with each
 /// further one.
 const MIN_IDLE_HOLD_TIME: Duration = Duration::from_secs(1);
+/// How long after Established a neighbor may take down its BFD session without ending BGP, if it
+/// brings it up again. FRR recreates the session as soon as BGP has told it the local address.
+const SETTLING_TIME: Duration = Duration::from_secs(3);
 /// Octets that are handed out at once: one large write, and no more memory than that for a neighbor
 /// that reads slowly.
 const TRANSMIT_CHUNK: usize = 64 * 1024;
@@ -68,6 +71,8 @@ pub struct Session {
     liveness: Option<(Liveness, u64)>,
     /// The wait in Idle is over as soon as BFD finds the path working.
     waiting_for_liveness: bool,
+    /// The neighbor took BFD down while the session was settling; when this comes, it counts.
+    path_doubted_until: Option<Instant>,
     rib: AdjRibOut,
     events: VecDeque<Event>,
     record: Record,
@@ -124,6 +129,7 @@ impl Session {
             idle_hold_time: MIN_IDLE_HOLD_TIME,
             liveness: None,
             waiting_for_liveness: false,
+            path_doubted_until: None,
             rib: AdjRibOut::default(),
             events: VecDeque::new(),
             record: Record::default(),
@@ -208,7 +214,8 @@ impl Session {
 
     /// What BFD says of the path (RFC 5882). `generation` counts the times it came up; a Down of an
     /// older one is stale and ignored. Down ends the session only if the path was known to be Up,
-    /// and does not lengthen the wait in Idle.
+    /// and does not lengthen the wait in Idle. A Down that the neighbor signals in the first 3 s of
+    /// a session ends it only if BFD is not Up again by the end of them.
     pub fn handle_liveness(&mut self, now: Instant, liveness: Liveness, generation: u64) {
         let now = self.advance(now);
         let before = self.liveness;
@@ -216,10 +223,18 @@ impl Session {
             return;
         }
         self.liveness = Some((liveness, generation));
+        let was_up = before == Some((Liveness::Up, generation));
+        if matches!(liveness, Liveness::Up | Liveness::AdminDown) {
+            self.path_doubted_until = None;
+        }
         match liveness {
             Liveness::Up => self.path_is_up(now),
-            Liveness::Down if before == Some((Liveness::Up, generation)) => self.path_is_down(now),
-            Liveness::Down | Liveness::AdminDown => {}
+            Liveness::Down if was_up => self.path_is_down(now),
+            Liveness::SignaledDown if was_up => match self.settled_at(now) {
+                Some(settled_at) => self.path_doubted_until = Some(settled_at),
+                None => self.path_is_down(now),
+            },
+            Liveness::Down | Liveness::SignaledDown | Liveness::AdminDown => {}
         }
     }
 
@@ -227,6 +242,7 @@ impl Session {
     /// begin anew.
     pub fn forget_liveness(&mut self) {
         self.liveness = None;
+        self.path_doubted_until = None;
         self.waiting_for_liveness = false;
     }
 
@@ -338,6 +354,9 @@ impl Session {
         if expired(self.connect_retry) {
             self.connect(now, Cause::ConnectRetry);
         }
+        if expired(self.path_doubted_until) {
+            self.path_is_down(now);
+        }
         for conn in self
             .connections
             .iter()
@@ -413,6 +432,7 @@ impl Session {
         connections
             .chain(self.idle_hold)
             .chain(self.connect_retry)
+            .chain(self.path_doubted_until)
             .min()
     }
 

@@ -119,6 +119,10 @@ impl Script {
         }
     }
 
+    fn liveness(&mut self, liveness: Liveness, generation: u64) {
+        self.session.handle_liveness(self.now, liveness, generation);
+    }
+
     fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.session.poll_event()).collect()
     }
@@ -578,6 +582,49 @@ fn c_166_a_stale_down_is_ignored() {
         .session
         .handle_liveness(script.now, Liveness::Down, 1);
     assert_eq!(script.session.state(), State::Established);
+}
+
+#[test]
+fn a_neighbor_may_begin_its_bfd_session_anew_once_bgp_is_up() {
+    let (mut script, _) = Script::established(config());
+    script.liveness(Liveness::Up, 1);
+    script.liveness(Liveness::SignaledDown, 1);
+    script.liveness(Liveness::Up, 2);
+    script.pass(SETTLING_TIME * 2);
+    assert_eq!(script.session.state(), State::Established);
+
+    // The news of BFD may overtake the KEEPALIVE.
+    let mut script = Script::started(config());
+    let conn = script.connect(Direction::Outgoing);
+    script.liveness(Liveness::Up, 1);
+    script.receive(conn, &open(1));
+    script.liveness(Liveness::SignaledDown, 1);
+    script.receive(conn, &Message::Keepalive);
+    assert_eq!(script.session.state(), State::Established);
+}
+
+#[test]
+fn a_path_that_is_still_down_when_the_session_has_settled_ends_it() {
+    let (mut script, conn) = Script::established(config());
+    script.liveness(Liveness::Up, 1);
+    script.liveness(Liveness::SignaledDown, 1);
+    script.pass(SETTLING_TIME - Duration::from_millis(1));
+    assert_eq!(script.session.state(), State::Established);
+    assert_eq!(
+        script.session.poll_timeout(),
+        Some(script.now + Duration::from_millis(1))
+    );
+    script.pass(Duration::from_millis(1));
+    assert_eq!(script.last_word(conn), Some(Notification::cease(10)));
+}
+
+#[test]
+fn a_neighbor_that_signals_down_later_is_believed_at_once() {
+    let (mut script, conn) = Script::established(config());
+    script.liveness(Liveness::Up, 1);
+    script.pass(SETTLING_TIME);
+    script.liveness(Liveness::SignaledDown, 1);
+    assert_eq!(script.last_word(conn), Some(Notification::cease(10)));
 }
 
 #[test]

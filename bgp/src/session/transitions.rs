@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{ConnId, Event};
 use super::status::{Cause, State, Transition};
-use super::{BackOff, MIN_IDLE_HOLD_TIME, Session};
+use super::{BackOff, MIN_IDLE_HOLD_TIME, SETTLING_TIME, Session};
 use crate::wire::{Notification, subcode};
 
 /// IdleHoldTime grows no further than this.
@@ -92,8 +92,20 @@ impl Session {
         }
     }
 
+    /// When a session that is coming up or has just come up will have settled; `None` if it has, or
+    /// there is none. An OPEN counts too: BFD's news may overtake the KEEPALIVE that it follows from.
+    pub(super) fn settled_at(&self, now: Instant) -> Option<Instant> {
+        let since = match self.record.state {
+            State::Idle | State::Connect | State::Active => return None,
+            State::OpenSent | State::OpenConfirm => now,
+            State::Established => self.record.since?,
+        };
+        Some(since + SETTLING_TIME).filter(|settled_at| now < *settled_at)
+    }
+
     /// RFC 5882 §4.1, RFC 9384
     pub(super) fn path_is_down(&mut self, now: Instant) {
+        self.path_doubted_until = None;
         let notification = Notification::cease(subcode::cease::BFD_DOWN);
         for conn in self
             .connections
@@ -127,6 +139,7 @@ impl Session {
         }
         if from >= State::OpenSent && to < State::OpenSent {
             self.record.last_reset = Some(transition.clone());
+            self.path_doubted_until = None;
         }
         self.events.push_back(Event::StateChanged(transition));
     }

@@ -188,6 +188,9 @@ fn liveness(change: &bfd::StateChange) -> Liveness {
         bfd::State::Up => Liveness::Up,
         bfd::State::AdminDown => Liveness::AdminDown,
         _ if change.remote_state == bfd::State::AdminDown => Liveness::AdminDown,
+        _ if change.local_diag == bfd::Diagnostic::NEIGHBOR_SIGNALED_SESSION_DOWN => {
+            Liveness::SignaledDown
+        }
         _ => Liveness::Down,
     }
 }
