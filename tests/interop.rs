@@ -7,6 +7,8 @@
     reason = "a panic is a test's verdict"
 )]
 
+#[path = "interop/acceptance.rs"]
+mod acceptance;
 #[path = "interop/failover.rs"]
 mod failover;
 #[path = "interop/frr_hosts.rs"]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::failover::fail_over;
 use super::support::frr::Frr;
 use super::support::{Lab, announce, http};
-use super::topology::{Host, SERVICES, Topology, server_of};
-use super::upstream;
+use super::topology::{Host, SERVICES, Topology, Transport, server_of};
+use super::upstream::{Upstream, wait_for_routes};
 
 #[test]
 fn harness_sees_routes_move_under_load() {
@@ -14,8 +14,8 @@ fn harness_sees_routes_move_under_load() {
         return;
     };
     let topology = Topology::build(&lab);
-    let router = upstream::start(&lab, &topology);
-    router.configure(&[
+    let router = Upstream::start(&lab, &topology, Transport::V4);
+    router.frr.configure(&[
         // FRR names its link-local next hop first, Herald has none.
         "route-map global permit 10",
         "set ipv6 next-hop prefer-global",
@@ -35,8 +35,8 @@ fn harness_sees_routes_move_under_load() {
     });
     let [failing, kept] = &topology.hosts;
 
-    upstream::wait_for_sessions(&router, &[failing, kept]);
-    upstream::wait_for_routes(&topology, &[failing, kept]);
+    router.wait_for_sessions(&[failing, kept]);
+    wait_for_routes(&topology, &[failing, kept]);
     for service in SERVICES {
         let answers = http::survey(&topology.client, server_of(service), 10_000..10_100);
         for host in &topology.hosts {
@@ -61,7 +61,7 @@ fn harness_sees_routes_move_under_load() {
         );
     }
     failing.link.restore();
-    upstream::wait_for_routes(&topology, &[failing, kept]);
+    wait_for_routes(&topology, &[failing, kept]);
 }
 
 fn config(host: &Host) -> String {

@@ -22,6 +22,31 @@ pub(crate) const SERVICES: [&str; 2] = [SERVICE_V4, SERVICE_V6];
 
 const HTTP: u16 = 80;
 
+/// What the hosts' BGP and BFD sessions run over; either carries the routes of both families.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transport {
+    V4,
+    V6,
+}
+
+impl Transport {
+    /// The router's address.
+    pub(crate) fn router(self) -> &'static str {
+        match self {
+            Self::V4 => "192.168.133.1",
+            Self::V6 => "2001:db8:133::1",
+        }
+    }
+
+    /// A host's address.
+    pub(crate) fn of(self, host: &Host) -> IpAddr {
+        match self {
+            Self::V4 => host.v4,
+            Self::V6 => host.v6,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Topology {
     pub router: Namespace,

@@ -2,30 +2,62 @@
 
 use std::time::Duration;
 
-use super::support::frr::Frr;
-use super::support::{Lab, routes, wait_until};
-use super::topology::{Host, SERVICES, Topology};
+use super::support::frr::{BfdPeer, Frr, Neighbor};
+use super::support::{Lab, ensure, routes, wait_until};
+use super::topology::{Host, SERVICES, Topology, Transport};
 
-/// Starts FRR on the router, with both hosts as neighbors.
-pub(crate) fn start(lab: &Lab, topology: &Topology) -> Frr {
-    Frr::start(lab, &topology.router, "router", &config(topology))
+/// FRR on the router, with both hosts as neighbors.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub frr: Frr,
+    transport: Transport,
 }
 
-/// Waits until each host has a BGP and a BFD session.
-#[track_caller]
-pub(crate) fn wait_for_sessions(router: &Frr, hosts: &[&Host]) {
-    for host in hosts {
-        let what = |protocol| format!("{protocol} with {} is up", host.v4);
-        wait_until(&what("BGP"), Duration::from_secs(30), || {
-            router.neighbor(host.v4).ensure_established()
-        });
-        wait_until(&what("BFD"), Duration::from_secs(10), || {
-            router.bfd_peer(host.v4).ensure_up()
-        });
+impl Upstream {
+    pub(crate) fn start(lab: &Lab, topology: &Topology, transport: Transport) -> Self {
+        let frr = Frr::start(
+            lab,
+            &topology.router,
+            "router",
+            &config(topology, transport),
+        );
+        Self { frr, transport }
+    }
+
+    /// A host as a BGP neighbor.
+    #[track_caller]
+    pub(crate) fn neighbor(&self, host: &Host) -> Neighbor {
+        self.frr.neighbor(self.transport.of(host))
+    }
+
+    /// A host as a BFD peer.
+    #[track_caller]
+    pub(crate) fn bfd_peer(&self, host: &Host) -> BfdPeer {
+        self.frr.bfd_peer(self.transport.of(host))
+    }
+
+    /// Waits until each host has a BGP and a BFD session that FRR will act upon.
+    ///
+    /// FRR 10.3 recreates its BFD session when BGP comes up, and disregards what BFD says in the same second as BGP's coming up.
+    #[track_caller]
+    pub(crate) fn wait_for_sessions(&self, hosts: &[&Host]) {
+        for host in hosts {
+            let what = |protocol| format!("{protocol} with {} is up", host.name());
+            wait_until(&what("BGP"), Duration::from_secs(30), || {
+                let neighbor = self.neighbor(host);
+                neighbor.ensure_established()?;
+                ensure(neighbor.uptime() >= Duration::from_secs(2), || {
+                    format!("for {:?}", neighbor.uptime())
+                })
+            });
+            wait_until(&what("BFD"), Duration::from_secs(10), || {
+                self.bfd_peer(host).ensure_up()
+            });
+        }
     }
 }
 
-/// Waits until the kernel sends each service to exactly these hosts.
+/// Waits until the kernel of the router sends each service to exactly these hosts.
 #[track_caller]
 pub(crate) fn wait_for_routes(topology: &Topology, hosts: &[&Host]) {
     for service in SERVICES {
@@ -43,12 +75,12 @@ pub(crate) fn wait_for_routes(topology: &Topology, hosts: &[&Host]) {
     }
 }
 
-fn config(topology: &Topology) -> String {
+fn config(topology: &Topology, transport: Transport) -> String {
     let for_each_host = |lines: &str| {
         topology
             .hosts
             .iter()
-            .map(|host| lines.replace("HOST", &host.v4.to_string()))
+            .map(|host| lines.replace("HOST", &transport.of(host).to_string()))
             .collect::<String>()
     };
     let neighbors =
@@ -58,8 +90,9 @@ fn config(topology: &Topology) -> String {
         "frr defaults traditional
 hostname frr-upstream
 log timestamp precision 3
-debug bgp neighbor-events
+debug bgp bfd
 debug bfd peer
+debug bfd zebra
 ip forwarding
 ipv6 forwarding
 !

@@ -38,7 +38,7 @@ impl Frr {
 
         // No watchfrr: a daemon that dies is a test that fails.
         let script = format!(
-            "for daemon in {DAEMONS}; do /usr/lib/frr/$daemon -d -A 127.0.0.1 --log file:/etc/frr/frr.log --log-level informational || exit; done
+            "for daemon in {DAEMONS}; do /usr/lib/frr/$daemon -d -A 127.0.0.1 --log file:/etc/frr/frr.log --log-level debugging || exit; done
              vtysh -b >/etc/frr/boot.log 2>&1; echo $? >/etc/frr/boot.status
              exec sleep infinity"
         );
@@ -149,6 +149,11 @@ impl Neighbor {
         ensure(self.state() == "Established", || {
             format!("{} after {}", self.state(), self.last_reset())
         })
+    }
+
+    /// How long the session has been up, in whole seconds.
+    pub fn uptime(&self) -> Duration {
+        Duration::from_millis(self.number("bgpTimerUpMsec"))
     }
 
     /// How often the session has come up.
