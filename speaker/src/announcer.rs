@@ -24,18 +24,18 @@ pub struct Announcement {
 /// Everything that is to be announced, by prefix.
 #[must_use]
 pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, Announcement> {
-    let mut shared = Shared::default();
+    let mut shared = BTreeSet::new();
+    let advertised = Advertised::new(config, &mut shared);
     let mut announced = BTreeMap::new();
     let from_file = config.services.iter().map(|service| (service, false));
     let added = additions.services.iter().map(|service| (service, true));
     for ((name, service), added) in from_file.chain(added) {
         for address in &service.addresses {
             let prefix = IpNet::from(*address);
-            let attributes = |peer: &PeerName| service_attributes(config, name, peer);
             let announcement = Announcement {
                 service: Some(name.clone()),
                 added,
-                peers: addressees(config, &prefix, attributes, &mut shared),
+                peers: addressees(config, &prefix, |peer| advertised.attributes(name, peer)),
             };
             announced.insert(prefix, announcement);
         }
@@ -43,12 +43,13 @@ pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, 
     let from_file = config.routes.iter().map(|route| (route, false));
     let added = additions.routes.iter().map(|route| (route, true));
     for ((prefix, route), added) in from_file.chain(added) {
-        let attributes =
-            |peer: &PeerName| names(route.peers.as_ref(), peer).then(|| route.attributes.clone());
+        let attributes = share(&mut shared, route.attributes.clone());
         let announcement = Announcement {
             service: None,
             added,
-            peers: addressees(config, prefix, attributes, &mut shared),
+            peers: addressees(config, prefix, |peer| {
+                names(route.peers.as_ref(), peer).then_some(&attributes)
+            }),
         };
         announced.insert(*prefix, announcement);
     }
@@ -80,7 +81,39 @@ pub fn routes(
         .collect()
 }
 
-type Shared = BTreeSet<Arc<RouteAttributes>>;
+/// What is said of services: by the first advertisement that fits, or plainly if there is none at
+/// all.
+struct Advertised<'c> {
+    plainly: Option<Arc<RouteAttributes>>,
+    advertisements: Vec<(&'c AdvertisementConfig, Arc<RouteAttributes>)>,
+}
+
+impl<'c> Advertised<'c> {
+    fn new(config: &'c Config, shared: &mut BTreeSet<Arc<RouteAttributes>>) -> Self {
+        let none = config.advertisements.is_empty();
+        let advertisements = config.advertisements.iter();
+        Self {
+            plainly: none.then(|| share(shared, RouteAttributes::default())),
+            advertisements: advertisements
+                .map(|advertisement| {
+                    let attributes = share(shared, advertisement.attributes.clone());
+                    (advertisement, attributes)
+                })
+                .collect(),
+        }
+    }
+
+    fn attributes(&self, service: &ServiceName, peer: &PeerName) -> Option<&Arc<RouteAttributes>> {
+        let mut advertisements = self.advertisements.iter();
+        let first = advertisements.find(|(advertisement, _)| {
+            names(advertisement.services.as_ref(), service)
+                && names(advertisement.peers.as_ref(), peer)
+        });
+        first
+            .map(|(_, attributes)| attributes)
+            .or(self.plainly.as_ref())
+    }
+}
 
 /// The one copy of `value` among those seen.
 fn share<T: Ord>(seen: &mut BTreeSet<Arc<T>>, value: T) -> Arc<T> {
@@ -94,11 +127,11 @@ fn share<T: Ord>(seen: &mut BTreeSet<Arc<T>>, value: T) -> Arc<T> {
     }
 }
 
-fn addressees(
+/// The peers that speak the prefix's family and are to have it.
+fn addressees<'a>(
     config: &Config,
     prefix: &IpNet,
-    attributes: impl Fn(&PeerName) -> Option<RouteAttributes>,
-    shared: &mut Shared,
+    attributes: impl Fn(&PeerName) -> Option<&'a Arc<RouteAttributes>>,
 ) -> BTreeMap<PeerName, Arc<RouteAttributes>> {
     let family = Family::of(prefix);
     let speaking = config
@@ -106,25 +139,8 @@ fn addressees(
         .iter()
         .filter(|(_, peer)| peer.families.contains(&family));
     speaking
-        .filter_map(|(name, _)| Some((name.clone(), share(shared, attributes(name)?))))
+        .filter_map(|(name, _)| Some((name.clone(), Arc::clone(attributes(name)?))))
         .collect()
-}
-
-/// What the peer is told of the service: by the first advertisement that fits both, or plainly if
-/// there is none at all.
-fn service_attributes(
-    config: &Config,
-    service: &ServiceName,
-    peer: &PeerName,
-) -> Option<RouteAttributes> {
-    if config.advertisements.is_empty() {
-        return Some(RouteAttributes::default());
-    }
-    let fits = |advertisement: &&AdvertisementConfig| {
-        names(advertisement.services.as_ref(), service) && names(advertisement.peers.as_ref(), peer)
-    };
-    let first = config.advertisements.iter().find(fits)?;
-    Some(first.attributes.clone())
 }
 
 /// Whether a filter lets a name through; without a filter all are let through.

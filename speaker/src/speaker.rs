@@ -437,6 +437,7 @@ impl Speaker {
         }
         if changes.is_empty() {
             info!("reload: nothing changed");
+            return;
         }
         self.announce();
     }

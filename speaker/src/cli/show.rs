@@ -8,12 +8,16 @@ use comfy_table::{Cell, Color, ContentArrangement, Table};
 use super::client::{Client, ClientError, segment};
 use super::{Output, SUCCESS, What, complain, say};
 use crate::api::ConfigStatus;
-use crate::status::{BfdStatus, DaemonStatus, EventStatus, PeerStatus, RouteStatus, ServiceStatus};
+use crate::status::{
+    BfdStatus, DaemonStatus, EventStatus, PeerStatus, RoutePeerStatus, RouteStatus, ServiceStatus,
+};
 
 mod peer;
 
 /// What people's terminals have at least, and scripts are written for.
 const COLUMNS: u16 = 80;
+/// How many peers of a route are named before they are counted.
+const NAMED_PEERS: usize = 4;
 
 pub(super) fn run(client: &Client, what: &What, output: Output) -> u8 {
     let shown = match output {
@@ -168,7 +172,7 @@ fn routes(routes: &[RouteStatus], wide: bool) -> String {
             Cell::new(&route.prefix),
             or_dash(route.service.clone()),
             Cell::new(&route.source),
-            addressees(route),
+            addressees(route, wide),
         ];
         if wide {
             row.push(Cell::new(attributes(route)));
@@ -179,23 +183,32 @@ fn routes(routes: &[RouteStatus], wide: bool) -> String {
     table(&heads, rows, wide, empty)
 }
 
-/// Those who have the route by name, the others with what keeps them from it.
-fn addressees(route: &RouteStatus) -> Cell {
-    let peers: Vec<String> = route
-        .peers
+/// Those who have the route by name, the others with what keeps them from it; only their number
+/// where names would fill the page.
+fn addressees(route: &RouteStatus, wide: bool) -> Cell {
+    let has_it = |peer: &&RoutePeerStatus| peer.state == "announced";
+    let announced = route.peers.iter().filter(has_it).count();
+    let text = match route.peers.len() {
+        0 => "nobody".to_owned(),
+        number if number > NAMED_PEERS && !wide => format!("{announced} of {number} peers"),
+        _ => named(&route.peers),
+    };
+    if announced == 0 {
+        bad(&text)
+    } else {
+        Cell::new(text)
+    }
+}
+
+fn named(peers: &[RoutePeerStatus]) -> String {
+    let texts: Vec<String> = peers
         .iter()
         .map(|peer| match peer.state.as_str() {
             "announced" => peer.peer.clone(),
             state => format!("{} ({state})", peer.peer),
         })
         .collect();
-    if peers.is_empty() {
-        bad("nobody")
-    } else if route.peers.iter().any(|peer| peer.state == "announced") {
-        Cell::new(peers.join(", "))
-    } else {
-        bad(&peers.join(", "))
-    }
+    texts.join(", ")
 }
 
 /// What is said to each, or once when it is the same for all.
