@@ -36,10 +36,10 @@ Exit codes: 0 done; 1 failed, or the daemon is not running; 2 wrong usage or con
 
 /// Announces service addresses to routers over BGP, and withdraws them in milliseconds over BFD.
 #[derive(Debug, Parser)]
-#[command(name = "herald", version, max_term_width = 100, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "herald", version, max_term_width = 90, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Arguments {
-    /// The daemon's Unix socket, the one that the file names in its section "api"
-    #[arg(long, global = true, value_name = "PATH", env = "HERALD_SOCKET", default_value = config::DEFAULT_SOCKET)]
+    /// The daemon's Unix socket
+    #[arg(long, global = true, display_order = 1000, value_name = "PATH", env = "HERALD_SOCKET", default_value = config::DEFAULT_SOCKET)]
     socket: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -64,7 +64,7 @@ The environment variable RUST_LOG overrides [log] level.")]
     #[command(after_help = "\
 Examples:
   herald announce 198.51.100.0/24
-  herald announce 2001:db8:5::/48 --med 10 --community 64520:100 --community large:64520:1:2
+  herald announce 2001:db8:5::/48 --med 10 --community large:64520:1:2
   herald announce 203.0.113.7/32 --community blackhole --peer upstream")]
     Announce(Announce),
     /// Withdraw a prefix that was announced with `announce`

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bgp::{Asn, Family, HoldTime, RemoteAs};
 
-use super::super::document::{Located, Section, nearest};
-use super::super::{
+use super::{MILLISECOND, SECOND, quoted, unique};
+use crate::config::document::{Located, Section, nearest};
+use crate::config::{
     BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, PeerAddress,
     PeerBfd, PeerConfig, PeerName, SpeakerConfig, value,
 };
-use super::{MILLISECOND, SECOND, quoted, unique};
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
 pub(super) struct PeerKeys {
