@@ -79,7 +79,7 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Snapshot(Reply<Snapshot>),
-    Events(Option<PeerName>, Reply<Vec<Record>>),
+    Events(Option<PeerName>, Reply<Result<Vec<Record>, Refusal>>),
     PutService(ServiceName, ServiceConfig, Reply<Result<Stored, Refusal>>),
     DeleteService(ServiceName, Reply<Result<(), Refusal>>),
     PutRoute(IpNet, RouteConfig, Reply<Result<Stored, Refusal>>),
@@ -118,7 +118,7 @@ impl Control {
     /// # Errors
     /// When there is no such peer.
     pub async fn events(&self, peer: Option<PeerName>) -> Result<Vec<Record>, Refusal> {
-        self.ask(|reply| Command::Events(peer, reply)).await
+        self.ask(|reply| Command::Events(peer, reply)).await?
     }
 
     /// Adds a service, or gives one that was added before other addresses.

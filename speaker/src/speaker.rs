@@ -22,7 +22,7 @@ use crate::config::{
     Config, PeerConfig, PeerName, RouteConfig, ServiceConfig, ServiceName, is_link_local, nearest,
 };
 use crate::control::{Command, Control, Refusal, Reloaded, Snapshot, Stored};
-use crate::history::{History, Novelty, Subject};
+use crate::history::{History, Novelty, Record, Subject};
 use crate::logging::LevelSwitch;
 use crate::plan::{self, Change};
 use crate::router_id;
@@ -211,7 +211,7 @@ impl Speaker {
         // Whoever asked may have gone; what was asked for is done all the same.
         match command {
             Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
-            Command::Events(peer, reply) => drop(reply.send(self.history.records(peer.as_ref()))),
+            Command::Events(peer, reply) => drop(reply.send(self.events(peer.as_ref()))),
             Command::PutService(name, service, reply) => {
                 drop(reply.send(self.put_service(name, service)));
             }
@@ -225,7 +225,9 @@ impl Speaker {
             }
             Command::Reload { dry_run, reply } => {
                 let result = self.reload(dry_run).await;
-                if let Err(refusal) = &result {
+                if let Err(refusal) = &result
+                    && !dry_run
+                {
                     error!("reload refused, the running configuration stays: {refusal}");
                 }
                 drop(reply.send(result));
@@ -245,6 +247,21 @@ impl Speaker {
             bfd: self.bfd.status(),
             bfd_discards: self.bfd.discards(),
         }
+    }
+
+    fn events(&self, peer: Option<&PeerName>) -> Result<Vec<Record>, Refusal> {
+        if let Some(name) = peer {
+            self.refuse_unknown(name)?;
+        }
+        Ok(self.history.records(peer))
+    }
+
+    fn refuse_unknown(&self, name: &PeerName) -> Result<(), Refusal> {
+        if self.config.peers.contains_key(name) {
+            return Ok(());
+        }
+        let known = self.config.peers.keys().map(PeerName::as_str);
+        Err(not_found("peer", name.as_str(), known))
     }
 
     fn put_service(
@@ -307,10 +324,7 @@ impl Speaker {
             return Err(self.is_in_the_file("route", &prefix.to_string()));
         }
         for name in route.peers.iter().flatten() {
-            if !self.config.peers.contains_key(name) {
-                let known = self.config.peers.keys().map(PeerName::as_str);
-                return Err(not_found("peer", name.as_str(), known));
-            }
+            self.refuse_unknown(name)?;
         }
         let services = self.config.services.iter();
         let mut services = services.chain(&self.kept.additions.services);
@@ -354,10 +368,7 @@ impl Speaker {
         name: &PeerName,
         communication: Option<String>,
     ) -> Result<(), Refusal> {
-        if !self.config.peers.contains_key(name) {
-            let known = self.config.peers.keys().map(PeerName::as_str);
-            return Err(not_found("peer", name.as_str(), known));
-        }
+        self.refuse_unknown(name)?;
         self.bgp.reset_peer(name, communication);
         self.note(format!("peer {name}: reset by command"));
         Ok(())

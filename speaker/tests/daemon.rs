@@ -253,6 +253,8 @@ fn what_is_in_the_file_is_not_changed_at_run_time() {
         message.contains("service web announces this already"),
         "{message}"
     );
+    let message = pair.host.fails(1, &["show", "events", "--peer", "othr"]);
+    assert!(message.contains("the nearest name is other"), "{message}");
     let message = pair.host.fails(2, &["announce", "198.51.100.7/24"]);
     assert!(message.contains("must be \"198.51.100.0/24\""), "{message}");
     let message = pair
