@@ -4,18 +4,22 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::failover::{Outcome, fail_over};
 use super::support::daemon::{Herald, socket_in};
-use super::support::{Lab, announce, http, routes};
+use super::support::routes::{self, NextHops};
+use super::support::{Lab, announce, http};
 use super::topology::{Host, SERVICE_V4, SERVICE_V6, SERVICES, Topology, Transport, server_of};
 use super::upstream::{Upstream, wait_for_routes};
 
 /// 50 ms × 3 and what it takes to act on it, with room for a busy machine.
 const NOTICED: Duration = Duration::from_millis(500);
+
+/// What nobody waits for in vain.
+const PROMPTLY: Duration = Duration::from_secs(5);
 
 #[test]
 fn the_router_sees_both_hosts_as_they_are_configured() {
@@ -52,6 +56,18 @@ fn the_router_sees_both_hosts_as_they_are_configured() {
         assert_eq!(bfd.number("remote-transmit-interval"), 50);
         assert_eq!(bfd.number("remote-receive-interval"), 50);
         assert_eq!(bfd.number("remote-detect-multiplier"), 3);
+    }
+
+    for herald in &scenario.heralds {
+        let peer = &herald.show("peers")[0];
+        assert_eq!(peer["state"], "Established");
+        assert_eq!(peer["timers"]["hold_time_ms"], 15_000);
+        let bfd = &herald.show("bfd")[0];
+        assert_eq!(bfd["state"], "Up");
+        assert_eq!(bfd["session"]["detection_time_ms"], 150.0);
+        for route in herald.show("routes").as_array().unwrap() {
+            assert_eq!(route["peers"][0]["state"], "announced", "{route:#}");
+        }
     }
 
     // Keepalives go both ways for longer than the hold time.
@@ -108,6 +124,7 @@ fn a_cut_link_is_noticed_at_both_ends() {
 
     let outcomes = fail_over(&scenario.topology, failing, kept, || failing.link.cut());
     report("link cut", &outcomes);
+    report_noticed(&scenario.heralds[0], outcomes[0].failed_at);
     assert!(
         outcomes.iter().all(|outcome| outcome.failed_requests > 0),
         "the cut must hurt until it is noticed"
@@ -127,10 +144,9 @@ fn a_cut_link_is_noticed_over_ipv6_too() {
     };
     let [failing, kept] = &scenario.topology.hosts;
 
-    report(
-        "link cut, IPv6 sessions",
-        &fail_over(&scenario.topology, failing, kept, || failing.link.cut()),
-    );
+    let outcomes = fail_over(&scenario.topology, failing, kept, || failing.link.cut());
+    report("link cut, IPv6 sessions", &outcomes);
+    report_noticed(&scenario.heralds[0], outcomes[0].failed_at);
 
     failing.link.restore();
     scenario.router.wait_for_sessions(&[failing]);
@@ -173,7 +189,7 @@ fn a_killed_daemon_loses_its_routes() {
         }),
     );
 
-    scenario.heralds[0] = start_herald(&scenario.lab, failing, scenario.transport);
+    scenario.heralds[0] = scenario.start_herald(failing);
     wait_for_routes(&scenario.topology, &[failing, kept]);
     scenario.assert_undisturbed([kept]);
 }
@@ -205,17 +221,17 @@ fn a_stopped_daemon_says_so() {
     };
     let [leaving, kept] = &scenario.topology.hosts;
 
-    report(
-        "daemon stopped",
-        &fail_over(&scenario.topology, leaving, kept, || {
-            scenario.heralds[0].signal(Signal::TERM)
-        }),
+    let stop = || scenario.heralds[0].signal(Signal::TERM);
+    let outcomes = fail_over(&scenario.topology, leaving, kept, stop);
+    report("daemon stopped", &outcomes);
+    assert!(
+        outcomes.iter().all(|outcome| outcome.route_changes == 1),
+        "one next hop leaves, and nothing else moves: {outcomes:?}"
     );
 
     let status = scenario.heralds[0].wait_exit(Duration::from_secs(5));
     assert!(status.success(), "{status}");
     let neighbor = scenario.router.neighbor(leaving);
-    println!("{:#}", neighbor.0);
     assert!(
         neighbor.last_reset().contains("Administrative Shutdown"),
         "{}",
@@ -225,48 +241,46 @@ fn a_stopped_daemon_says_so() {
 }
 
 #[test]
-fn a_route_comes_and_goes_without_touching_a_session() {
-    let Some(scenario) = Scenario::start("a_route_comes_and_goes_without_touching_a_session")
-    else {
+fn a_reload_touches_no_session() {
+    let Some(scenario) = Scenario::start("a_reload_touches_no_session") else {
         return;
     };
-    let Scenario {
-        topology, heralds, ..
-    } = &scenario;
-    let (host, herald) = (&topology.hosts[0], &heralds[0]);
-    let comes_and_goes = |prefix: &str, come: &dyn Fn(), go: &dyn Fn()| {
-        come();
-        routes::wait_for(
-            &topology.router,
-            prefix,
-            &Topology::next_hops(prefix, &[host]),
-            Duration::from_secs(5),
-        );
-        go();
-        routes::wait_for(
-            &topology.router,
-            prefix,
-            &Topology::next_hops(prefix, &[]),
-            Duration::from_secs(5),
-        );
-    };
+    let herald = &scenario.heralds[0];
+    let original = scenario.config(&scenario.topology.hosts[0]);
 
     for prefix in ["192.168.133.151", "2001:db8:133::151"] {
-        let reload = |config: &str| {
-            herald.write_config(config);
-            herald.command(&["reload"]);
-        };
-        let original = config(&scenario.lab, host, scenario.transport);
-        let extended =
-            format!("{original}\n[[service]]\nname = \"more\"\naddresses = [\"{prefix}\"]\n");
-        comes_and_goes(prefix, &|| reload(&extended), &|| reload(&original));
+        let more = format!("\n[[service]]\nname = \"more\"\naddresses = [\"{prefix}\"]\n");
+        herald.write_config(&(original.clone() + &more));
+        herald.command(&["reload"]);
+        scenario.wait_for_route_of_first_host(prefix);
+
+        herald.write_config(&original);
+        herald.signal(Signal::HUP);
+        scenario.wait_for_no_route(prefix);
     }
+    scenario.assert_undisturbed(scenario.topology.hosts.each_ref());
+}
+
+#[test]
+fn what_the_api_adds_and_removes_touches_no_session() {
+    let Some(scenario) = Scenario::start("what_the_api_adds_and_removes_touches_no_session") else {
+        return;
+    };
+    let herald = &scenario.heralds[0];
+
     for (prefix, length) in [("192.168.133.152", 32), ("2001:db8:133::152", 128)] {
         let route = format!("{prefix}/{length}");
-        let run = |command: &str| drop(herald.command(&[command, &route]));
-        comes_and_goes(prefix, &|| run("announce"), &|| run("withdraw"));
+        herald.command(&["announce", &route]);
+        scenario.wait_for_route_of_first_host(prefix);
+        herald.command(&["withdraw", &route]);
+        scenario.wait_for_no_route(prefix);
+
+        herald.command(&["service", "add", "more", prefix]);
+        scenario.wait_for_route_of_first_host(prefix);
+        herald.command(&["service", "remove", "more"]);
+        scenario.wait_for_no_route(prefix);
     }
-    scenario.assert_undisturbed(topology.hosts.each_ref());
+    scenario.assert_undisturbed(scenario.topology.hosts.each_ref());
 }
 
 /// The network with everything up: both hosts announce both services.
@@ -296,12 +310,65 @@ impl Scenario {
             lab,
         };
         let hosts = scenario.topology.hosts.each_ref();
-        scenario
-            .heralds
-            .extend(hosts.map(|host| start_herald(&scenario.lab, host, transport)));
+        scenario.heralds = hosts.map(|host| scenario.start_herald(host)).into();
         scenario.router.wait_for_sessions(&hosts);
         wait_for_routes(&scenario.topology, &hosts);
         Some(scenario)
+    }
+
+    #[track_caller]
+    fn wait_for_route_of_first_host(&self, prefix: &str) {
+        let next_hops = Topology::next_hops(prefix, &[&self.topology.hosts[0]]);
+        routes::wait_for(&self.topology.router, prefix, &next_hops, PROMPTLY);
+    }
+
+    #[track_caller]
+    fn wait_for_no_route(&self, prefix: &str) {
+        routes::wait_for(&self.topology.router, prefix, &NextHops::new(), PROMPTLY);
+    }
+
+    fn start_herald(&self, host: &Host) -> Herald {
+        Herald::start(&host.namespace, &self.directory(host), &self.config(host))
+    }
+
+    /// Where a host's daemon keeps its files.
+    fn directory(&self, host: &Host) -> PathBuf {
+        self.lab.directory(&format!("herald-{}", host.name()))
+    }
+
+    fn config(&self, host: &Host) -> String {
+        let directory = self.directory(host);
+        format!(
+            r#"[speaker]
+local-as = 64520
+router-id = "{router_id}"
+state-dir = "{state}"
+
+[api]
+socket = "{socket}"
+
+[[bfd-profile]]
+name = "fast"
+transmit-interval = "50ms"
+receive-interval = "50ms"
+detect-multiplier = 3
+
+[[peer]]
+address = "{router}"
+remote-as = 64521
+connect-retry-time = "1s"
+bfd-profile = "fast"
+families = ["ipv4-unicast", "ipv6-unicast"]
+
+[[service]]
+name = "web"
+addresses = ["{SERVICE_V4}", "{SERVICE_V6}"]
+"#,
+            router_id = host.v4,
+            state = directory.join("state").display(),
+            socket = socket_in(&directory).display(),
+            router = self.transport.router(),
+        )
     }
 
     /// Asserts that the sessions with these hosts have come up once and are still up.
@@ -322,53 +389,6 @@ impl Scenario {
     }
 }
 
-fn start_herald(lab: &Lab, host: &Host, transport: Transport) -> Herald {
-    Herald::start(
-        &host.namespace,
-        &directory(lab, host),
-        &config(lab, host, transport),
-    )
-}
-
-/// Where a host's daemon keeps its files.
-fn directory(lab: &Lab, host: &Host) -> PathBuf {
-    lab.directory(&format!("herald-{}", host.name()))
-}
-
-fn config(lab: &Lab, host: &Host, transport: Transport) -> String {
-    let directory = directory(lab, host);
-    format!(
-        r#"[speaker]
-local-as = 64520
-router-id = "{router_id}"
-state-dir = "{state}"
-
-[api]
-socket = "{socket}"
-
-[[bfd-profile]]
-name = "fast"
-transmit-interval = "50ms"
-receive-interval = "50ms"
-detect-multiplier = 3
-
-[[peer]]
-address = "{router}"
-remote-as = 64521
-bfd-profile = "fast"
-families = ["ipv4-unicast", "ipv6-unicast"]
-
-[[service]]
-name = "web"
-addresses = ["{SERVICE_V4}", "{SERVICE_V6}"]
-"#,
-        router_id = host.v4,
-        state = directory.join("state").display(),
-        socket = socket_in(&directory).display(),
-        router = transport.router(),
-    )
-}
-
 /// Prints what a failure did, and asserts that it was noticed in time.
 #[track_caller]
 fn report(failure: &str, outcomes: &[Outcome]) {
@@ -376,4 +396,16 @@ fn report(failure: &str, outcomes: &[Outcome]) {
         announce(&format!("{failure}: {outcome}"));
         assert!(outcome.time_to_gone() < NOTICED, "{failure}: {outcome}");
     }
+}
+
+/// Prints when the daemon of the host that was cut off noticed, and asserts that it was in time.
+#[track_caller]
+fn report_noticed(herald: &Herald, cut_at: Instant) {
+    let mut log = herald.log().into_iter().filter(|line| line.at >= cut_at);
+    let noticed = log.find(|line| line.text.contains("BFD session DOWN"));
+    let after = noticed.expect("the daemon logs that BFD is down").at - cut_at;
+    announce(&format!("link cut: noticed on the host after {after:.1?}"));
+    assert!(after < NOTICED, "{after:?}");
+    let peer = &herald.show("peers")[0];
+    assert_ne!(peer["state"], "Established", "{peer:#}");
 }

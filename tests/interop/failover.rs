@@ -30,6 +30,8 @@ pub(crate) struct Outcome {
     pub gone_at: Instant,
     pub requests: usize,
     pub failed_requests: usize,
+    /// How often the route changed; once is enough.
+    pub route_changes: usize,
 }
 
 impl Outcome {
@@ -114,6 +116,7 @@ pub(crate) fn fail_over(
             gone_at,
             requests: requests.len(),
             failed_requests,
+            route_changes: monitor.changes_since(service, failed_at).len(),
         });
     }
     outcomes

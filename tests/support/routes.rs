@@ -80,13 +80,14 @@ impl RouteMonitor {
         monitor
     }
 
-    /// The changes of one prefix, oldest first.
-    pub fn changes(&self, prefix: &str) -> Vec<RouteChange> {
-        let changes = self
+    /// The changes of one prefix from a moment on, oldest first.
+    pub fn changes_since(&self, prefix: &str, since: Instant) -> Vec<RouteChange> {
+        let lines = self
             .process
             .lines()
             .into_iter()
-            .filter_map(|line| parse_change(&line));
+            .filter(|line| line.at >= since);
+        let changes = lines.filter_map(|line| parse_change(&line));
         changes.filter(|change| change.prefix == prefix).collect()
     }
 
@@ -103,11 +104,7 @@ impl RouteMonitor {
             &format!("the route {prefix} changes to {wanted:?}"),
             timeout,
             || {
-                let changes = self
-                    .changes(prefix)
-                    .into_iter()
-                    .filter(|change| change.at >= since)
-                    .collect::<Vec<_>>();
+                let changes = self.changes_since(prefix, since);
                 let reached = changes.iter().find(|change| change.next_hops == *wanted);
                 reached
                     .map(|change| change.at)

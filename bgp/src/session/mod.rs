@@ -42,7 +42,8 @@ const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
 /// further one.
 const MIN_IDLE_HOLD_TIME: Duration = Duration::from_secs(1);
 /// How long after Established a neighbor may take down its BFD session without ending BGP, if it
-/// brings it up again. FRR recreates the session as soon as BGP has told it the local address.
+/// brings it up again (a hysteresis as of RFC 5882 §3.1). FRR recreates the session as soon as BGP
+/// has told it the local address.
 const SETTLING_TIME: Duration = Duration::from_secs(3);
 /// Octets that are handed out at once: one large write, and no more memory than that for a neighbor
 /// that reads slowly.
