@@ -51,8 +51,7 @@ fn run(session: &mut Session, router: SocketAddr) -> Result<(), Box<dyn Error>> 
                         connection = Some((conn, stream));
                     }
                     Err(error) => {
-                        println!("cannot connect to {router}: {error}");
-                        session.handle_connect_failed(Instant::now());
+                        session.handle_connect_failed(Instant::now(), &error.to_string());
                     }
                 },
                 Event::Close { conn, .. } => {

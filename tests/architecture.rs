@@ -76,7 +76,7 @@ fn only_drivers_read_the_clock_or_roll_dice() {
     const FORBIDDEN: [&str; 5] = [
         "Instant::now",
         "SystemTime::now",
-        "rand::rng",
+        "rand::rng(",
         "rand::random",
         "thread_rng",
     ];

@@ -268,7 +268,7 @@ impl World {
         }
         peer.connecting = false;
         if self.now < self.end_of_trouble && self.rng.random_bool(0.1) {
-            peer.session.handle_connect_failed(self.now);
+            peer.session.handle_connect_failed(self.now, "refused");
             return self.carry_out(by);
         }
         let link = self.links.len();

@@ -59,7 +59,7 @@ fuzz_target!(|operations: Vec<Operation>| {
                 let addresses = Addresses::new(local.parse().unwrap(), remote.parse().unwrap());
                 conns.push(session.handle_connected(now, direction, addresses));
             }
-            Operation::ConnectFailed => session.handle_connect_failed(now),
+            Operation::ConnectFailed => session.handle_connect_failed(now, "refused"),
             Operation::Bytes(which, octets) => {
                 if let Some(conn) = conn(which) {
                     session.handle_bytes(now, conn, &octets);

@@ -685,7 +685,7 @@ fn scope_id(peer: &PeerConfig) -> u32 {
 const fn is_failure(cause: &Cause) -> bool {
     matches!(
         cause,
-        Cause::ConnectFailed
+        Cause::ConnectFailed(_)
             | Cause::ConnectionLost
             | Cause::NotificationReceived(_)
             | Cause::NotificationSent(_)

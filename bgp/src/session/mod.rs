@@ -281,16 +281,17 @@ impl Session {
         id
     }
 
-    /// The connection attempt that [`Event::Connect`] asked for came to nothing. The session goes
+    /// The connection attempt that [`Event::Connect`] asked for came to nothing, for a `reason`
+    /// that is only shown. The session goes
     /// on listening, and tries again when ConnectRetryTime is over.
     ///
     /// RFC 4271 §8.2.2 goes to Idle here, and would refuse a neighbor that connects meanwhile;
     /// everybody goes to Active.
-    pub fn handle_connect_failed(&mut self, now: Instant) {
+    pub fn handle_connect_failed(&mut self, now: Instant, reason: &str) {
         let now = self.advance(now);
         if std::mem::replace(&mut self.connecting, false) {
             self.record.connect_retry_counter += 1;
-            self.settle(now, Cause::ConnectFailed);
+            self.settle(now, Cause::ConnectFailed(reason.to_owned()));
         }
     }
 

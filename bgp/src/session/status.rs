@@ -40,8 +40,8 @@ pub enum Cause {
     Stopped,
     /// TCP is connected.
     Connected,
-    /// TCP could not be connected.
-    ConnectFailed,
+    /// TCP could not be connected, in the driver's words.
+    ConnectFailed(String),
     /// ConnectRetryTime is over.
     ConnectRetry,
     /// The neighbor's OPEN was accepted.
@@ -64,7 +64,7 @@ impl fmt::Display for Cause {
             Self::Start => f.write_str("started"),
             Self::Stopped => f.write_str("stopped"),
             Self::Connected => f.write_str("TCP connected"),
-            Self::ConnectFailed => f.write_str("TCP connection failed"),
+            Self::ConnectFailed(reason) => write!(f, "TCP connection failed: {reason}"),
             Self::ConnectRetry => f.write_str("connect retry"),
             Self::OpenReceived => f.write_str("OPEN received"),
             Self::KeepaliveReceived => f.write_str("KEEPALIVE received"),
@@ -185,7 +185,8 @@ pub struct SessionStatus {
     pub connect_retry_counter: u64,
     /// When the state machine leaves Idle by itself, if it waits there.
     pub idle_until: Option<Instant>,
-    /// The last time an Established session ended, or a session failed to get there.
+    /// The last time an Established session ended; before there was one, the last time that a
+    /// session failed to get there.
     pub last_reset: Option<Transition>,
     /// UPDATE messages with attribute errors that RFC 7606 let pass, by treating them as withdraws
     /// or discarding the attribute.

@@ -206,7 +206,7 @@ fn c_034_connect_retry_gives_up_one_attempt_for_the_next() {
 fn c_035_a_failed_attempt_leaves_the_session_listening_and_never_spins() {
     let mut script = Script::started(config());
     script.events();
-    script.session.handle_connect_failed(script.now);
+    script.session.handle_connect_failed(script.now, "refused");
     assert_eq!(script.session.state(), State::Active);
     script.pass(Duration::from_millis(3700));
     assert!(!script.events().contains(&Event::Connect));

@@ -138,10 +138,18 @@ impl Session {
             self.rib.end();
         }
         if from >= State::OpenSent && to < State::OpenSent {
-            self.record.last_reset = Some(transition.clone());
+            self.remember_reset(&transition);
             self.path_doubted_until = None;
         }
         self.events.push_back(Event::StateChanged(transition));
+    }
+
+    /// That a later attempt came to nothing does not explain why the session ended.
+    fn remember_reset(&mut self, transition: &Transition) {
+        let ended = transition.from == State::Established;
+        if ended || self.record.established == 0 {
+            self.record.last_reset = Some(transition.clone());
+        }
     }
 
     fn present_state(&self) -> State {

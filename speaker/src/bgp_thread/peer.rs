@@ -176,9 +176,7 @@ impl PeerTask {
         match outcome {
             Ok(stream) => self.add_connection(now, Direction::Outgoing, stream),
             Err(error) => {
-                let remote = self.setup.transport.remote;
-                tracing::debug!(peer = %self.name, %remote, %error, "cannot connect");
-                self.session.handle_connect_failed(now);
+                self.session.handle_connect_failed(now, &error.to_string());
             }
         }
     }
@@ -195,7 +193,9 @@ impl PeerTask {
                 self.connections.insert(conn, connection);
             }
             // The connection was gone before anything could be asked of it.
-            Err(_) if direction == Direction::Outgoing => self.session.handle_connect_failed(now),
+            Err(error) if direction == Direction::Outgoing => {
+                self.session.handle_connect_failed(now, &error.to_string());
+            }
             Err(_) => {}
         }
     }
