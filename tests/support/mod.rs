@@ -45,7 +45,7 @@ pub fn wait_until<T>(
             Err(seen) if Instant::now() >= deadline => {
                 panic!("not within {timeout:?}: {what}; last seen: {seen}")
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
 }
