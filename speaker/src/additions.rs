@@ -2,14 +2,16 @@
 //! a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use bgp::{BgpIdentifier, RouteAttributes};
 use ipnet::IpNet;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
@@ -197,6 +199,12 @@ pub enum StateError {
         /// The directory.
         path: PathBuf,
     },
+    /// Somebody has put a link where one of its files belongs.
+    #[error("{}: is a symbolic link, and herald writes through none in its state-dir; remove it", .path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// Its file is there and cannot be read.
     #[error("{}: cannot be read: {reason}; it holds what was added at run time: restore it, or move it away to start without", .path.display())]
     Unreadable {
@@ -255,14 +263,19 @@ impl StateDir {
             path: path.to_owned(),
             source,
         };
-        fs::create_dir_all(path).map_err(directory)?;
-        let lock = File::create(path.join(LOCK)).map_err(directory)?;
+        make_directory(path).map_err(directory)?;
+        let lock_path = path.join(LOCK);
+        let lock =
+            open(&lock_path, OFlags::CREATE | OFlags::RDWR).map_err(|errno| match errno {
+                Errno::LOOP => StateError::Link { path: lock_path },
+                errno => directory(errno.into()),
+            })?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
                 _lock: lock,
             }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse {
+            Err(Errno::WOULDBLOCK) => Err(StateError::InUse {
                 path: path.to_owned(),
             }),
             Err(error) => Err(directory(error.into())),
@@ -279,11 +292,14 @@ impl StateDir {
             path: path.clone(),
             reason,
         };
-        let octets = match fs::read(&path) {
-            Ok(octets) => octets,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
-            Err(error) => return Err(unreadable(error.to_string())),
-        };
+        let mut octets = Vec::new();
+        match open(&path, OFlags::RDONLY) {
+            Ok(mut file) => file.read_to_end(&mut octets),
+            Err(Errno::NOENT) => return Ok(Kept::default()),
+            Err(Errno::LOOP) => return Err(StateError::Link { path }),
+            Err(errno) => Err(errno.into()),
+        }
+        .map_err(|error| unreadable(error.to_string()))?;
         let file: StateFile =
             serde_json::from_slice(&octets).map_err(|error| unreadable(error.to_string()))?;
         file.check().map_err(unreadable)
@@ -304,12 +320,32 @@ impl StateDir {
         let mut text = serde_json::to_vec_pretty(&StateFile::from(kept))?;
         text.push(b'\n');
         let temporary = path.with_extension("json.new");
-        let mut file = File::create(&temporary)?;
+        // What a crash has left there, or a link that somebody has put there.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        let mut file = open(&temporary, new)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// For this user only; what is above it, as usual.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Opens a file of this user only, and never one somewhere else that a link names.
+fn open(path: &Path, how: OFlags) -> Result<File, Errno> {
+    let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
 
 impl From<&Kept> for StateFile {
@@ -359,6 +395,8 @@ impl StateFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     fn kept() -> Kept {
@@ -407,6 +445,52 @@ mod tests {
         ));
         drop(first);
         assert!(StateDir::open(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn nobody_else_may_look_into_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("above").join("state");
+        let state = StateDir::open(&path).unwrap();
+        state.save(&kept()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join(FILE)), 0o600);
+        assert_eq!(mode(&path.join(LOCK)), 0o600);
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let intact = || assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        let path = directory.path().join("state");
+        fs::create_dir(&path).unwrap();
+        let link = |name: &str| symlink(&victim, path.join(name)).unwrap();
+
+        link(LOCK);
+        let refused = StateDir::open(&path);
+        assert!(matches!(refused, Err(StateError::Link { path: link }) if link == path.join(LOCK)));
+        intact();
+        fs::remove_file(path.join(LOCK)).unwrap();
+
+        let state = StateDir::open(&path).unwrap();
+        link(FILE);
+        assert!(matches!(state.load(), Err(StateError::Link { .. })));
+        link("state.json.new");
+        state.save(&kept()).unwrap();
+        intact();
+        assert_eq!(state.load().unwrap(), kept());
+    }
+
+    #[test]
+    fn what_a_crash_left_does_not_matter() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(directory.path()).unwrap();
+        fs::write(directory.path().join("state.json.new"), "{").unwrap();
+        state.save(&kept()).unwrap();
+        assert_eq!(state.load().unwrap(), kept());
     }
 
     #[test]
