@@ -1,5 +1,10 @@
 //! The speaker task: it owns the configuration, the services and the routes, and is told what the
 //! BGP and BFD threads see. It never waits for a network.
+//!
+//! `additions` has the commands that add and remove at run time, `events` what the threads report.
+
+mod additions;
+mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
@@ -8,21 +13,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::EngineError;
-use bgp::{BgpIdentifier, Cause, Event, Routes, SessionConfig, State, Transition};
+use bgp::{BgpIdentifier, Routes, SessionConfig};
 use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
-use crate::config::{
-    Config, PeerConfig, PeerName, RouteConfig, ServiceConfig, ServiceName, is_link_local, nearest,
-};
-use crate::control::{Command, Control, Refusal, Reloaded, Snapshot, Stored};
-use crate::history::{History, Novelty, Record, Subject};
+use crate::config::{Config, PeerConfig, PeerName, is_link_local, nearest};
+use crate::control::{Command, Control, Refusal, Reloaded, Snapshot};
+use crate::history::{History, Record};
 use crate::logging::LevelSwitch;
 use crate::plan::{self, Change};
 use crate::router_id;
@@ -264,105 +267,6 @@ impl Speaker {
         Err(not_found("peer", name.as_str(), known))
     }
 
-    fn put_service(
-        &mut self,
-        name: ServiceName,
-        service: ServiceConfig,
-    ) -> Result<Stored, Refusal> {
-        if self.config.services.contains_key(&name) {
-            return Err(self.is_in_the_file("service", name.as_str()));
-        }
-        for address in &service.addresses {
-            self.refuse_taken(&name, *address)?;
-        }
-        let mut kept = self.kept.clone();
-        let former = kept.additions.services.insert(name.clone(), service);
-        self.keep(kept)?;
-        self.announce();
-        self.note(format!("service {name}: added at run time"));
-        Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
-    }
-
-    fn refuse_taken(&self, name: &ServiceName, address: IpAddr) -> Result<(), Refusal> {
-        let services = self.config.services.iter();
-        let mut services = services.chain(&self.kept.additions.services);
-        let user =
-            services.find(|(user, service)| *user != name && service.addresses.contains(&address));
-        if let Some((user, _)) = user {
-            return Err(Refusal::Conflict(format!(
-                "service {name}: {address} is an address of service {user}; must be in no other service"
-            )));
-        }
-        let prefix = IpNet::from(address);
-        if self.config.routes.contains_key(&prefix)
-            || self.kept.additions.routes.contains_key(&prefix)
-        {
-            return Err(Refusal::Conflict(format!(
-                "service {name}: {prefix} is announced as a route; withdraw that first"
-            )));
-        }
-        Ok(())
-    }
-
-    fn delete_service(&mut self, name: &ServiceName) -> Result<(), Refusal> {
-        if self.config.services.contains_key(name) {
-            return Err(self.is_in_the_file("service", name.as_str()));
-        }
-        let mut kept = self.kept.clone();
-        if kept.additions.services.remove(name).is_none() {
-            let known = self.kept.additions.services.keys().map(ServiceName::as_str);
-            return Err(not_found("service", name.as_str(), known));
-        }
-        self.keep(kept)?;
-        self.announce();
-        self.note(format!("service {name}: removed at run time"));
-        Ok(())
-    }
-
-    fn put_route(&mut self, prefix: IpNet, route: RouteConfig) -> Result<Stored, Refusal> {
-        if self.config.routes.contains_key(&prefix) {
-            return Err(self.is_in_the_file("route", &prefix.to_string()));
-        }
-        for name in route.peers.iter().flatten() {
-            self.refuse_unknown(name)?;
-        }
-        let services = self.config.services.iter();
-        let mut services = services.chain(&self.kept.additions.services);
-        let user = services.find(|(_, service)| {
-            service
-                .addresses
-                .iter()
-                .any(|address| IpNet::from(*address) == prefix)
-        });
-        if let Some((user, _)) = user {
-            return Err(Refusal::Conflict(format!(
-                "route {prefix}: service {user} announces this already"
-            )));
-        }
-        let mut kept = self.kept.clone();
-        let former = kept.additions.routes.insert(prefix, route);
-        self.keep(kept)?;
-        self.announce();
-        self.note(format!("route {prefix}: added at run time"));
-        Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
-    }
-
-    fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
-        if self.config.routes.contains_key(prefix) {
-            return Err(self.is_in_the_file("route", &prefix.to_string()));
-        }
-        let mut kept = self.kept.clone();
-        if kept.additions.routes.remove(prefix).is_none() {
-            return Err(Refusal::NotFound(format!(
-                "route {prefix} was not announced at run time"
-            )));
-        }
-        self.keep(kept)?;
-        self.announce();
-        self.note(format!("route {prefix}: removed at run time"));
-        Ok(())
-    }
-
     fn reset_peer(
         &mut self,
         name: &PeerName,
@@ -527,89 +431,6 @@ impl Speaker {
         self.told = routes;
     }
 
-    fn handle_bgp(&mut self, BgpEvent { peer, event }: BgpEvent) {
-        match event {
-            Event::StateChanged(transition) => self.handle_transition(&peer, &transition),
-            Event::Established(negotiated) => info!(
-                %peer,
-                remote_as = %negotiated.remote_as,
-                remote_id = %negotiated.remote_identifier,
-                hold_time = ?negotiated.hold_time.unwrap_or_default(),
-                "BGP session established"
-            ),
-            _ => {}
-        }
-    }
-
-    fn handle_transition(&mut self, peer: &PeerName, transition: &Transition) {
-        let Transition {
-            from, to, cause, ..
-        } = transition;
-        let lost = *from == State::Established;
-        if *to == State::Established {
-            self.established.insert(peer.clone());
-        } else {
-            self.established.remove(peer);
-        }
-        if !lost && *to != State::Established && !is_failure(cause) {
-            debug!(%peer, %from, %to, "BGP: {cause}");
-            return;
-        }
-        let states = [from.to_string(), to.to_string()];
-        let novelty = self.history.transition(
-            SystemTime::now(),
-            peer,
-            Subject::Bgp,
-            states,
-            cause.to_string(),
-        );
-        match (lost, novelty) {
-            (true, _) if is_our_will(cause) => info!(%peer, "BGP session ended: {cause}"),
-            (true, _) => warn!(%peer, "BGP session lost: {cause}"),
-            (false, _) if *to == State::Established => {}
-            (false, Novelty::New) => {
-                warn!(%peer, %from, "BGP session not established: {cause}; further attempts are logged when this changes");
-            }
-            (false, Novelty::Repeated) => debug!(%peer, %from, %to, "BGP: {cause}"),
-        }
-    }
-
-    fn handle_bfd(&mut self, change: &bfd::StateChange) {
-        let Some(peer) = self.bfd.peer(change.session).cloned() else {
-            return;
-        };
-        let (from, to) = (change.from, change.to);
-        let cause = bfd_cause(change);
-        let states = [from.to_string(), to.to_string()];
-        match (from, to) {
-            (_, bfd::State::Up) => info!(%peer, "BFD session up"),
-            (bfd::State::Up, _) if change.remote_state == bfd::State::AdminDown => {
-                info!(%peer, "BFD session ended: {cause}");
-            }
-            (bfd::State::Up, bfd::State::Down) => warn!(%peer, "BFD session DOWN: {cause}"),
-            _ => debug!(%peer, %from, %to, "BFD: {cause}"),
-        }
-        let at = SystemTime::now();
-        self.history
-            .transition(at, &peer, Subject::Bfd, states, cause);
-    }
-
-    /// Writes to disk first: what was acknowledged survives.
-    fn keep(&mut self, kept: Kept) -> Result<(), Refusal> {
-        self.state_dir
-            .save(&kept)
-            .map_err(|error| Refusal::Failed(error.to_string()))?;
-        self.kept = kept;
-        Ok(())
-    }
-
-    fn is_in_the_file(&self, what: &str, name: &str) -> Refusal {
-        Refusal::Conflict(format!(
-            "{what} {name} is in {}; change it there and run `herald reload`",
-            self.file.display()
-        ))
-    }
-
     fn note(&mut self, text: String) {
         self.history.note(SystemTime::now(), text);
     }
@@ -679,43 +500,6 @@ pub(crate) fn peer_setup(
 fn scope_id(peer: &PeerConfig) -> u32 {
     let scope = peer.interface().filter(|_| is_link_local(peer.address.ip));
     scope.map_or(0, |name| nix::net::if_::if_nametoindex(name).unwrap_or(0))
-}
-
-/// Whether a session that was not there yet did not come about.
-const fn is_failure(cause: &Cause) -> bool {
-    matches!(
-        cause,
-        Cause::ConnectFailed(_)
-            | Cause::ConnectionLost
-            | Cause::NotificationReceived(_)
-            | Cause::NotificationSent(_)
-            | Cause::SendHoldTimerExpired
-    )
-}
-
-/// Whether the operator of this host wanted it: Cease, other than for BFD Down.
-fn is_our_will(cause: &Cause) -> bool {
-    use bgp::wire::code;
-    use bgp::wire::subcode::cease;
-    matches!(
-        cause,
-        Cause::NotificationSent(notification) if notification.code == code::CEASE
-            && matches!(notification.subcode, cease::ADMINISTRATIVE_SHUTDOWN..=cease::ADMINISTRATIVE_RESET
-                | cease::OTHER_CONFIGURATION_CHANGE)
-    )
-}
-
-fn bfd_cause(change: &bfd::StateChange) -> String {
-    match (change.to, change.remote_state) {
-        (bfd::State::Up, _) => "both ends hear each other".to_owned(),
-        (_, bfd::State::AdminDown) => {
-            format!("the peer took it down ({})", change.remote_diag)
-        }
-        (bfd::State::Down, bfd::State::Down) if change.remote_diag != bfd::Diagnostic::NONE => {
-            format!("{} (its reason: {})", change.local_diag, change.remote_diag)
-        }
-        _ => change.local_diag.to_string(),
-    }
 }
 
 fn not_found<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> Refusal {

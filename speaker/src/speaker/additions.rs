@@ -1,0 +1,131 @@
+//! What is added and removed while the daemon runs: checked against the file, kept, announced.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Speaker, not_found};
+use crate::additions::Kept;
+use crate::config::{RouteConfig, ServiceConfig, ServiceName};
+use crate::control::{Refusal, Stored};
+
+impl Speaker {
+    pub(super) fn put_service(
+        &mut self,
+        name: ServiceName,
+        service: ServiceConfig,
+    ) -> Result<Stored, Refusal> {
+        if self.config.services.contains_key(&name) {
+            return Err(self.is_in_the_file("service", name.as_str()));
+        }
+        for address in &service.addresses {
+            self.refuse_taken(&name, *address)?;
+        }
+        let mut kept = self.kept.clone();
+        let former = kept.additions.services.insert(name.clone(), service);
+        self.keep(kept)?;
+        self.announce();
+        self.note(format!("service {name}: added at run time"));
+        Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
+    }
+
+    fn refuse_taken(&self, name: &ServiceName, address: IpAddr) -> Result<(), Refusal> {
+        let services = self.config.services.iter();
+        let mut services = services.chain(&self.kept.additions.services);
+        let user =
+            services.find(|(user, service)| *user != name && service.addresses.contains(&address));
+        if let Some((user, _)) = user {
+            return Err(Refusal::Conflict(format!(
+                "service {name}: {address} is an address of service {user}; must be in no other service"
+            )));
+        }
+        let prefix = IpNet::from(address);
+        if self.config.routes.contains_key(&prefix)
+            || self.kept.additions.routes.contains_key(&prefix)
+        {
+            return Err(Refusal::Conflict(format!(
+                "service {name}: {prefix} is announced as a route; withdraw that first"
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_service(&mut self, name: &ServiceName) -> Result<(), Refusal> {
+        if self.config.services.contains_key(name) {
+            return Err(self.is_in_the_file("service", name.as_str()));
+        }
+        let mut kept = self.kept.clone();
+        if kept.additions.services.remove(name).is_none() {
+            let known = self.kept.additions.services.keys().map(ServiceName::as_str);
+            return Err(not_found("service", name.as_str(), known));
+        }
+        self.keep(kept)?;
+        self.announce();
+        self.note(format!("service {name}: removed at run time"));
+        Ok(())
+    }
+
+    pub(super) fn put_route(
+        &mut self,
+        prefix: IpNet,
+        route: RouteConfig,
+    ) -> Result<Stored, Refusal> {
+        if self.config.routes.contains_key(&prefix) {
+            return Err(self.is_in_the_file("route", &prefix.to_string()));
+        }
+        for name in route.peers.iter().flatten() {
+            self.refuse_unknown(name)?;
+        }
+        let services = self.config.services.iter();
+        let mut services = services.chain(&self.kept.additions.services);
+        let user = services.find(|(_, service)| {
+            service
+                .addresses
+                .iter()
+                .any(|address| IpNet::from(*address) == prefix)
+        });
+        if let Some((user, _)) = user {
+            return Err(Refusal::Conflict(format!(
+                "route {prefix}: service {user} announces this already"
+            )));
+        }
+        let mut kept = self.kept.clone();
+        let former = kept.additions.routes.insert(prefix, route);
+        self.keep(kept)?;
+        self.announce();
+        self.note(format!("route {prefix}: added at run time"));
+        Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
+    }
+
+    pub(super) fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
+        if self.config.routes.contains_key(prefix) {
+            return Err(self.is_in_the_file("route", &prefix.to_string()));
+        }
+        let mut kept = self.kept.clone();
+        if kept.additions.routes.remove(prefix).is_none() {
+            return Err(Refusal::NotFound(format!(
+                "route {prefix} was not announced at run time"
+            )));
+        }
+        self.keep(kept)?;
+        self.announce();
+        self.note(format!("route {prefix}: removed at run time"));
+        Ok(())
+    }
+
+    /// Writes to disk first: what was acknowledged survives.
+    fn keep(&mut self, kept: Kept) -> Result<(), Refusal> {
+        self.state_dir
+            .save(&kept)
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
+        self.kept = kept;
+        Ok(())
+    }
+
+    fn is_in_the_file(&self, what: &str, name: &str) -> Refusal {
+        Refusal::Conflict(format!(
+            "{what} {name} is in {}; change it there and run `herald reload`",
+            self.file.display()
+        ))
+    }
+}

@@ -1,0 +1,117 @@
+//! What the BGP and BFD threads report: said in the log once, and remembered.
+
+use std::time::SystemTime;
+
+use bgp::{Cause, Event, State, Transition};
+use tracing::{debug, info, warn};
+
+use super::Speaker;
+use crate::bgp_thread::BgpEvent;
+use crate::config::PeerName;
+use crate::history::{Novelty, Subject};
+
+impl Speaker {
+    pub(super) fn handle_bgp(&mut self, BgpEvent { peer, event }: BgpEvent) {
+        match event {
+            Event::StateChanged(transition) => self.handle_transition(&peer, &transition),
+            Event::Established(negotiated) => info!(
+                %peer,
+                remote_as = %negotiated.remote_as,
+                remote_id = %negotiated.remote_identifier,
+                hold_time = ?negotiated.hold_time.unwrap_or_default(),
+                "BGP session established"
+            ),
+            _ => {}
+        }
+    }
+
+    fn handle_transition(&mut self, peer: &PeerName, transition: &Transition) {
+        let Transition {
+            from, to, cause, ..
+        } = transition;
+        let lost = *from == State::Established;
+        if *to == State::Established {
+            self.established.insert(peer.clone());
+        } else {
+            self.established.remove(peer);
+        }
+        if !lost && *to != State::Established && !is_failure(cause) {
+            debug!(%peer, %from, %to, "BGP: {cause}");
+            return;
+        }
+        let states = [from.to_string(), to.to_string()];
+        let novelty = self.history.transition(
+            SystemTime::now(),
+            peer,
+            Subject::Bgp,
+            states,
+            cause.to_string(),
+        );
+        match (lost, novelty) {
+            (true, _) if is_our_will(cause) => info!(%peer, "BGP session ended: {cause}"),
+            (true, _) => warn!(%peer, "BGP session lost: {cause}"),
+            (false, _) if *to == State::Established => {}
+            (false, Novelty::New) => {
+                warn!(%peer, %from, "BGP session not established: {cause}; further attempts are logged when this changes");
+            }
+            (false, Novelty::Repeated) => debug!(%peer, %from, %to, "BGP: {cause}"),
+        }
+    }
+
+    pub(super) fn handle_bfd(&mut self, change: &bfd::StateChange) {
+        let Some(peer) = self.bfd.peer(change.session).cloned() else {
+            return;
+        };
+        let (from, to) = (change.from, change.to);
+        let cause = bfd_cause(change);
+        let states = [from.to_string(), to.to_string()];
+        match (from, to) {
+            (_, bfd::State::Up) => info!(%peer, "BFD session up"),
+            (bfd::State::Up, _) if change.remote_state == bfd::State::AdminDown => {
+                info!(%peer, "BFD session ended: {cause}");
+            }
+            (bfd::State::Up, bfd::State::Down) => warn!(%peer, "BFD session DOWN: {cause}"),
+            _ => debug!(%peer, %from, %to, "BFD: {cause}"),
+        }
+        let at = SystemTime::now();
+        self.history
+            .transition(at, &peer, Subject::Bfd, states, cause);
+    }
+}
+
+/// Whether a session that was not there yet did not come about.
+const fn is_failure(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ConnectFailed(_)
+            | Cause::ConnectionLost
+            | Cause::NotificationReceived(_)
+            | Cause::NotificationSent(_)
+            | Cause::SendHoldTimerExpired
+    )
+}
+
+/// Whether the operator of this host wanted it: Cease, other than for BFD Down.
+fn is_our_will(cause: &Cause) -> bool {
+    use bgp::wire::code;
+    use bgp::wire::subcode::cease;
+    matches!(
+        cause,
+        Cause::NotificationSent(notification) if notification.code == code::CEASE
+            && matches!(notification.subcode, cease::ADMINISTRATIVE_SHUTDOWN..=cease::ADMINISTRATIVE_RESET
+                | cease::OTHER_CONFIGURATION_CHANGE)
+    )
+}
+
+fn bfd_cause(change: &bfd::StateChange) -> String {
+    match (change.to, change.remote_state) {
+        (bfd::State::Up, _) => "both ends hear each other".to_owned(),
+        (_, bfd::State::AdminDown) => {
+            format!("the peer took it down ({})", change.remote_diag)
+        }
+        (bfd::State::Down, bfd::State::Down) if change.remote_diag != bfd::Diagnostic::NONE => {
+            format!("{} (its reason: {})", change.local_diag, change.remote_diag)
+        }
+        _ => change.local_diag.to_string(),
+    }
+}
