@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community, parse_community,
-    parse_prefix, parse_service_address,
+    Config, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community, community_texts,
+    parse_community, parse_prefix, parse_service_address,
 };
 
 const FILE: &str = "state.json";
@@ -165,18 +165,14 @@ impl From<&RouteConfig> for RouteSpec {
             multi_exit_disc,
             local_pref,
             as_path_prepend,
-            communities,
-            large_communities,
+            communities: _,
+            large_communities: _,
         } = &route.attributes;
-        let plain = communities.iter().map(ToString::to_string);
-        let large = large_communities
-            .iter()
-            .map(|large| format!("large:{large}"));
         Self {
             med: *multi_exit_disc,
             local_pref: *local_pref,
             as_path_prepend: *as_path_prepend,
-            communities: plain.chain(large).collect(),
+            communities: community_texts(&route.attributes),
             peers: route.peers.clone().map(|peers| peers.into_iter().collect()),
         }
     }

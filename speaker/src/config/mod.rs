@@ -28,8 +28,8 @@ pub use problem::{ConfigError, Problem};
 
 pub(crate) use document::nearest;
 pub(crate) use read::add_community;
-pub(crate) use value::is_link_local;
 pub use value::{AnyCommunity, parse_community, parse_prefix, parse_service_address};
+pub(crate) use value::{community_texts, is_link_local};
 
 /// Where the daemon looks for its configuration.
 pub const DEFAULT_FILE: &str = "/etc/herald/herald.toml";

@@ -163,7 +163,7 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         let name = section.require("name", "the name that peers refer to", value::name::<Name>);
         let transmit_interval = section.take("transmit-interval", &interval);
         let receive_interval = section.take("receive-interval", &interval);
-        let detect_multiplier = section.take("detect-multiplier", value::detect_multiplier);
+        let detect_multiplier = section.take("detect-multiplier", value::nonzero_octet);
         let passive_mode = section.take("passive-mode", value::boolean);
         section.finish();
         for (key, interval) in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bgp::{RemoteAs, RouteAttributes};
 
-use super::{BfdHops, BfdProfile, Config, OnExit, PeerConfig};
+use super::{BfdHops, BfdProfile, Config, OnExit, PeerConfig, community_texts};
 
 impl Config {
     /// The configuration as TOML, defaults and profiles applied.
@@ -146,8 +146,8 @@ fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {
         multi_exit_disc,
         local_pref,
         as_path_prepend,
-        communities,
-        large_communities,
+        communities: _,
+        large_communities: _,
     } = attributes;
     if let Some(med) = multi_exit_disc {
         out.plain("med", med);
@@ -158,13 +158,9 @@ fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {
     if *as_path_prepend > 0 {
         out.plain("as-path-prepend", as_path_prepend);
     }
-    let plain = communities.iter().map(ToString::to_string);
-    let large = large_communities
-        .iter()
-        .map(|large| format!("large:{large}"));
-    let all: Vec<String> = plain.chain(large).collect();
-    if !all.is_empty() {
-        out.texts("communities", &all);
+    let communities = community_texts(attributes);
+    if !communities.is_empty() {
+        out.texts("communities", &communities);
     }
 }
 

@@ -6,7 +6,9 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bgp::{Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, RemoteAs};
+use bgp::{
+    Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, RemoteAs, RouteAttributes,
+};
 use ipnet::IpNet;
 use toml::de::DeValue;
 
@@ -292,7 +294,7 @@ pub(super) fn hold_time(value: &DeValue<'_>) -> Parsed<HoldTime> {
         .ok_or_else(|| "0s or 3s to 65535s".into())
 }
 
-pub(super) fn detect_multiplier(value: &DeValue<'_>) -> Parsed<NonZeroU8> {
+pub(super) fn nonzero_octet(value: &DeValue<'_>) -> Parsed<NonZeroU8> {
     number_between::<u8>(1, 255)(value)
         .and_then(|number| NonZeroU8::new(number).ok_or_else(|| "a number from 1 to 255".into()))
 }
@@ -318,6 +320,15 @@ pub fn parse_community(text: &str) -> Result<AnyCommunity, String> {
     parsed.map_err(|_| {
         "a community, such as \"64520:100\" or \"no-export\", or a large one, such as \"large:64520:1:2\"".to_owned()
     })
+}
+
+/// The communities of a route as [`parse_community`] reads them.
+pub(crate) fn community_texts(attributes: &RouteAttributes) -> Vec<String> {
+    let plain = attributes.communities.iter().map(ToString::to_string);
+    let large = attributes.large_communities.iter();
+    plain
+        .chain(large.map(|large| format!("large:{large}")))
+        .collect()
 }
 
 pub(super) fn community(value: &DeValue<'_>) -> Parsed<AnyCommunity> {

@@ -75,7 +75,7 @@ impl PeerKeys {
             source_address: section.take("source-address", value::ip),
             source_interface: section.take("source-interface", value::interface),
             passive: section.take("passive", value::boolean),
-            ebgp_multihop: section.take("ebgp-multihop", value::detect_multiplier),
+            ebgp_multihop: section.take("ebgp-multihop", value::nonzero_octet),
             families: section.take_list("families", value::family),
             bfd_profile: section.take("bfd-profile", value::name),
             bfd_multihop: section.take("bfd-multihop", value::boolean),
