@@ -231,7 +231,10 @@ impl Speaker {
                 if let Err(refusal) = &result
                     && !dry_run
                 {
-                    error!("reload refused, the running configuration stays: {refusal}");
+                    // A line for each mistake.
+                    for problem in refusal.to_string().lines() {
+                        error!("reload refused, the running configuration stays: {problem}");
+                    }
                 }
                 drop(reply.send(result));
             }
