@@ -160,17 +160,18 @@ fn a_bad_file_changes_nothing() {
     let pair = Pair::start(WEB);
     pair.wait_for_advertised(1);
     pair.host
-        .write(&pair.host_config("[[service]]\nname = \"web\"\naddresses = [\"x\"]\n"));
+        .write(&pair.host_config("[[service]]\nname = \"web\"\naddresses = [\"x\"]\nfoo = 1\n"));
     let message = pair.host.fails(2, &["reload"]);
     assert!(
         message.contains("[[service]] \"web\": addresses: found \"x\"; must be an address"),
         "{message}"
     );
-    assert!(
-        pair.host.log().contains("reload refused"),
-        "{}",
-        pair.host.log()
-    );
+    let log = pair.host.log();
+    let refused = |line: &&str| line.contains("ERROR reload refused, the running");
+    let mistakes: Vec<&str> = log.lines().filter(refused).collect();
+    assert_eq!(mistakes.len(), 2, "{log}");
+    assert!(mistakes[0].contains("addresses: found"), "{log}");
+    assert!(mistakes[1].contains("foo: unknown key"), "{log}");
     assert_eq!(pair.advertised(), 1);
     assert_eq!(pair.host_peer()["established_count"], 1);
 }
@@ -392,6 +393,38 @@ fn http(address: &str, request: &str) -> String {
     answer
 }
 
+/// Every refusal is one that programs understand (RFC 9457).
+#[track_caller]
+fn assert_problem(answer: &str, status: u16, detail: &str) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
+    assert!(answer.contains("application/problem+json"), "{answer}");
+    assert!(answer.contains(detail), "{detail:?} is not in\n{answer}");
+}
+
+#[test]
+fn a_request_that_cannot_be_understood_is_a_problem() {
+    let api = format!("{}:19120", loopback());
+    let _daemon = Daemon::start(&format!(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n[api]\nlisten = \"{api}\"\n"
+    ));
+    let ask = |path: &str| http(&api, &format!("GET {path}"));
+    assert_problem(
+        &ask("/v1/events?peer=a&peer=b"),
+        400,
+        "duplicate field `peer`",
+    );
+    assert_problem(&ask("/v1/events?pear=a"), 400, "unknown field `pear`");
+    assert_problem(
+        &ask("/v1/events?peer=a%20b"),
+        422,
+        "must be a name of 1 to 64",
+    );
+    assert_problem(&ask("/v1/peers/%FF"), 400, "Invalid UTF-8");
+}
+
 #[test]
 fn over_tcp_everything_is_read_only() {
     let own = loopback();
@@ -436,10 +469,10 @@ fn over_tcp_everything_is_read_only() {
         "POST /v1/peers",
     ] {
         let answer = http(&api, request);
-        let refused = answer.starts_with("HTTP/1.1 404 ") || answer.starts_with("HTTP/1.1 405 ");
-        assert!(refused, "{request}: {answer}");
-        assert!(answer.contains("application/problem+json"), "{answer}");
+        assert_problem(&answer, 405, "control is at the Unix socket");
     }
+    let answer = http(&api, "GET /v1/pears");
+    assert_problem(&answer, 404, "there is nothing at /v1/pears");
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -48,12 +49,49 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
+/// A name in the request's path, refused as a problem when it is no text.
+struct Segment(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+/// What follows the question mark, refused as a problem when it says something else.
+struct Options<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Options<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(options)) => Ok(Self(options)),
+            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
 /// What handlers know.
 #[derive(Clone, Debug)]
 struct Context {
     control: Control,
     file: Arc<PathBuf>,
 }
+
+/// The paths that only [`control`] serves.
+const CONTROL_ONLY: [&str; 5] = [
+    "/v1/services/{name}",
+    "/v1/routes/{prefix}",
+    "/v1/reload",
+    "/v1/peers/{name}/reset",
+    "/v1/stop",
+];
 
 /// Everything, for the Unix socket. `file` is the configuration file, to name it.
 pub fn control(control: Control, file: PathBuf) -> Router {
@@ -78,9 +116,12 @@ pub fn control(control: Control, file: PathBuf) -> Router {
 
 /// What changes nothing, for TCP.
 pub fn viewing(control: Control, file: PathBuf) -> Router {
-    looking()
+    let refusing = CONTROL_ONLY
+        .into_iter()
+        .fold(looking(), |router, path| router.route(path, any(not_here)));
+    refusing
         .fallback(nothing_here)
-        .method_not_allowed_fallback(not_this_way)
+        .method_not_allowed_fallback(not_here)
         .layer(DefaultBodyLimit::max(0))
         .with_state(Context {
             control,
@@ -175,10 +216,7 @@ async fn peers(State(context): State<Context>) -> Answer<Json<Vec<PeerStatus>>> 
     Ok(Json(snapshot(&context).await?.peers()))
 }
 
-async fn peer(
-    State(context): State<Context>,
-    Path(name): Path<String>,
-) -> Answer<Json<PeerStatus>> {
+async fn peer(State(context): State<Context>, Segment(name): Segment) -> Answer<Json<PeerStatus>> {
     let snapshot = snapshot(&context).await?;
     let status = PeerName::new(&name).and_then(|name| snapshot.peer(&name));
     status.map(Json).ok_or_else(|| {
@@ -208,13 +246,14 @@ async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStat
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct EventFilter {
     peer: Option<String>,
 }
 
 async fn events(
     State(context): State<Context>,
-    Query(filter): Query<EventFilter>,
+    Options(filter): Options<EventFilter>,
 ) -> Answer<Json<Vec<EventStatus>>> {
     let peer = filter.peer.as_deref().map(named).transpose()?;
     let records = context.control.events(peer).await?;
@@ -223,7 +262,7 @@ async fn events(
 
 async fn put_service(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Body(body): Body,
 ) -> Answer<StatusCode> {
     let name: ServiceName = named(&name)?;
@@ -234,7 +273,7 @@ async fn put_service(
 
 async fn delete_service(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Answer<StatusCode> {
     context.control.delete_service(named(&name)?).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -242,7 +281,7 @@ async fn delete_service(
 
 async fn put_route(
     State(context): State<Context>,
-    Path(prefix): Path<String>,
+    Segment(prefix): Segment,
     Body(body): Body,
 ) -> Answer<StatusCode> {
     let spec: RouteSpec = if body.is_empty() {
@@ -258,7 +297,7 @@ async fn put_route(
 
 async fn delete_route(
     State(context): State<Context>,
-    Path(prefix): Path<String>,
+    Segment(prefix): Segment,
 ) -> Answer<StatusCode> {
     context.control.delete_route(prefixed(&prefix)?).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -266,7 +305,7 @@ async fn delete_route(
 
 async fn reset_peer(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Body(body): Body,
 ) -> Answer<StatusCode> {
     let communication = farewell(&body)?;
@@ -286,10 +325,8 @@ struct ReloadOptions {
 
 async fn reload(
     State(context): State<Context>,
-    options: Result<Query<ReloadOptions>, axum::extract::rejection::QueryRejection>,
+    Options(ReloadOptions { dry_run }): Options<ReloadOptions>,
 ) -> Answer<Json<ReloadStatus>> {
-    let Query(ReloadOptions { dry_run }) =
-        options.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     let reloaded = context.control.reload(dry_run).await?;
     Ok(Json(ReloadStatus::new(&context.file, dry_run, &reloaded)))
 }
@@ -310,13 +347,18 @@ async fn nothing_here(uri: Uri) -> Problem {
     )
 }
 
-async fn not_this_way(method: axum::http::Method, uri: Uri) -> Problem {
+async fn not_this_way(method: Method, uri: Uri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        format!(
-            "{method} is not possible at {}; over TCP everything is read-only, control is at the Unix socket",
-            uri.path()
-        ),
+        format!("{method} is not possible at {}", uri.path()),
+    )
+}
+
+async fn not_here(method: Method, uri: Uri) -> Problem {
+    let Problem { detail, .. } = not_this_way(method, uri).await;
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{detail}: over TCP everything is read-only, control is at the Unix socket"),
     )
 }
 
