@@ -236,6 +236,13 @@ impl Endpoint {
         self.touch(id);
     }
 
+    /// The longest Detection Time, at either end, of any session.
+    pub fn longest_detection_time(&self) -> Duration {
+        let sessions = self.sessions.values();
+        let times = sessions.map(|entry| entry.session.longest_detection_time());
+        times.max().unwrap_or_default()
+    }
+
     /// Removes every session.
     pub fn remove_all(&mut self, now: Instant) {
         let ids: Vec<_> = self.sessions.keys().copied().collect();

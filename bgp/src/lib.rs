@@ -9,8 +9,9 @@ pub mod wire;
 
 pub use route::{RouteAttributes, Routes};
 pub use session::{
-    Addresses, Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MessageCounters,
-    Negotiated, RemoteAs, Session, SessionConfig, SessionStatus, State, StopReason, Transition,
+    Addresses, Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MalformedUpdate,
+    MessageCounters, Negotiated, RemoteAs, Session, SessionConfig, SessionStatus, State,
+    StopReason, Transition,
 };
 pub use types::{
     Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, UnknownName,

@@ -285,7 +285,8 @@ impl Engine {
             .is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Says AdminDown to every remote system for a Detection Time, but at most for a second, and stops.
+    /// Says AdminDown to every remote system for a Detection Time, at least one second and at most five, and
+    /// stops.
     pub fn shutdown(mut self) {
         self.stop(Command::Shutdown);
     }

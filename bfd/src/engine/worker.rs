@@ -25,8 +25,11 @@ use crate::session::{SessionConfig, StateChange};
 const BATCHES_PER_TURN: usize = 4096 / BATCH_SIZE;
 /// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
 const COMMANDS_PER_TURN: usize = 32;
-/// How long [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote systems.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+/// For how long at least [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote
+/// systems: so that a lost packet is repeated, which happens once a second (RFC 5880 §6.8.3).
+const MIN_FAREWELL: Duration = Duration::from_secs(1);
+/// For how long at most.
+const MAX_FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Worker<F> {
     config: EngineConfig,
@@ -135,7 +138,10 @@ impl<F: Fn(&StateChange)> Worker<F> {
             Command::Discards { reply } => {
                 let _ = reply.send(self.endpoint.discards().clone());
             }
-            Command::Shutdown => self.leave(now, SHUTDOWN_LIMIT),
+            Command::Shutdown => {
+                let detection_time = self.endpoint.longest_detection_time();
+                self.leave(now, detection_time.clamp(MIN_FAREWELL, MAX_FAREWELL));
+            }
             Command::Quit => self.leave(now, Duration::ZERO),
         }
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use super::event::Direction;
 use crate::types::{Asn, BgpIdentifier};
+use crate::wire::{Notification, subcode};
 
 /// Who opened the connection that survives: the side with the higher BGP Identifier, or, where
 /// these are equal, the higher AS.
@@ -13,6 +14,11 @@ pub(super) fn survivor(local: (BgpIdentifier, Asn), remote: (BgpIdentifier, Asn)
         Ordering::Greater => Direction::Outgoing,
         Ordering::Less | Ordering::Equal => Direction::Incoming,
     }
+}
+
+/// What the connection that does not survive ends with.
+pub(super) const fn notification() -> Notification {
+    Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION)
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::types::{Asn, BgpIdentifier, Family, HoldTime};
 
+/// RFC 9687 §5: the least SendHoldTime by default.
+const MIN_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
+
 /// The AS that the neighbor must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteAs {
@@ -71,6 +74,14 @@ impl SessionConfig {
 }
 
 impl SessionConfig {
+    /// SendHoldTime on a session with this hold time: what is configured, or 8 minutes or twice the
+    /// hold time, whichever is longer (RFC 9687 §5).
+    #[must_use]
+    pub fn send_hold_time(&self, hold_time: Duration) -> Duration {
+        self.send_hold_time
+            .unwrap_or(MIN_SEND_HOLD_TIME.max(2 * hold_time))
+    }
+
     /// Whether a session with this configuration must be ended and opened anew to have that of
     /// `wanted`: whether their OPENs differ, or whom they accept.
     #[must_use]

@@ -8,12 +8,10 @@ use bytes::BytesMut;
 
 use super::config::SessionConfig;
 use super::event::{Addresses, ConnId, Direction};
+use super::negotiation;
 use super::status::{Negotiated, State};
 use crate::adj_rib_out::Dialect;
 use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext};
-
-/// RFC 9687 §5: the least SendHoldTime by default.
-const MIN_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -132,18 +130,23 @@ impl Connection {
         self.send_hold = limit.map(|limit| now + limit);
     }
 
+    /// What was agreed upon; `None` where it is 0, or nothing has been agreed upon yet.
+    pub(super) fn hold_time(&self) -> Option<Duration> {
+        self.negotiated.as_ref()?.hold_time
+    }
+
+    pub(super) fn keepalive_time(&self, config: &SessionConfig) -> Option<Duration> {
+        Some(negotiation::keepalive_time(config, self.hold_time()?))
+    }
+
     /// RFC 9687 §5: 8 minutes or twice the hold time, whichever is longer; none where there is no
     /// hold time.
     fn send_hold_time(&self, config: &SessionConfig) -> Option<Duration> {
         let hold_time = match &self.negotiated {
-            Some(negotiated) => negotiated.hold_time,
+            Some(_) => self.hold_time(),
             None => config.hold_time.duration(),
         };
-        hold_time.map(|hold_time| {
-            config
-                .send_hold_time
-                .unwrap_or(MIN_SEND_HOLD_TIME.max(2 * hold_time))
-        })
+        hold_time.map(|hold_time| config.send_hold_time(hold_time))
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -151,5 +154,50 @@ impl Connection {
             .into_iter()
             .flatten()
             .min()
+    }
+}
+
+/// The connections of a session: at most one of each direction.
+#[derive(Debug, Default)]
+pub(super) struct Connections(Vec<Connection>);
+
+impl Connections {
+    pub(super) fn push(&mut self, connection: Connection) {
+        self.0.push(connection);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.0.iter()
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnId> {
+        self.iter().map(|connection| connection.id).collect()
+    }
+
+    pub(super) fn by_id(&self, id: ConnId) -> Option<&Connection> {
+        self.iter().find(|connection| connection.id == id)
+    }
+
+    pub(super) fn by_id_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
+        self.0.iter_mut().find(|connection| connection.id == id)
+    }
+
+    /// The one that got furthest.
+    pub(super) fn furthest(&self) -> Option<&Connection> {
+        self.iter().max_by_key(|connection| connection.state)
+    }
+
+    pub(super) fn take(&mut self, id: ConnId) -> Option<Connection> {
+        let index = self.0.iter().position(|connection| connection.id == id)?;
+        Some(self.0.swap_remove(index))
+    }
+
+    pub(super) fn take_if(&mut self, is_meant: impl Fn(&Connection) -> bool) -> Option<Connection> {
+        let index = self.0.iter().position(is_meant)?;
+        Some(self.0.swap_remove(index))
     }
 }

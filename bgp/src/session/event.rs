@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::status::{Negotiated, Transition};
-use crate::wire::{Notification, Update};
+use crate::wire::{AttributeError, Notification, Update};
 
 /// One TCP connection of a session. Never reused within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +78,17 @@ pub enum StopReason {
     OtherConfigurationChange,
 }
 
+/// An UPDATE that RFC 7606 lets pass, with what is needed to find out who made it so (RFC 7606 §8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MalformedUpdate {
+    /// What is wrong with it, and what was made of that.
+    pub errors: Vec<AttributeError>,
+    /// The prefixes it is about.
+    pub prefixes: Vec<IpNet>,
+    /// The message behind its header.
+    pub body: Bytes,
+}
+
 /// What a driver must do, or may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +112,8 @@ pub enum Event {
     Established(Negotiated),
     /// The neighbor sent routes, and they were asked for. Nothing of them is kept here.
     Update(Box<Update>),
+    /// The neighbor sent an UPDATE with errors that do not end the session.
+    MalformedUpdate(Box<MalformedUpdate>),
     /// The neighbor ended the session.
     NotificationReceived(Notification),
     /// A route whose attributes leave no room for a prefix in any message; the neighbor does not

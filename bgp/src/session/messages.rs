@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::event::{ConnId, Event};
+use super::event::{ConnId, Event, MalformedUpdate};
 use super::status::{Cause, Negotiated, State};
 use super::{BackOff, Session, collision, negotiation};
 use crate::types::Family;
@@ -20,11 +20,7 @@ impl Session {
     ) {
         self.record.last_read = Some(now);
         self.count_received(kind);
-        let Some(connection) = self
-            .connections
-            .iter()
-            .find(|connection| connection.id == conn)
-        else {
+        let Some(connection) = self.connections.by_id(conn) else {
             return;
         };
         let context = connection.wire_context(&self.config);
@@ -35,7 +31,7 @@ impl Session {
         match Message::decode(kind, body, context) {
             Ok(Message::Open(open)) => self.handle_open(now, conn, &open),
             Ok(Message::Keepalive) => self.handle_keepalive(now, conn),
-            Ok(Message::Update(update)) => self.handle_update(now, conn, update),
+            Ok(Message::Update(update)) => self.handle_update(now, conn, update, body),
             Ok(Message::RouteRefresh(refresh)) => self.handle_route_refresh(now, conn, refresh),
             Ok(Message::Notification(notification)) => {
                 self.handle_notification(now, conn, notification)
@@ -50,11 +46,10 @@ impl Session {
             Err(notification) => return self.fail(now, conn, notification, BackOff::Lengthen),
         };
         if !self.survives_collision(conn, &negotiated) {
-            let notification = Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
-            return self.fail(now, conn, notification, BackOff::Keep);
+            return self.fail(now, conn, collision::notification(), BackOff::Keep);
         }
         let hold = negotiated.hold_time.map(|hold_time| now + hold_time);
-        if let Some(connection) = self.connection(conn) {
+        if let Some(connection) = self.connections.by_id_mut(conn) {
             connection.state = State::OpenConfirm;
             connection.hold = hold;
             connection.negotiated = Some(negotiated);
@@ -67,56 +62,37 @@ impl Session {
     /// identifier is the same on both, so that one OPEN is enough to decide, even if the other
     /// connection still waits for its own (RFC 4271 §6.8).
     fn survives_collision(&mut self, conn: ConnId, negotiated: &Negotiated) -> bool {
-        let Some(other) = self
-            .connections
-            .iter()
-            .find(|connection| connection.id != conn)
-            .map(|other| other.id)
-        else {
-            return true;
-        };
+        let others = self.connections.ids().into_iter().filter(|id| *id != conn);
         let local = (self.config.local_identifier, self.config.local_as);
-        let survivor =
-            collision::survivor(local, (negotiated.remote_identifier, negotiated.remote_as));
-        let survives = self
-            .connection(conn)
-            .is_some_and(|connection| connection.direction == survivor);
-        if survives && let Some(loser) = self.take(other) {
-            let notification = Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
-            self.close(loser, Some(notification));
+        let remote = (negotiated.remote_identifier, negotiated.remote_as);
+        let survivor = collision::survivor(local, remote);
+        for other in others {
+            if self
+                .connections
+                .by_id(conn)
+                .is_some_and(|connection| connection.direction != survivor)
+            {
+                return false;
+            }
+            self.end(other, Some(collision::notification()));
         }
-        survives
+        true
     }
 
     fn handle_keepalive(&mut self, now: Instant, conn: ConnId) {
         self.restart_hold_timer(now, conn);
-        if self
-            .connection(conn)
-            .is_some_and(|connection| connection.state == State::OpenConfirm)
-        {
+        let connection = self.connections.by_id(conn);
+        if connection.is_some_and(|connection| connection.state == State::OpenConfirm) {
             self.establish(now, conn);
         }
     }
 
     fn establish(&mut self, now: Instant, conn: ConnId) {
         self.abort_connect();
-        let others = self
-            .connections
-            .iter()
-            .map(|connection| connection.id)
-            .filter(|id| *id != conn);
-        for other in others.collect::<Vec<_>>() {
-            if let Some(loser) = self.take(other) {
-                let notification =
-                    Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
-                self.close(loser, Some(notification));
-            }
+        for other in self.connections.ids().into_iter().filter(|id| *id != conn) {
+            self.end(other, Some(collision::notification()));
         }
-        let Some(connection) = self
-            .connections
-            .iter_mut()
-            .find(|connection| connection.id == conn)
-        else {
+        let Some(connection) = self.connections.by_id_mut(conn) else {
             return;
         };
         connection.state = State::Established;
@@ -128,9 +104,18 @@ impl Session {
         self.events.extend(negotiated.map(Event::Established));
     }
 
-    fn handle_update(&mut self, now: Instant, conn: ConnId, update: Update) {
+    fn handle_update(&mut self, now: Instant, conn: ConnId, update: Update, body: &Bytes) {
         self.restart_hold_timer(now, conn);
-        self.record.update_errors += u64::from(!update.errors.is_empty());
+        if !update.errors.is_empty() {
+            self.record.update_errors += 1;
+            let malformed = MalformedUpdate {
+                errors: update.errors.clone(),
+                prefixes: update.announced().chain(update.withdrawn()).collect(),
+                body: Bytes::copy_from_slice(body),
+            };
+            self.events
+                .push_back(Event::MalformedUpdate(Box::new(malformed)));
+        }
         for prefix in update.announced() {
             self.record
                 .families
@@ -153,7 +138,8 @@ impl Session {
     fn handle_route_refresh(&mut self, now: Instant, conn: ConnId, refresh: RouteRefresh) {
         self.restart_hold_timer(now, conn);
         let negotiated = self
-            .connection(conn)
+            .connections
+            .by_id(conn)
             .and_then(|connection| connection.negotiated.as_ref());
         // A family that was not agreed upon is ignored (RFC 2918 §4), and so is what RFC 7313 makes
         // of the subtype.
@@ -165,10 +151,7 @@ impl Session {
     }
 
     fn handle_notification(&mut self, now: Instant, conn: ConnId, notification: Notification) {
-        let Some(connection) = self.take(conn) else {
-            return;
-        };
-        self.close(connection, None); // RFC 4271 §6.4: never in reply to a NOTIFICATION
+        self.end(conn, None); // RFC 4271 §6.4: never in reply to a NOTIFICATION
         self.record.connect_retry_counter += 1;
         self.events
             .push_back(Event::NotificationReceived(notification.clone()));

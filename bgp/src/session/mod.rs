@@ -24,14 +24,14 @@ use bytes::BytesMut;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use self::connection::Connection;
+use self::connection::{Connection, Connections};
 use crate::adj_rib_out::{AdjRibOut, Unsendable};
 use crate::route::Routes;
 use crate::types::Family;
 use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
 pub use config::{RemoteAs, SessionConfig};
-pub use event::{Addresses, ConnId, Direction, Event, Liveness, StopReason};
+pub use event::{Addresses, ConnId, Direction, Event, Liveness, MalformedUpdate, StopReason};
 pub use status::{
     Cause, FamilyStatus, MessageCounters, Negotiated, SessionStatus, State, Transition,
 };
@@ -60,7 +60,7 @@ pub struct Session {
     /// A connection attempt of ours is under way.
     connecting: bool,
     /// At most one of each direction.
-    connections: Vec<Connection>,
+    connections: Connections,
     /// What is left to write on connections that have ended otherwise.
     closing: BTreeMap<ConnId, BytesMut>,
     next_conn: u64,
@@ -122,7 +122,7 @@ impl Session {
             now: None,
             started: false,
             connecting: false,
-            connections: Vec::new(),
+            connections: Connections::default(),
             closing: BTreeMap::new(),
             next_conn: 0,
             connect_retry: None,
@@ -172,18 +172,17 @@ impl Session {
         self.connect_retry = None;
         self.idle_hold = None;
         self.waiting_for_liveness = false;
-        let connections = std::mem::take(&mut self.connections);
-        let cause = match connections.is_empty() {
+        let cause = match self.connections.is_empty() {
             true => Cause::Stopped,
             false => Cause::NotificationSent(notification.clone()),
         };
-        for connection in connections {
-            self.close(connection, Some(notification.clone()));
+        for conn in self.connections.ids() {
+            self.end(conn, Some(notification.clone()));
         }
         self.settle(now, cause);
         if restarts {
             self.started = true;
-            self.idle_hold = Some(now + self.jitter(MIN_IDLE_HOLD_TIME));
+            self.idle_hold = Some(now + MIN_IDLE_HOLD_TIME.mul_f64(self.jitter()));
         }
     }
 
@@ -192,17 +191,23 @@ impl Session {
     /// [`SessionConfig::needs_reset`] tells which it will be.
     pub fn set_config(&mut self, now: Instant, config: SessionConfig) {
         let now = self.advance(now);
-        let needs_reset = self.config.needs_reset(&config);
-        self.config = config;
-        if needs_reset {
+        let before = std::mem::replace(&mut self.config, config);
+        if before.needs_reset(&self.config) {
             return self.stop(now, StopReason::OtherConfigurationChange);
         }
-        if let Some(connection) = self
-            .connections
-            .iter()
-            .find(|connection| connection.state == State::Established)
+        if let Some(connection) = self.connections.furthest()
+            && connection.state == State::Established
         {
             self.rib.set_dialect(connection.dialect(&self.config));
+        }
+        if before.keepalive_time != self.config.keepalive_time {
+            for conn in self.connections.ids() {
+                self.restart_keepalive_timer(now, conn);
+            }
+        }
+        let is_seeking = matches!(self.record.state, State::Connect | State::Active);
+        if is_seeking && before.passive != self.config.passive {
+            self.connect(now, Cause::Start);
         }
     }
 
@@ -264,11 +269,8 @@ impl Session {
         let mut connection = Connection::new(id, direction, addresses, now + OPEN_HOLD_TIME);
         match self.record.state {
             State::Idle => self.close(connection, None), // RFC 4271 §8.2.2
-            State::Established => {
-                let collision =
-                    Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
-                self.close(connection, Some(collision)); // RFC 4271 §6.8
-            }
+            // RFC 4271 §6.8
+            State::Established => self.close(connection, Some(collision::notification())),
             _ => {
                 self.replace_same_direction(direction);
                 connection.push(&Message::Open(negotiation::open(&self.config)));
@@ -298,11 +300,11 @@ impl Session {
     /// Octets came in on `conn`.
     pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
         let now = self.advance(now);
-        if let Some(connection) = self.connection(conn) {
+        if let Some(connection) = self.connections.by_id_mut(conn) {
             connection.framer.push(bytes);
         }
         // A message may end the connection, and with it what is behind the message.
-        while let Some(connection) = self.connection(conn) {
+        while let Some(connection) = self.connections.by_id_mut(conn) {
             match connection.framer.next_message(MAX_EXTENDED_LENGTH) {
                 Ok(None) => break,
                 Ok(Some((kind, body))) => self.handle_message(now, conn, kind, &body),
@@ -316,11 +318,7 @@ impl Session {
     pub fn handle_written(&mut self, now: Instant, conn: ConnId, count: usize) {
         let now = self.advance(now);
         self.record.last_write = Some(now);
-        let Some(connection) = self
-            .connections
-            .iter_mut()
-            .find(|connection| connection.id == conn)
-        else {
+        let Some(connection) = self.connections.by_id_mut(conn) else {
             return;
         };
         connection.written(now, count, &self.config);
@@ -330,7 +328,7 @@ impl Session {
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
         let now = self.advance(now);
         self.closing.remove(&conn);
-        let Some(connection) = self.take(conn) else {
+        let Some(connection) = self.connections.take(conn) else {
             return;
         };
         if connection.state == State::OpenSent {
@@ -359,19 +357,14 @@ impl Session {
         if expired(self.path_doubted_until) {
             self.path_is_down(now);
         }
-        for conn in self
-            .connections
-            .iter()
-            .map(|connection| connection.id)
-            .collect::<Vec<_>>()
-        {
+        for conn in self.connections.ids() {
             self.handle_connection_timeout(now, conn);
         }
     }
 
     fn handle_connection_timeout(&mut self, now: Instant, conn: ConnId) {
         let expired = |timer: Option<Instant>| timer.is_some_and(|deadline| deadline <= now);
-        let Some(connection) = self.connection(conn) else {
+        let Some(connection) = self.connections.by_id_mut(conn) else {
             return;
         };
         if expired(connection.hold) {
@@ -402,7 +395,7 @@ impl Session {
             return !rest.is_empty();
         }
         let start = out.len();
-        let Some(connection) = self.connection(conn) else {
+        let Some(connection) = self.connections.by_id_mut(conn) else {
             return false;
         };
         out.unsplit(connection.outbox.split());
@@ -410,10 +403,7 @@ impl Session {
             self.put_updates(now, conn, start, out);
         }
         let handed_out = out.len() - start;
-        let connection = self
-            .connections
-            .iter_mut()
-            .find(|connection| connection.id == conn);
+        let connection = self.connections.by_id_mut(conn);
         if let Some(connection) = connection.filter(|_| handed_out > 0) {
             connection.handed_out(now, handed_out, &self.config);
         }
@@ -460,11 +450,14 @@ impl Session {
     /// Everything there is to tell.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        let furthest = self
-            .connections
-            .iter()
-            .max_by_key(|connection| connection.state);
-        let negotiated = furthest.and_then(|connection| connection.negotiated.clone());
+        let furthest = self.connections.furthest();
+        let negotiated = furthest.and_then(|connection| {
+            let keepalive_time = connection.keepalive_time(&self.config);
+            Some(Negotiated {
+                keepalive_time,
+                ..connection.negotiated.clone()?
+            })
+        });
         let is_up = self.record.state == State::Established;
         let families = negotiated
             .iter()
@@ -526,18 +519,11 @@ impl Session {
 
 /// Connections and their timers.
 impl Session {
-    fn connection(&mut self, conn: ConnId) -> Option<&mut Connection> {
-        self.connections
-            .iter_mut()
-            .find(|connection| connection.id == conn)
-    }
-
-    fn take(&mut self, conn: ConnId) -> Option<Connection> {
-        let index = self
-            .connections
-            .iter()
-            .position(|connection| connection.id == conn)?;
-        Some(self.connections.swap_remove(index))
+    /// Ends a connection, behind a last word if there is one.
+    fn end(&mut self, conn: ConnId, last_word: Option<Notification>) {
+        if let Some(connection) = self.connections.take(conn) {
+            self.close(connection, last_word);
+        }
     }
 
     /// Has the driver close a connection that is no longer among
@@ -557,17 +543,14 @@ impl Session {
     fn replace_same_direction(&mut self, direction: Direction) {
         let same = self
             .connections
-            .iter()
-            .find(|connection| connection.direction == direction)
-            .map(|same| same.id);
-        if let Some(same) = same.and_then(|id| self.take(id)) {
-            let notification = Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION);
-            self.close(same, Some(notification));
+            .take_if(|connection| connection.direction == direction);
+        if let Some(same) = same {
+            self.close(same, Some(collision::notification()));
         }
     }
 
     fn send_keepalive(&mut self, now: Instant, conn: ConnId) {
-        let Some(connection) = self.connection(conn) else {
+        let Some(connection) = self.connections.by_id_mut(conn) else {
             return;
         };
         // One that still waits says as much as two.
@@ -579,29 +562,22 @@ impl Session {
     }
 
     fn restart_keepalive_timer(&mut self, now: Instant, conn: ConnId) {
-        let negotiated = self
-            .connection(conn)
-            .and_then(|connection| connection.negotiated.as_ref());
-        let keepalive_time = negotiated.and_then(|negotiated| negotiated.keepalive_time);
-        let deadline = keepalive_time.map(|keepalive_time| now + self.jitter(keepalive_time));
-        if let Some(connection) = self.connection(conn) {
-            connection.keepalive = deadline;
+        let jitter = self.jitter();
+        if let Some(connection) = self.connections.by_id_mut(conn) {
+            let keepalive_time = connection.keepalive_time(&self.config);
+            connection.keepalive = keepalive_time.map(|time| now + time.mul_f64(jitter));
         }
     }
 
     fn restart_hold_timer(&mut self, now: Instant, conn: ConnId) {
-        if let Some(connection) = self.connection(conn) {
-            let hold_time = connection
-                .negotiated
-                .as_ref()
-                .and_then(|negotiated| negotiated.hold_time);
-            connection.hold = hold_time.map(|hold_time| now + hold_time);
+        if let Some(connection) = self.connections.by_id_mut(conn) {
+            connection.hold = connection.hold_time().map(|hold_time| now + hold_time);
         }
     }
 
-    /// Three quarters to the whole of `time` (RFC 4271 §10).
-    fn jitter(&mut self, time: Duration) -> Duration {
-        time.mul_f64(self.rng.random_range(0.75..=1.0))
+    /// What a timer's time is multiplied with: three quarters to one (RFC 4271 §10).
+    fn jitter(&mut self) -> f64 {
+        self.rng.random_range(0.75..=1.0)
     }
 
     /// Time does not go back, whatever the driver says.

@@ -71,7 +71,7 @@ pub(super) fn negotiate(
 }
 
 /// At most a third of the hold time (RFC 4271 §4.4), and no more than one a second.
-fn keepalive_time(config: &SessionConfig, hold_time: Duration) -> Duration {
+pub(super) fn keepalive_time(config: &SessionConfig, hold_time: Duration) -> Duration {
     let third = hold_time / 3;
     config
         .keepalive_time

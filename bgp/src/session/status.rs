@@ -149,8 +149,8 @@ pub struct FamilyStatus {
     pub advertised: usize,
     /// Prefixes on their way: to be announced or withdrawn.
     pub pending: usize,
-    /// Prefixes the neighbor announced, counted as they come and go by message, for nothing is
-    /// kept.
+    /// How many prefixes the neighbor has announced; one that it announces again counts again, for
+    /// nothing is kept.
     pub received: u64,
     /// Our End-of-RIB is out (RFC 4724 §2).
     pub end_of_rib_sent: bool,

@@ -694,3 +694,70 @@ fn routes_wait_for_the_session_and_survive_it() {
     assert_eq!((status.established, status.dropped), (2, 1));
     assert_eq!(status.families[0].advertised, 1);
 }
+
+#[test]
+fn a_changed_keepalive_time_counts_at_once() {
+    let (mut script, conn) = Script::established(config());
+    let keepalive_time = Some(seconds(1));
+    script.session.set_config(
+        script.now,
+        SessionConfig {
+            keepalive_time,
+            ..config()
+        },
+    );
+    script.pass(seconds(1));
+    assert_eq!(script.sent(conn), [Message::Keepalive]);
+    let negotiated = script.session.status().negotiated.unwrap();
+    assert_eq!(negotiated.keepalive_time, keepalive_time);
+}
+
+#[test]
+fn a_session_that_is_no_longer_passive_connects() {
+    let mut script = Script::started(SessionConfig {
+        passive: true,
+        ..config()
+    });
+    script.session.set_config(script.now, config());
+    assert_eq!(script.session.state(), State::Connect);
+    assert!(script.events().contains(&Event::Connect));
+    script.session.set_config(
+        script.now,
+        SessionConfig {
+            passive: true,
+            ..config()
+        },
+    );
+    assert_eq!(script.session.state(), State::Active);
+    assert!(script.events().contains(&Event::AbortConnect));
+}
+
+#[test]
+fn c_099_a_malformed_update_can_be_looked_at() {
+    let (mut script, conn) = Script::established(config());
+    // ORIGIN 9, for 192.0.2.0/24
+    let body = [0, 0, 0, 4, 0x40, 1, 1, 9, 24, 192, 0, 2];
+    let header = [&[0xFF; 16][..], &[0, 31, 2]].concat();
+    script
+        .session
+        .handle_bytes(script.now, conn, &[&header[..], &body].concat());
+    assert_eq!(script.session.state(), State::Established);
+    let [Event::MalformedUpdate(malformed)] = &script.events()[..] else {
+        panic!("one event");
+    };
+    assert_eq!(malformed.body, body[..]);
+    assert_eq!(malformed.prefixes, ["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!(malformed.errors[0].code, 1);
+    assert_eq!(script.session.status().update_errors, 1);
+}
+
+#[test]
+fn nothing_is_kept_of_a_connection_that_could_not_be_flushed() {
+    let (mut script, conn) = Script::established(config());
+    script
+        .session
+        .stop(script.now, StopReason::AdministrativeReset(None));
+    assert!(!script.session.closing.is_empty());
+    script.session.handle_closed(script.now, conn);
+    assert!(script.session.closing.is_empty());
+}

@@ -11,6 +11,7 @@ use crate::wire::{Notification, subcode};
 const MAX_IDLE_HOLD_TIME: Duration = Duration::from_secs(30);
 /// A session that was Established for so long has no past.
 const STABLE_TIME: Duration = Duration::from_secs(60);
+
 impl Session {
     /// To Connect, or to Active for who waits to be connected. An attempt under way is given up for
     /// a new one.
@@ -27,7 +28,7 @@ impl Session {
     }
 
     pub(super) fn restart_connect_retry_timer(&mut self, now: Instant) {
-        let connect_retry_time = self.jitter(self.config.connect_retry_time);
+        let connect_retry_time = self.config.connect_retry_time.mul_f64(self.jitter());
         self.connect_retry = (!self.config.passive).then(|| now + connect_retry_time);
     }
 
@@ -45,20 +46,14 @@ impl Session {
         notification: Notification,
         back_off: BackOff,
     ) {
-        let Some(connection) = self.take(conn) else {
-            return;
-        };
-        self.close(connection, Some(notification.clone()));
+        self.end(conn, Some(notification.clone()));
         self.record.connect_retry_counter += 1;
         self.retreat(now, Cause::NotificationSent(notification), back_off);
     }
 
     /// RFC 9687 §3: there is no room for a NOTIFICATION in a connection that takes nothing.
     pub(super) fn send_hold_timer_expired(&mut self, now: Instant, conn: ConnId) {
-        let Some(connection) = self.take(conn) else {
-            return;
-        };
-        self.close(connection, None);
+        self.end(conn, None);
         self.record.connect_retry_counter += 1;
         self.retreat(now, Cause::SendHoldTimerExpired, BackOff::Lengthen);
     }
@@ -76,7 +71,7 @@ impl Session {
             if was_stable {
                 self.idle_hold_time = MIN_IDLE_HOLD_TIME;
             }
-            self.idle_hold = Some(now + self.jitter(self.idle_hold_time));
+            self.idle_hold = Some(now + self.idle_hold_time.mul_f64(self.jitter()));
             if back_off == BackOff::Lengthen {
                 self.idle_hold_time = (self.idle_hold_time * 2).min(MAX_IDLE_HOLD_TIME);
             }
@@ -107,12 +102,7 @@ impl Session {
     pub(super) fn path_is_down(&mut self, now: Instant) {
         self.path_doubted_until = None;
         let notification = Notification::cease(subcode::cease::BFD_DOWN);
-        for conn in self
-            .connections
-            .iter()
-            .map(|connection| connection.id)
-            .collect::<Vec<_>>()
-        {
+        for conn in self.connections.ids() {
             self.fail(now, conn, notification.clone(), BackOff::Keep);
         }
         self.waiting_for_liveness = self.idle_hold.is_some();
@@ -155,9 +145,8 @@ impl Session {
     fn present_state(&self) -> State {
         let furthest = self
             .connections
-            .iter()
-            .map(|connection| connection.state)
-            .max();
+            .furthest()
+            .map(|connection| connection.state);
         furthest.unwrap_or(
             match (self.started && self.idle_hold.is_none(), self.connecting) {
                 (false, _) => State::Idle,

@@ -203,7 +203,8 @@ impl Update {
     fn truncated(&mut self, input: &[u8]) -> Result<(), Notification> {
         let code = input.get(1).copied().unwrap_or_default();
         let hides_prefixes = matches!(code, type_code::MP_REACH_NLRI | type_code::MP_UNREACH_NLRI);
-        if hides_prefixes || self.reachable().next().is_none() {
+        let says_something = !self.withdrawn_routes.is_empty() || self.reachable().next().is_some();
+        if hides_prefixes || !says_something {
             return Err(malformed());
         }
         self.error(code, AttributeAction::TreatAsWithdraw);

@@ -70,7 +70,8 @@ fn interface_addresses() -> Vec<InterfaceAddress> {
         // ::1 is a /128 by nature.
         let is_host_address = is_host_address && !address.is_loopback();
         Some(InterfaceAddress {
-            interface: entry.interface_name,
+            // An IPv4 address may have a label, such as eth0:1.
+            interface: entry.interface_name.split(':').next()?.to_owned(),
             address,
             is_host_address,
         })

@@ -6,18 +6,24 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use super::socket;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for BGP on {address}: {source}{}", hint(source))]
-pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
-    /// Why not.
-    pub source: io::Error,
+pub enum ListenError {
+    /// The system refuses it.
+    #[error("cannot listen for BGP on {address}: {source}{}", hint(source))]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is nobody left who could listen.
+    #[error("cannot listen for BGP: the BGP thread has ended")]
+    Ended,
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -33,7 +39,7 @@ fn hint(error: &io::Error) -> &'static str {
 
 /// The listening sockets; each has a task that hands on what it accepts.
 pub(super) struct Listeners {
-    tasks: BTreeMap<SocketAddr, AbortHandle>,
+    tasks: BTreeMap<SocketAddr, JoinHandle<()>>,
     accepted: UnboundedSender<TcpStream>,
 }
 
@@ -45,36 +51,49 @@ impl Listeners {
         }
     }
 
-    /// Listens on `addresses` and nowhere else. Where it listens already, nothing changes.
-    pub(super) fn set(&mut self, addresses: &[SocketAddr]) -> Result<(), ListenError> {
-        let mut added = BTreeMap::new();
-        for address in addresses
-            .iter()
-            .filter(|address| !self.tasks.contains_key(address))
-        {
-            let listener = socket::listen(*address).map_err(|source| ListenError {
-                address: *address,
-                source,
-            })?;
-            added.insert(*address, listener);
+    /// Listens on `addresses` and nowhere else. Where it listens already, nothing changes; if it
+    /// cannot, nothing changes at all.
+    pub(super) async fn set(&mut self, addresses: &[SocketAddr]) -> Result<(), ListenError> {
+        let before = self.tasks.keys().copied().collect::<Vec<_>>();
+        // What is in the way of a new address may be an old one, such as 0.0.0.0.
+        self.close_all_but(addresses).await;
+        let outcome = self.open(addresses);
+        if outcome.is_err() {
+            self.close_all_but(&before).await;
+            self.open(&before)?;
         }
-        self.tasks.retain(|address, task| {
-            let stays = addresses.contains(address);
-            if !stays {
-                task.abort();
+        outcome
+    }
+
+    pub(super) async fn close(&mut self) {
+        self.close_all_but(&[]).await;
+    }
+
+    fn open(&mut self, addresses: &[SocketAddr]) -> Result<(), ListenError> {
+        for address in addresses {
+            if !self.tasks.contains_key(address) {
+                let listener = socket::listen(*address).map_err(|source| ListenError::Bind {
+                    address: *address,
+                    source,
+                })?;
+                let task = tokio::task::spawn_local(accept(listener, self.accepted.clone()));
+                self.tasks.insert(*address, task);
             }
-            stays
-        });
-        for (address, listener) in added {
-            let task = tokio::task::spawn_local(accept(listener, self.accepted.clone()));
-            self.tasks.insert(address, task.abort_handle());
         }
         Ok(())
     }
 
-    pub(super) fn close(&mut self) {
-        for (_, task) in std::mem::take(&mut self.tasks) {
-            task.abort();
+    async fn close_all_but(&mut self, addresses: &[SocketAddr]) {
+        let closing = self
+            .tasks
+            .keys()
+            .filter(|address| !addresses.contains(address));
+        for address in closing.copied().collect::<Vec<_>>() {
+            if let Some(task) = self.tasks.remove(&address) {
+                task.abort();
+                // The socket is closed when the task has ended, and only then.
+                let _ = task.await;
+            }
         }
     }
 }

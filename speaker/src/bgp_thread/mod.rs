@@ -73,8 +73,10 @@ enum PeerCommand {
     Reset(Option<String>),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Advertised(oneshot::Sender<bgp::Routes>),
-    /// The last command.
-    Stop(bgp::StopReason),
+    /// Answered when no connection is being closed any more.
+    Settled(oneshot::Sender<()>),
+    /// The last command; answered when every connection is closed.
+    Stop(bgp::StopReason, oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ enum Command {
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
+    Settled(PeerName, oneshot::Sender<()>),
     Stop(Option<String>, oneshot::Sender<()>),
 }
 
@@ -113,7 +116,7 @@ impl BgpThread {
     pub async fn listen(&self, addresses: Vec<SocketAddr>) -> Result<(), ListenError> {
         let (reply, outcome) = oneshot::channel();
         self.tell(Command::Listen(addresses, reply));
-        outcome.await.unwrap_or(Ok(()))
+        outcome.await.unwrap_or(Err(ListenError::Ended))
     }
 
     /// Adds a peer, or changes one: in place as far as its OPEN and its TCP connection stay as they
@@ -162,6 +165,15 @@ impl BgpThread {
         let (reply, routes) = oneshot::channel();
         self.tell(Command::Peer(name.clone(), PeerCommand::Advertised(reply)));
         routes.await.ok()
+    }
+
+    /// Returns when no connection of a peer is being closed any more, which is a second or so after
+    /// it was told to stop at the latest; at once if there is no such peer.
+    pub async fn settled(&self, name: &PeerName) {
+        let (reply, done) = oneshot::channel();
+        self.tell(Command::Settled(name.clone(), reply));
+        // An error means that the peer's task has ended, and with it every connection.
+        let _ = done.await;
     }
 
     /// Ends every session with Cease/2, and a word to its operator. Returns when every neighbor has

@@ -11,15 +11,17 @@ use bgp::{ConnId, Direction, Event, Session, StopReason};
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 
 use super::{BgpEvent, PeerCommand, PeerSetup, addresses, socket};
 use crate::config::PeerName;
 
 /// How long a neighbor may take to hear the last word on a connection.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
-/// Reads of one connection before others get their turn.
-const READS_PER_TURN: usize = 16;
+/// What is read of a connection in one turn; then other peers get theirs.
 const READ_SIZE: usize = 64 * 1024;
+/// Connections of a peer at a time, those that say good-bye included. Further ones are refused.
+const MAX_CONNECTIONS: usize = 8;
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
@@ -32,6 +34,8 @@ pub(super) struct PeerTask {
     inbox: UnboundedReceiver<PeerCommand>,
     events: UnboundedSender<BgpEvent>,
     read_buffer: Vec<u8>,
+    /// Who wants to know when no connection is being closed any more.
+    settling: Vec<oneshot::Sender<()>>,
     /// The task ends when its last connection is closed.
     stopping: bool,
 }
@@ -50,7 +54,7 @@ enum Wake {
     Command(Option<PeerCommand>),
     Connected(io::Result<TcpStream>),
     /// A socket can be read or written.
-    Ready(ConnId),
+    Ready,
     Timeout,
 }
 
@@ -74,6 +78,7 @@ impl PeerTask {
             inbox,
             events,
             read_buffer: vec![0; READ_SIZE],
+            settling: Vec::new(),
             stopping: false,
         }
     }
@@ -84,6 +89,7 @@ impl PeerTask {
             self.transmit();
             // Writing may have failed, and that is news for the session.
             self.carry_out_events();
+            self.tell_settled();
             if self.stopping && self.connections.is_empty() {
                 return;
             }
@@ -91,8 +97,22 @@ impl PeerTask {
                 Wake::Command(Some(command)) => self.obey(command),
                 Wake::Command(None) => self.stop(StopReason::AdministrativeShutdown(None)),
                 Wake::Connected(outcome) => self.connected(outcome),
-                Wake::Ready(conn) => self.read(conn),
+                Wake::Ready => {
+                    self.read();
+                    tokio::task::yield_now().await;
+                }
                 Wake::Timeout => self.handle_timeout(),
+            }
+        }
+    }
+
+    /// Tells who waits for it that every last word has been said.
+    fn tell_settled(&mut self) {
+        let is_closing = |connection: &Connection| connection.closing.is_some();
+        if !self.connections.values().any(is_closing) {
+            for reply in self.settling.drain(..) {
+                // Who asked may have gone away meanwhile.
+                let _ = reply.send(());
             }
         }
     }
@@ -108,9 +128,9 @@ impl PeerTask {
         tokio::select! {
             biased;
             command = self.inbox.recv(), if !self.stopping => Wake::Command(command),
-            conn = poll_fn(|context| poll_ready(connections, context)) => Wake::Ready(conn),
-            outcome = poll_fn(|context| poll_connecting(connecting, context)) => Wake::Connected(outcome),
             () = sleep_until(deadline) => Wake::Timeout,
+            outcome = poll_fn(|context| poll_connecting(connecting, context)) => Wake::Connected(outcome),
+            () = poll_fn(|context| poll_ready(connections, context)) => Wake::Ready,
         }
     }
 
@@ -125,11 +145,12 @@ impl PeerTask {
             PeerCommand::Liveness(liveness, generation) => {
                 self.session.handle_liveness(now, liveness, generation);
             }
+            PeerCommand::Accepted(_) if self.connections.len() >= MAX_CONNECTIONS => {}
             PeerCommand::Accepted(stream) => {
                 match socket::accept(&stream, &self.setup.transport, &self.setup.session) {
                     Ok(()) => self.add_connection(now, Direction::Incoming, stream),
                     Err(error) => {
-                        tracing::debug!(peer = %self.name, %error, "cannot use a connection")
+                        tracing::debug!(peer = %self.name, %error, "refused a connection");
                     }
                 }
             }
@@ -144,7 +165,11 @@ impl PeerTask {
             PeerCommand::Advertised(reply) => {
                 let _ = reply.send(self.session.advertised().clone());
             }
-            PeerCommand::Stop(reason) => self.stop(reason),
+            PeerCommand::Settled(reply) => self.settling.push(reply),
+            PeerCommand::Stop(reason, ended) => {
+                self.settling.push(ended);
+                self.stop(reason);
+            }
         }
     }
 
@@ -153,16 +178,19 @@ impl PeerTask {
         if before.bfd != self.setup.bfd {
             self.session.forget_liveness();
         }
+        if before.enabled && !self.setup.enabled {
+            self.session
+                .stop(now, StopReason::AdministrativeShutdown(None));
+        }
         self.session.set_config(now, self.setup.session.clone());
-        match (before.enabled, self.setup.enabled) {
-            (true, false) => self
-                .session
-                .stop(now, StopReason::AdministrativeShutdown(None)),
-            (false, true) => self.session.start(now),
-            (true, true) if before.transport != self.setup.transport => {
-                self.session.stop(now, StopReason::OtherConfigurationChange);
-            }
-            _ => {}
+        if before.enabled && self.setup.enabled && before.transport != self.setup.transport {
+            self.session.stop(now, StopReason::OtherConfigurationChange);
+        }
+        if self.setup.enabled {
+            self.session.start(now);
+        }
+        for connection in self.connections.values() {
+            socket::set_user_timeout(&connection.stream, &self.setup.session);
         }
     }
 
@@ -268,44 +296,40 @@ impl PeerTask {
         }
     }
 
-    fn read(&mut self, conn: ConnId) {
-        for _ in 0..READS_PER_TURN {
-            let Some(connection) = self.connections.get_mut(&conn) else {
-                return;
-            };
-            match connection.stream.try_read(&mut self.read_buffer) {
-                Ok(0) => return self.connection_lost(conn),
-                Ok(count) => {
-                    let octets = self.read_buffer.get(..count).unwrap_or_default();
-                    // What comes after the last word is of no interest, but it must be read:
-                    // closing over unread octets is a reset, and would destroy the last word (TCP,
-                    // RFC 9293 §3.10.4).
-                    if connection.closing.is_none() {
-                        self.session.handle_bytes(Instant::now(), conn, octets);
-                        self.carry_out_events();
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.connection_lost(conn),
+    /// Reads a little of every connection.
+    fn read(&mut self) {
+        for conn in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.read_from(conn);
+            self.carry_out_events();
+        }
+    }
+
+    fn read_from(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
+        match connection.stream.try_read(&mut self.read_buffer) {
+            Ok(0) => self.connection_lost(conn),
+            // What comes after the last word is of no interest, but it must be read: closing over
+            // unread octets is a reset, and would destroy the last word (TCP, RFC 9293 §3.10.4).
+            Ok(_) if connection.closing.is_some() => {}
+            Ok(count) => {
+                let octets = self.read_buffer.get(..count).unwrap_or_default();
+                self.session.handle_bytes(Instant::now(), conn, octets);
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.connection_lost(conn),
         }
     }
 
     fn connection_lost(&mut self, conn: ConnId) {
-        if self
-            .connections
-            .remove(&conn)
-            .is_some_and(|connection| connection.closing.is_none())
-        {
-            self.session.handle_closed(Instant::now(), conn);
-        }
+        self.connections.remove(&conn);
+        self.session.handle_closed(Instant::now(), conn);
     }
 
     fn handle_timeout(&mut self) {
         // Octets that have arrived count before the hold timer is believed.
-        for conn in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.read(conn);
-        }
+        self.read();
         let now = Instant::now();
         self.session.handle_timeout(now);
         let overdue = |connection: &Connection| connection.closing.is_some_and(|at| at <= now);
@@ -316,22 +340,20 @@ impl PeerTask {
         for conn in overdue.map(|(conn, _)| *conn).collect::<Vec<_>>() {
             if let Some(connection) = self.connections.remove(&conn) {
                 socket::abort(connection.stream);
+                self.session.handle_closed(now, conn);
             }
         }
     }
 }
 
-/// The first connection that can be read, or written if something is to be written.
-fn poll_ready(
-    connections: &BTreeMap<ConnId, Connection>,
-    context: &mut Context<'_>,
-) -> Poll<ConnId> {
-    for (conn, connection) in connections {
+/// Whether a connection can be read, or written if something is to be written.
+fn poll_ready(connections: &BTreeMap<ConnId, Connection>, context: &mut Context<'_>) -> Poll<()> {
+    for connection in connections.values() {
         let readable = connection.stream.poll_read_ready(context).is_ready();
         let writable =
             !connection.out.is_empty() && connection.stream.poll_write_ready(context).is_ready();
         if readable || writable {
-            return Poll::Ready(*conn);
+            return Poll::Ready(());
         }
     }
     Poll::Pending

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bgp::{Liveness, StopReason};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::listener::{ListenError, Listeners};
@@ -25,12 +26,17 @@ pub(super) async fn run(mut inbox: UnboundedReceiver<Command>, events: Unbounded
                     let _ = done.send(());
                     return;
                 }
-                Some(command) => roster.carry_out(command),
+                Some(command) => roster.carry_out(command).await,
                 None => return roster.stop(None).await,
             },
             Some(stream) = incoming.recv() => roster.accept(stream),
             // Peers that were removed take a moment to say good-bye.
-            Some(_) = roster.tasks.join_next() => {}
+            Some(ended) = roster.tasks.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    // A peer that is there and not there is worse than a daemon that ends.
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
         }
     }
 }
@@ -40,6 +46,8 @@ struct Roster {
     /// The last word of each BFD session, also for a peer that is yet to come.
     liveness: BTreeMap<bfd::SessionId, (Liveness, u64)>,
     tasks: JoinSet<()>,
+    /// Peers that were removed: answered when they have said good-bye.
+    leaving: BTreeMap<PeerName, oneshot::Receiver<()>>,
     listeners: Listeners,
     events: UnboundedSender<BgpEvent>,
 }
@@ -58,25 +66,21 @@ impl Roster {
             peers: BTreeMap::new(),
             liveness: BTreeMap::new(),
             tasks: JoinSet::new(),
+            leaving: BTreeMap::new(),
             listeners,
             events,
         }
     }
 
-    fn carry_out(&mut self, command: Command) {
+    async fn carry_out(&mut self, command: Command) {
         match command {
             Command::Listen(addresses, reply) => {
-                let outcome: Result<(), ListenError> = self.listeners.set(&addresses);
+                let outcome: Result<(), ListenError> = self.listeners.set(&addresses).await;
                 let _ = reply.send(outcome);
             }
             Command::SetPeer(name, setup) => self.set_peer(name, setup),
-            Command::RemovePeer(name) => {
-                if let Some(entry) = self.peers.remove(&name) {
-                    let _ = entry
-                        .commands
-                        .send(PeerCommand::Stop(StopReason::PeerDeconfigured));
-                }
-            }
+            Command::RemovePeer(name) => self.remove_peer(name),
+            Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
                 if let Some(entry) = self.peers.get(&name) {
                     let _ = entry.commands.send(command);
@@ -98,6 +102,7 @@ impl Roster {
             scope(&setup.transport),
         );
         let bfd = setup.bfd;
+        self.leaving.remove(&name);
         let known = match self.peers.get_mut(&name) {
             Some(entry) => {
                 let same_bfd = entry.bfd == bfd;
@@ -129,6 +134,27 @@ impl Roster {
             let _ = entry
                 .commands
                 .send(PeerCommand::Liveness(*liveness, *generation));
+        }
+    }
+
+    fn remove_peer(&mut self, name: PeerName) {
+        if let Some(entry) = self.peers.remove(&name) {
+            let (ended, end) = oneshot::channel();
+            let _ = entry
+                .commands
+                .send(PeerCommand::Stop(StopReason::PeerDeconfigured, ended));
+            self.leaving.insert(name, end);
+        }
+    }
+
+    fn settled(&mut self, name: &PeerName, reply: oneshot::Sender<()>) {
+        if let Some(entry) = self.peers.get(name) {
+            let _ = entry.commands.send(PeerCommand::Settled(reply));
+        } else if let Some(end) = self.leaving.remove(name) {
+            self.tasks.spawn_local(async move {
+                let _ = end.await;
+                let _ = reply.send(());
+            });
         }
     }
 
@@ -172,10 +198,12 @@ impl Roster {
     }
 
     async fn stop(&mut self, communication: Option<String>) {
-        self.listeners.close();
+        self.listeners.close().await;
         for (_, entry) in std::mem::take(&mut self.peers) {
             let reason = StopReason::AdministrativeShutdown(communication.clone());
-            let _ = entry.commands.send(PeerCommand::Stop(reason));
+            let _ = entry
+                .commands
+                .send(PeerCommand::Stop(reason, oneshot::channel().0));
         }
         while self.tasks.join_next().await.is_some() {}
     }

@@ -12,8 +12,8 @@ use super::Transport;
 
 /// Internetwork control (RFC 791, RFC 2474): routing goes before what is routed.
 const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
-/// Beyond SendHoldTime (RFC 9687), the kernel ends what the session could not.
-const USER_TIMEOUT: Duration = Duration::from_secs(480 + 5);
+/// How long beyond SendHoldTime (RFC 9687) the kernel ends what the session could not.
+const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 const BACKLOG: i32 = 128;
 
 /// Connects as `transport` says. Dropping the future gives the attempt up.
@@ -38,11 +38,23 @@ pub(super) async fn connect(transport: Transport, session: SessionConfig) -> io:
 }
 
 /// Sets up a connection that a neighbor has made.
+///
+/// # Errors
+/// It came to another address or by another interface than the peer is to be spoken to from.
 pub(super) fn accept(
     stream: &TcpStream,
     transport: &Transport,
     session: &SessionConfig,
 ) -> io::Result<()> {
+    let local = stream.local_addr()?.ip().to_canonical();
+    if let Some(expected) = transport.local.filter(|expected| *expected != local) {
+        return Err(io::Error::other(format!(
+            "it came to {local} instead of {expected}"
+        )));
+    }
+    if let Some(interface) = &transport.interface {
+        SockRef::from(stream).bind_device(Some(interface.as_bytes()))?;
+    }
     configure(
         SockRef::from(stream),
         stream.peer_addr()?,
@@ -99,10 +111,20 @@ fn configure(
         }
     }
     socket.set_tcp_nodelay(true)?;
-    let user_timeout = session
-        .send_hold_time
-        .map_or(USER_TIMEOUT, |time| time + Duration::from_secs(5));
-    socket.set_tcp_user_timeout(Some(user_timeout))
+    socket.set_tcp_user_timeout(user_timeout(session))
+}
+
+/// Sets anew what [`configure`] has set, for a session that has changed.
+pub(super) fn set_user_timeout(stream: &TcpStream, session: &SessionConfig) {
+    // The only error is that the connection is gone already.
+    let _ = SockRef::from(stream).set_tcp_user_timeout(user_timeout(session));
+}
+
+/// None where there is no hold time, and so no SendHoldTime. The hold time that is agreed upon can
+/// only be shorter.
+fn user_timeout(session: &SessionConfig) -> Option<Duration> {
+    let hold_time = session.hold_time.duration()?;
+    Some(session.send_hold_time(hold_time) + USER_TIMEOUT_MARGIN)
 }
 
 /// External peers are on the link unless somebody says otherwise.

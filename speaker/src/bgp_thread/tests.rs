@@ -198,3 +198,81 @@ async fn strangers_are_turned_away() {
     assert!(octets.is_empty());
     assert!(speaker.events.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn listening_moves_to_an_address_that_overlaps_and_back_if_it_cannot() {
+    let speaker = Speaker::new();
+    let address = free_port("127.0.0.1");
+    let everywhere = SocketAddr::new("0.0.0.0".parse().unwrap(), address.port());
+    speaker.thread.listen(vec![address]).await.unwrap();
+    speaker.thread.listen(vec![everywhere]).await.unwrap();
+    speaker.thread.listen(vec![address]).await.unwrap();
+    let elsewhere = "192.0.2.1:179".parse().unwrap();
+    speaker.thread.listen(vec![elsewhere]).await.unwrap_err();
+    tokio::net::TcpStream::connect(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_to_another_address_than_ours_is_refused() {
+    let (mut active, passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    let mut elsewhere = setup(
+        64521,
+        64520,
+        SocketAddr::new("127.0.0.2".parse().unwrap(), 179),
+        "127.0.0.4",
+    );
+    elsewhere.session.passive = true;
+    passive.thread.set_peer(name(), elsewhere);
+    active.wait_for(State::Idle).await;
+    active.wait_for(State::OpenSent).await;
+    active.wait_for(State::Active).await;
+}
+
+#[tokio::test]
+async fn a_removed_peer_has_settled_when_its_neighbor_knows() {
+    let (mut active, mut passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    active.thread.remove_peer(&name());
+    active.thread.settled(&name()).await;
+    active.thread.settled(&name()).await;
+    passive.wait_for(State::Idle).await;
+    let (_, status) = passive.thread.status().await.remove(0);
+    let cause = status.last_reset.unwrap().cause.to_string();
+    assert_eq!(cause, "received 6/3 Cease, Peer De-configured");
+}
+
+#[tokio::test]
+async fn a_flood_from_one_peer_does_not_keep_others_waiting() {
+    let (mut active, mut passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+
+    // A neighbor that says nothing but UPDATEs, as fast as it can.
+    let listen = free_port("127.0.0.3");
+    let flood = std::net::TcpListener::bind(listen).unwrap();
+    std::thread::spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = flood.accept().unwrap();
+        let message = |kind: u8, body: &[u8]| {
+            let length = u16::try_from(19 + body.len()).unwrap().to_be_bytes();
+            [&[0xFF; 16], &length[..], &[kind], body].concat()
+        };
+        let open = message(1, &[4, 0xFC, 9, 0, 90, 10, 0, 0, 99, 0]);
+        let update = message(2, &[0, 0, 0, 0]).repeat(2000);
+        stream.write_all(&[open, message(4, &[])].concat()).unwrap();
+        while stream.write_all(&update).is_ok() {}
+    });
+    let flooding = PeerName::new("flooding").unwrap();
+    active
+        .thread
+        .set_peer(flooding.clone(), setup(64520, 64521, listen, "127.0.0.2"));
+    active.wait_for(State::Established).await;
+
+    for _ in 0..20 {
+        let asked = tokio::time::timeout(Duration::from_secs(2), active.thread.status()).await;
+        assert_eq!(asked.expect("the thread answers").len(), 2);
+    }
+    active.thread.remove_peer(&flooding);
+}

@@ -175,6 +175,8 @@ fn c_089_attribute_that_overruns_the_list() {
             "nothing to withdraw is known"
         );
     }
+    let withdrawal = Update::decode(&body(PREFIX, &[&[0x40]], &[]), EXTERNAL).unwrap();
+    assert_eq!(withdrawal.withdrawn().count(), 1);
     for code in [14, 15] {
         let hidden = [0x80, code, 9, 0, 2, 1];
         assert_eq!(
