@@ -332,7 +332,9 @@ impl StateDir {
 
 /// For this user only; what is above it, as usual.
 fn make_directory(path: &Path) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent()
+        && !parent.exists()
+    {
         fs::create_dir_all(parent)?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)
