@@ -7,10 +7,13 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Owner and group.
 const MODE: u32 = 0o660;
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +78,7 @@ impl ControlSocket {
     /// When a living one answers there, or the system refuses.
     pub fn bind(path: &Path) -> Result<(Self, UnixListener), BindError> {
         refuse_taken(path)?;
-        let listener = bind_over(path).map_err(|source| BindError::Unix {
+        let listener = listen(path).map_err(|source| BindError::Unix {
             path: path.to_owned(),
             source,
         })?;
@@ -104,21 +107,22 @@ fn refuse_taken(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Binds beside the path and moves it there, so that nobody finds a socket with other permissions,
-/// or none.
-fn bind_over(path: &Path) -> io::Result<UnixListener> {
+/// In place of what a dead daemon has left. Nobody can connect before `listen`, so that the mode of
+/// a socket that is only bound lets nobody in.
+fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    match fs::remove_file(&beside) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&beside)?;
-    fs::set_permissions(&beside, fs::Permissions::from_mode(MODE))?;
-    fs::rename(&beside, path)?;
-    Ok(listener)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket.into())
 }
 
 /// Listens for those who only look.
@@ -129,4 +133,45 @@ pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| BindError::Tcp { address, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_for_owner_and_group_and_alone_in_its_directory() {
+        let above = tempfile::tempdir().unwrap();
+        let directory = above.path().join("run");
+        let path = directory.join("herald.sock");
+        let bound = ControlSocket::bind(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, MODE);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        UnixStream::connect(&path).unwrap();
+        drop(bound);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn every_path_that_the_system_takes_will_do() {
+        let directory = tempfile::tempdir().unwrap();
+        // unix(7): 108 octets with the NUL behind it.
+        let name = |length: usize| "s".repeat(length - directory.path().as_os_str().len() - 1);
+        ControlSocket::bind(&directory.path().join(name(107))).unwrap();
+        let refused = ControlSocket::bind(&directory.path().join(name(108)));
+        assert!(matches!(refused, Err(BindError::Unix { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_dead_daemon_s_socket_is_replaced_and_a_living_one_s_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("herald.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let _living = ControlSocket::bind(&path).unwrap();
+        UnixStream::connect(&path).unwrap();
+        let refused = ControlSocket::bind(&path);
+        assert!(matches!(refused, Err(BindError::Alive(_))));
+        UnixStream::connect(&path).unwrap();
+    }
 }
