@@ -46,7 +46,7 @@ pub fn start(config: LogConfig) -> LevelSwitch {
     let layer = match config.format {
         LogFormat::Text => lines::layer()
             .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(io::stderr().is_terminal() && colors_are_welcome())
             .with_target(false)
             .boxed(),
         LogFormat::Json => lines::layer()
@@ -65,6 +65,11 @@ pub fn start(config: LogConfig) -> LevelSwitch {
             let _ = handle.reload(filter(level));
         }
     }))
+}
+
+/// Unless the user says otherwise: <https://no-color.org>.
+pub(crate) fn colors_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Other crates speak up from `warn` on.

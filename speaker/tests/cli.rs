@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
@@ -210,6 +211,38 @@ fn a_file_in_the_place_of_the_socket_is_not_removed() {
         "{message}"
     );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn the_log_has_colours_on_a_terminal_unless_they_are_unwelcome() {
+    // It is doubtful, which is logged, and then it cannot run.
+    let (_directory, path) = file(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\nstate-dir = \"/dev/null\"\n\
+         [api]\nsocket = \"/dev/null/herald.sock\"\n\
+         [[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"10ms\"\n",
+    );
+    for (no_color, colored) in [(None, true), (Some(""), true), (Some("1"), false)] {
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        let mut command = herald();
+        command
+            .args(["run", "-c"])
+            .arg(&path)
+            .stderr(terminal.slave);
+        command.env_remove("NO_COLOR");
+        command.envs(no_color.map(|value| ("NO_COLOR", value)));
+        assert_eq!(command.status().unwrap().code(), Some(1));
+        let mut octets = [0; 4096];
+        let length = std::fs::File::from(terminal.master)
+            .read(&mut octets)
+            .unwrap();
+        let log = String::from_utf8_lossy(&octets[..length]);
+        assert!(log.contains("is below 50ms"), "{log}");
+        assert_eq!(
+            log.contains("\x1b["),
+            colored,
+            "NO_COLOR={no_color:?}: {log}"
+        );
+    }
 }
 
 #[test]

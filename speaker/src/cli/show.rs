@@ -8,6 +8,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table};
 use super::client::{Client, ClientError, segment};
 use super::{Output, SUCCESS, What, complain, say};
 use crate::api::ConfigStatus;
+use crate::logging;
 use crate::status::{
     BfdStatus, DaemonStatus, EventStatus, PeerStatus, RoutePeerStatus, RouteStatus, ServiceStatus,
 };
@@ -287,8 +288,7 @@ fn status(daemon: &DaemonStatus) -> String {
 fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, wide: bool, empty: &str) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(heads.to_vec());
-    // Colour is for terminals, and for people who did not ask for none.
-    if std::env::var_os("NO_COLOR").is_some() {
+    if !logging::colors_are_welcome() {
         table.force_no_tty();
     }
     for row in rows {
