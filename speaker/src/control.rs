@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use bfd::DiscardCounters;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::announcer::Announcement;
 use crate::bfd_thread::PeerBfdStatus;
@@ -53,6 +54,9 @@ pub struct Reloaded {
     pub warnings: Vec<Problem>,
 }
 
+/// Something of each peer.
+pub type ByPeer<T> = BTreeMap<PeerName, T>;
+
 /// The state of everything, at one time.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -66,6 +70,8 @@ pub struct Snapshot {
     pub added_services: BTreeMap<ServiceName, ServiceConfig>,
     /// What is announced, or would be to a peer that listened.
     pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
+    /// Routes whose attributes leave no room for them in a message.
+    pub unsendable: ByPeer<bgp::Routes>,
     /// The BGP sessions.
     pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
     /// The BFD sessions.
@@ -111,6 +117,19 @@ impl Control {
         let mut snapshot = self.ask(Command::Snapshot).await?;
         snapshot.bgp = self.bgp.status().await.into_iter().collect();
         Ok(snapshot)
+    }
+
+    /// What the neighbor of each established session has from us.
+    pub async fn advertised(&self, snapshot: &Snapshot) -> ByPeer<bgp::Routes> {
+        let mut answers = JoinSet::new();
+        for (name, session) in &snapshot.bgp {
+            if session.state == bgp::State::Established {
+                let (bgp, name) = (self.bgp.clone(), name.clone());
+                answers.spawn(async move { Some((bgp.advertised(&name).await?, name)) });
+            }
+        }
+        let answers = answers.join_all().await.into_iter().flatten();
+        answers.map(|(routes, name)| (name, routes)).collect()
     }
 
     /// What happened to one peer, or to all and to the daemon; the oldest first.

@@ -92,6 +92,17 @@ impl History {
         Novelty::New
     }
 
+    /// Remembers what happened to a peer other than a change of state, in the same way.
+    pub fn happened(
+        &mut self,
+        at: SystemTime,
+        peer: &PeerName,
+        subject: Subject,
+        what: String,
+    ) -> Novelty {
+        self.transition(at, peer, subject, Default::default(), what)
+    }
+
     /// Remembers what the daemon itself did.
     pub fn note(&mut self, at: SystemTime, text: String) {
         let record = Record {

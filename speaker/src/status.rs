@@ -2,19 +2,20 @@
 //! key (`_ms`), times are RFC 3339 in UTC, AS numbers and counters are numbers, addresses and
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use bgp::{MessageCounters, Negotiated, RemoteAs, RouteAttributes, State};
-use ipnet::IpNet;
+use bgp::{MessageCounters, Negotiated, RemoteAs, State};
 use serde::{Deserialize, Serialize};
 
-use crate::additions::{RouteSpec, ServiceSpec};
-use crate::announcer::Announcement;
 use crate::bfd_thread::PeerBfdStatus;
-use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
+use crate::config::{PeerConfig, PeerName};
 use crate::control::{Reloaded, Snapshot};
 use crate::history::{Record, Subject};
+
+pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
 
 /// `GET /v1/status`: the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,48 +261,6 @@ pub struct BfdSessionStatus {
 
 impl Eq for BfdSessionStatus {}
 
-/// An element of `GET /v1/routes`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteStatus {
-    /// What is announced.
-    pub prefix: String,
-    /// The service whose address it is; null for a route.
-    pub service: Option<String>,
-    /// `file` or `api`.
-    pub source: String,
-    /// Those it is for.
-    pub peers: Vec<RoutePeerStatus>,
-}
-
-/// A route at one peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoutePeerStatus {
-    /// Who.
-    pub peer: String,
-    /// `announced`: the peer has it; `pending`: it is on its way; `no next hop`: we have no address
-    /// of this family to name to this peer; `down`: the session is not established or does not
-    /// carry the family.
-    pub state: String,
-    /// What is said of it.
-    #[serde(flatten)]
-    pub attributes: RouteSpec,
-}
-
-/// An element of `GET /v1/services`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceStatus {
-    /// Its name.
-    pub name: String,
-    /// Its addresses.
-    pub addresses: Vec<String>,
-    /// `file` or `api`.
-    pub source: String,
-    /// How many of the peers that it is for have all of it.
-    pub announced_to: usize,
-    /// How many peers it is for.
-    pub peers: usize,
-}
-
 /// An element of `GET /v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventStatus {
@@ -523,81 +482,6 @@ impl Snapshot {
             _ => "bfd-multihop says so",
         }
     }
-
-    /// `GET /v1/routes`
-    #[must_use]
-    pub fn routes(&self) -> Vec<RouteStatus> {
-        self.announcements
-            .iter()
-            .map(|(prefix, announcement)| RouteStatus {
-                prefix: prefix.to_string(),
-                service: text(announcement.service.as_ref()),
-                source: source(announcement.added),
-                peers: announcement
-                    .peers
-                    .iter()
-                    .map(|(peer, attributes)| RoutePeerStatus {
-                        peer: peer.to_string(),
-                        state: self.route_state(peer, prefix).to_owned(),
-                        attributes: route_spec(attributes),
-                    })
-                    .collect(),
-            })
-            .collect()
-    }
-
-    fn route_state(&self, peer: &PeerName, prefix: &IpNet) -> &'static str {
-        let family = bgp::Family::of(prefix);
-        let status = self.bgp.get(peer).and_then(|session| {
-            let established = session.state == State::Established;
-            let mut families = session.families.iter();
-            families.find(|status| established && status.family == family)
-        });
-        match status {
-            Some(status) if status.next_hop.is_none() => "no next hop",
-            Some(status) if status.pending == 0 => "announced",
-            Some(_) => "pending",
-            None => "down",
-        }
-    }
-
-    /// `GET /v1/services`
-    #[must_use]
-    pub fn services(&self) -> Vec<ServiceStatus> {
-        let file = self.config.services.iter().map(|service| (service, false));
-        let added = self.added_services.iter().map(|service| (service, true));
-        let mut services: Vec<ServiceStatus> = file
-            .chain(added)
-            .map(|((name, service), added)| {
-                let states = self.service_states(name);
-                ServiceStatus {
-                    name: name.to_string(),
-                    addresses: ServiceSpec::from(service).addresses,
-                    source: source(added),
-                    announced_to: states.values().filter(|announced| **announced).count(),
-                    peers: states.len(),
-                }
-            })
-            .collect();
-        services.sort_by(|a, b| a.name.cmp(&b.name));
-        services
-    }
-
-    /// Who the service is for, and whether each has all of it.
-    fn service_states(&self, name: &ServiceName) -> BTreeMap<&PeerName, bool> {
-        let mut states = BTreeMap::new();
-        let of_service = |announcement: &&Announcement| announcement.service.as_ref() == Some(name);
-        for (prefix, announcement) in self.announcements.iter() {
-            if !of_service(&announcement) {
-                continue;
-            }
-            for peer in announcement.peers.keys() {
-                *states.entry(peer).or_insert(true) &=
-                    self.route_state(peer, prefix) == "announced";
-            }
-        }
-        states
-    }
 }
 
 impl From<&Record> for EventStatus {
@@ -728,17 +612,6 @@ fn timers(peer: &PeerConfig, negotiated: Option<&Negotiated>) -> TimersStatus {
         connect_retry_time_ms: millis(peer.connect_retry_time),
         send_hold_time_configured_ms: peer.send_hold_time.map(millis),
     }
-}
-
-fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
-    RouteSpec::from(&RouteConfig {
-        attributes: attributes.clone(),
-        peers: None,
-    })
-}
-
-fn source(added: bool) -> String {
-    if added { "api" } else { "file" }.to_owned()
 }
 
 fn text<T: ToString>(value: Option<T>) -> Option<String> {

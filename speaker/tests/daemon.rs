@@ -156,6 +156,49 @@ fn a_reload_changes_routes_and_bfd_without_a_reset() {
 }
 
 #[test]
+fn a_route_that_fits_no_message_is_named_and_not_said_to_be_announced() {
+    let pair = Pair::start(WEB);
+    // RFC 8654: 65,535 octets at most. Of these many communities nothing is left for a prefix.
+    let communities: Vec<String> = (0..16_370).map(|n| format!("\"64520:{n}\"")).collect();
+    let routes: String = ["198.51.100.0/24", "203.0.113.0/24"]
+        .iter()
+        .map(|prefix| {
+            let list = communities.join(",");
+            format!("[[route]]\nprefix = \"{prefix}\"\ncommunities = [{list}]\n")
+        })
+        .collect();
+    pair.host
+        .write(&pair.host_config(&format!("{WEB}{routes}")));
+    pair.host.ok(&["reload"]);
+    let state_of = |routes: &serde_json::Value, prefix: &str| {
+        let mut routes = routes.as_array().unwrap().iter();
+        let route = routes.find(|route| route["prefix"] == prefix).unwrap();
+        route["peers"][0]["state"].clone()
+    };
+    eventually("it is known that they cannot be announced", || {
+        let routes = pair.host.show(&["routes"]);
+        ["198.51.100.0/24", "203.0.113.0/24"]
+            .iter()
+            .all(|prefix| state_of(&routes, prefix) == "too long")
+    });
+    let routes = pair.host.show(&["routes"]);
+    assert_eq!(state_of(&routes, "192.0.2.150/32"), "announced");
+    let events = pair.host.show(&["events", "--peer", "other"]).to_string();
+    assert!(
+        events.contains("route 198.51.100.0/24 is not announced"),
+        "{events}"
+    );
+    // One warning for both, which have the same attributes.
+    let log = pair.host.log();
+    assert_eq!(log.matches("is not announced").count(), 1, "{log}");
+    assert_eq!(pair.host_peer()["dropped_count"], 0);
+
+    pair.host.write(&pair.host_config(WEB));
+    pair.host.ok(&["reload"]);
+    assert_eq!(pair.host.show(&["routes"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_bad_file_changes_nothing() {
     let pair = Pair::start(WEB);
     pair.wait_for_advertised(1);

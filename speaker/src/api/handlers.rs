@@ -167,7 +167,9 @@ async fn snapshot(context: &Context) -> Answer<Snapshot> {
 }
 
 async fn overview(State(context): State<Context>) -> Answer<Html<String>> {
-    Ok(Html(page::render(&snapshot(&context).await?)))
+    let snapshot = snapshot(&context).await?;
+    let advertised = context.control.advertised(&snapshot).await;
+    Ok(Html(page::render(&snapshot, &advertised)))
 }
 
 async fn scrape(State(context): State<Context>) -> Answer<Response> {
@@ -238,11 +240,15 @@ async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {
 }
 
 async fn routes(State(context): State<Context>) -> Answer<Json<Vec<RouteStatus>>> {
-    Ok(Json(snapshot(&context).await?.routes()))
+    let snapshot = snapshot(&context).await?;
+    let advertised = context.control.advertised(&snapshot).await;
+    Ok(Json(snapshot.routes(&advertised)))
 }
 
 async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStatus>>> {
-    Ok(Json(snapshot(&context).await?.services()))
+    let snapshot = snapshot(&context).await?;
+    let advertised = context.control.advertised(&snapshot).await;
+    Ok(Json(snapshot.services(&advertised)))
 }
 
 #[derive(Debug, Deserialize)]

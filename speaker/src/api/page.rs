@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::control::Snapshot;
+use crate::control::{ByPeer, Snapshot};
 use crate::status::DaemonStatus;
 
 const STYLE: &str = "body{font:15px system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
@@ -10,7 +10,7 @@ table{border-collapse:collapse;width:100%;margin-bottom:2em}th,td{text-align:lef
 .good{color:#060}.bad{color:#a00;font-weight:bold}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}.good{color:#6d6}.bad{color:#f66}}";
 
 /// The whole page.
-pub(super) fn render(snapshot: &Snapshot) -> String {
+pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<bgp::Routes>) -> String {
     let daemon = DaemonStatus::new(snapshot);
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
@@ -57,7 +57,7 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
         &mut page,
         "Services",
         &["Name", "Addresses", "From", "Announced to"],
-        snapshot.services().into_iter().map(|service| {
+        snapshot.services(advertised).into_iter().map(|service| {
             vec![
                 escaped(&service.name),
                 escaped(&service.addresses.join(", ")),
@@ -73,7 +73,7 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
         &mut page,
         "Routes",
         &["Prefix", "Service", "Peers"],
-        snapshot.routes().into_iter().map(|route| {
+        snapshot.routes(advertised).into_iter().map(|route| {
             let peers: Vec<String> = route
                 .peers
                 .iter()

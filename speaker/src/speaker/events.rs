@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bgp::{Cause, Event, State, Transition};
+use ipnet::IpNet;
 use tracing::{debug, info, warn};
 
 use super::Speaker;
@@ -21,6 +22,7 @@ impl Speaker {
                 hold_time = ?negotiated.hold_time.unwrap_or_default(),
                 "BGP session established"
             ),
+            Event::Unsendable(prefix) => self.handle_unsendable(&peer, prefix),
             _ => {}
         }
     }
@@ -34,6 +36,7 @@ impl Speaker {
             self.established.insert(peer.clone());
         } else {
             self.established.remove(peer);
+            self.unsendable.remove(peer);
         }
         if !lost && *to != State::Established && !is_failure(cause) {
             debug!(%peer, %from, %to, "BGP: {cause}");
@@ -55,6 +58,29 @@ impl Speaker {
                 warn!(%peer, %from, "BGP session not established: {cause}; further attempts are logged when this changes");
             }
             (false, Novelty::Repeated) => debug!(%peer, %from, %to, "BGP: {cause}"),
+        }
+    }
+
+    /// Said once for all routes with the same attributes.
+    fn handle_unsendable(&mut self, peer: &PeerName, prefix: IpNet) {
+        let told = self.told.get(peer).and_then(|told| told.get(&prefix));
+        let Some(attributes) = told.cloned() else {
+            return;
+        };
+        let unsendable = self.unsendable.entry(peer.clone()).or_default();
+        let known = unsendable.values().any(|other| *other == attributes);
+        unsendable.insert(prefix, attributes);
+        if known {
+            debug!(%peer, %prefix, "route not announced: its attributes are too long");
+            return;
+        }
+        let cause = format!(
+            "route {prefix} is not announced, nor are others with its attributes: they leave no room for a prefix in a BGP message; give it fewer communities"
+        );
+        let at = SystemTime::now();
+        match self.history.happened(at, peer, Subject::Bgp, cause.clone()) {
+            Novelty::New => warn!(%peer, "{cause}"),
+            Novelty::Repeated => debug!(%peer, "{cause}"),
         }
     }
 

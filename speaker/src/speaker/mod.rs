@@ -24,7 +24,7 @@ use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{Config, PeerConfig, PeerName, is_link_local, nearest};
-use crate::control::{Command, Control, Refusal, Reloaded, Snapshot};
+use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::logging::LevelSwitch;
 use crate::plan::{self, Change};
@@ -71,9 +71,11 @@ pub struct Speaker {
     state_dir: StateDir,
     level: LevelSwitch,
     announcements: Arc<BTreeMap<IpNet, Announcement>>,
-    told: BTreeMap<PeerName, Arc<Routes>>,
+    told: ByPeer<Arc<Routes>>,
     /// The interface index that each link-local peer was last given.
-    scopes: BTreeMap<PeerName, u32>,
+    scopes: ByPeer<u32>,
+    /// Routes whose attributes leave no room for them in a message, since the session is there.
+    unsendable: ByPeer<Routes>,
     /// Whose BGP session is Established.
     established: BTreeSet<PeerName>,
     bgp: BgpThread,
@@ -123,6 +125,7 @@ impl Speaker {
             announcements: Arc::default(),
             told: BTreeMap::new(),
             scopes: BTreeMap::new(),
+            unsendable: BTreeMap::new(),
             established: BTreeSet::new(),
             bgp,
             bfd,
@@ -249,6 +252,7 @@ impl Speaker {
             config: Arc::clone(&self.config),
             added_services: self.kept.additions.services.clone(),
             announcements: Arc::clone(&self.announcements),
+            unsendable: self.unsendable.clone(),
             bgp: BTreeMap::new(),
             bfd: self.bfd.status(),
             bfd_discards: self.bfd.discards(),
@@ -391,6 +395,7 @@ impl Speaker {
         self.bfd.remove_peer(name);
         self.told.remove(name);
         self.scopes.remove(name);
+        self.unsendable.remove(name);
         self.established.remove(name);
         self.history.forget(name);
     }
@@ -432,6 +437,12 @@ impl Speaker {
             }
         }
         self.told = routes;
+        for (name, unsendable) in &mut self.unsendable {
+            let told = self.told.get(name);
+            unsendable.retain(|prefix, attributes| {
+                told.and_then(|told| told.get(prefix)) == Some(attributes)
+            });
+        }
     }
 
     fn note(&mut self, text: String) {

@@ -1,0 +1,167 @@
+//! What is announced, and who has it: decided for each prefix from what the sessions have sent, not
+//! from what they were asked to send.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bgp::{Family, FamilyStatus, RouteAttributes, State};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::text;
+use crate::additions::{RouteSpec, ServiceSpec};
+use crate::announcer::Announcement;
+use crate::config::{PeerName, RouteConfig, ServiceName};
+use crate::control::{ByPeer, Snapshot};
+
+/// An element of `GET /v1/routes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// What is announced.
+    pub prefix: String,
+    /// The service whose address it is; null for a route.
+    pub service: Option<String>,
+    /// `file` or `api`.
+    pub source: String,
+    /// Those it is for.
+    pub peers: Vec<RoutePeerStatus>,
+}
+
+/// A route at one peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutePeerStatus {
+    /// Who.
+    pub peer: String,
+    /// `announced`: the peer has it; `pending`: it is on its way; `too long`: its attributes leave
+    /// no room for it in a message, and the peer does not have it; `no next hop`: we have no
+    /// address of this family to name to this peer; `down`: the session is not established or does
+    /// not carry the family.
+    pub state: String,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub attributes: RouteSpec,
+}
+
+/// An element of `GET /v1/services`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// `file` or `api`.
+    pub source: String,
+    /// How many of the peers that it is for have all of it.
+    pub announced_to: usize,
+    /// How many peers it is for.
+    pub peers: usize,
+}
+
+impl Snapshot {
+    /// `GET /v1/routes`; `advertised` is what each peer has from us.
+    #[must_use]
+    pub fn routes(&self, advertised: &ByPeer<bgp::Routes>) -> Vec<RouteStatus> {
+        self.announcements
+            .iter()
+            .map(|(prefix, announcement)| RouteStatus {
+                prefix: prefix.to_string(),
+                service: text(announcement.service.as_ref()),
+                source: source(announcement.added),
+                peers: announcement
+                    .peers
+                    .iter()
+                    .map(|(peer, attributes)| RoutePeerStatus {
+                        peer: peer.to_string(),
+                        state: self
+                            .route_state(advertised, peer, prefix, attributes)
+                            .to_owned(),
+                        attributes: route_spec(attributes),
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn route_state(
+        &self,
+        advertised: &ByPeer<bgp::Routes>,
+        peer: &PeerName,
+        prefix: &IpNet,
+        attributes: &Arc<RouteAttributes>,
+    ) -> &'static str {
+        let says_so = |routes: &ByPeer<bgp::Routes>| {
+            let routes = routes.get(peer);
+            routes.and_then(|routes| routes.get(prefix)) == Some(attributes)
+        };
+        match self.family_status(peer, Family::of(prefix)) {
+            None => "down",
+            Some(family) if family.next_hop.is_none() => "no next hop",
+            Some(_) if says_so(advertised) => "announced",
+            Some(_) if says_so(&self.unsendable) => "too long",
+            Some(_) => "pending",
+        }
+    }
+
+    /// `None` while the session does not carry the family.
+    fn family_status(&self, peer: &PeerName, family: Family) -> Option<&FamilyStatus> {
+        let session = self.bgp.get(peer)?;
+        let mut families = session.families.iter();
+        let status = families.find(|status| status.family == family)?;
+        (session.state == State::Established).then_some(status)
+    }
+
+    /// `GET /v1/services`; `advertised` is what each peer has from us.
+    #[must_use]
+    pub fn services(&self, advertised: &ByPeer<bgp::Routes>) -> Vec<ServiceStatus> {
+        let states = self.service_states(advertised);
+        let file = self.config.services.iter().map(|service| (service, false));
+        let added = self.added_services.iter().map(|service| (service, true));
+        let mut services: Vec<ServiceStatus> = file
+            .chain(added)
+            .map(|((name, service), added)| {
+                let peers = states.get(name);
+                let have_it = peers.map(|peers| peers.values().filter(|all| **all).count());
+                ServiceStatus {
+                    name: name.to_string(),
+                    addresses: ServiceSpec::from(service).addresses,
+                    source: source(added),
+                    announced_to: have_it.unwrap_or(0),
+                    peers: peers.map_or(0, BTreeMap::len),
+                }
+            })
+            .collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        services
+    }
+
+    /// Who each service is for, and whether they have all of it.
+    fn service_states(
+        &self,
+        advertised: &ByPeer<bgp::Routes>,
+    ) -> BTreeMap<&ServiceName, BTreeMap<&PeerName, bool>> {
+        let mut states: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (prefix, Announcement { service, peers, .. }) in self.announcements.iter() {
+            let Some(service) = service else { continue };
+            let states = states.entry(service).or_default();
+            for (peer, attributes) in peers {
+                *states.entry(peer).or_insert(true) &=
+                    self.route_state(advertised, peer, prefix, attributes) == "announced";
+            }
+        }
+        states
+    }
+}
+
+fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
+    RouteSpec::from(&RouteConfig {
+        attributes: attributes.clone(),
+        peers: None,
+    })
+}
+
+fn source(added: bool) -> String {
+    if added { "api" } else { "file" }.to_owned()
+}
+
+#[cfg(test)]
+mod tests;
