@@ -384,6 +384,15 @@ fn a_removed_peer_is_told_so() {
     );
     pair.wait_for_loss("received 6/3 Cease, Peer De-configured");
     assert_eq!(pair.host.show(&["peers"]), serde_json::json!([]));
+    // What its session said last is not held against a peer that is gone.
+    let events = pair.host.show(&["events"]);
+    let of_peer = |event: &&serde_json::Value| !event["peer"].is_null();
+    assert_eq!(events.as_array().unwrap().iter().find(of_peer), None);
+    assert!(
+        !pair.host.log().contains("BGP session lost"),
+        "{}",
+        pair.host.log()
+    );
 }
 
 #[test]

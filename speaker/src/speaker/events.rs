@@ -12,7 +12,11 @@ use crate::config::PeerName;
 use crate::history::{Novelty, Subject};
 
 impl Speaker {
+    /// A peer that was removed may have said something before it knew.
     pub(super) fn handle_bgp(&mut self, BgpEvent { peer, event }: BgpEvent) {
+        if !self.config.peers.contains_key(&peer) {
+            return;
+        }
         match event {
             Event::StateChanged(transition) => self.handle_transition(&peer, &transition),
             Event::Established(negotiated) => info!(
