@@ -14,6 +14,7 @@ use crate::bfd_thread::PeerBfdStatus;
 use crate::bgp_thread::BgpThread;
 use crate::config::{Config, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName};
 use crate::history::Record;
+use crate::malformed::Malformed;
 use crate::plan::Change;
 
 /// Why something was not done. Nothing has changed then.
@@ -72,6 +73,8 @@ pub struct Snapshot {
     pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
     /// Routes whose attributes leave no room for them in a message.
     pub unsendable: ByPeer<bgp::Routes>,
+    /// The last UPDATE of each peer with errors that RFC 7606 lets pass.
+    pub malformed: ByPeer<Arc<Malformed>>,
     /// The BGP sessions.
     pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
     /// The BFD sessions.

@@ -15,6 +15,7 @@ pub mod control;
 pub mod demo;
 pub mod history;
 pub mod logging;
+pub mod malformed;
 pub mod metrics;
 pub mod plan;
 pub mod router_id;

@@ -14,6 +14,7 @@ use crate::bfd_thread::PeerBfdStatus;
 use crate::config::{PeerConfig, PeerName};
 use crate::control::{Reloaded, Snapshot};
 use crate::history::{Record, Subject};
+use crate::malformed::Malformed;
 
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
 
@@ -89,6 +90,8 @@ pub struct PeerStatus {
     pub messages: MessagesStatus,
     /// UPDATEs with an error that RFC 7606 lets pass.
     pub update_errors: u64,
+    /// The last one of them.
+    pub last_update_error: Option<UpdateErrorStatus>,
     /// How often the session was Established.
     pub established_count: u64,
     /// How often it ceased to be.
@@ -178,6 +181,23 @@ pub struct MessageCounts {
     pub keepalive: u64,
     pub route_refresh: u64,
     pub total: u64,
+}
+
+/// An UPDATE with errors that RFC 7606 lets pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateErrorStatus {
+    /// When it came.
+    pub at: String,
+    /// Attributes and what was made of each: `ORIGIN (1): treat-as-withdraw`.
+    pub errors: Vec<String>,
+    /// The first of the prefixes that it is about.
+    pub prefixes: Vec<String>,
+    /// How many prefixes there are.
+    pub prefix_count: usize,
+    /// The first 4096 octets of the message, header included, in hexadecimal digits.
+    pub message: String,
+    /// How long the message was.
+    pub message_octets: usize,
 }
 
 /// How a session ended.
@@ -420,6 +440,10 @@ impl Snapshot {
                     .into(),
             },
             update_errors: session.map_or(0, |session| session.update_errors),
+            last_update_error: self
+                .malformed
+                .get(name)
+                .map(|last| UpdateErrorStatus::from(&**last)),
             established_count: session.map_or(0, |session| session.established),
             dropped_count: session.map_or(0, |session| session.dropped),
             connect_retry_counter: session.map_or(0, |session| session.connect_retry_counter),
@@ -480,6 +504,19 @@ impl Snapshot {
             (true, true) => "ebgp-multihop allows several hops",
             (false, false) => "nothing says that the peer is further away",
             _ => "bfd-multihop says so",
+        }
+    }
+}
+
+impl From<&Malformed> for UpdateErrorStatus {
+    fn from(malformed: &Malformed) -> Self {
+        Self {
+            at: time(malformed.at),
+            errors: malformed.errors.clone(),
+            prefixes: texts(&malformed.prefixes),
+            prefix_count: malformed.prefix_count,
+            message: malformed.hex(),
+            message_octets: malformed.length,
         }
     }
 }

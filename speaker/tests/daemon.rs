@@ -9,7 +9,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
@@ -196,6 +196,59 @@ fn a_route_that_fits_no_message_is_named_and_not_said_to_be_announced() {
     pair.host.write(&pair.host_config(WEB));
     pair.host.ok(&["reload"]);
     assert_eq!(pair.host.show(&["routes"]).as_array().unwrap().len(), 1);
+}
+
+/// Behind a marker, with length and type (RFC 4271 §4.1).
+fn message(r#type: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(19 + body.len()).unwrap();
+    [&[0xFF; 16][..], &length.to_be_bytes(), &[r#type], body].concat()
+}
+
+#[test]
+fn an_update_with_errors_can_be_looked_at() {
+    let [own, other] = [loopback(), loopback()];
+    let router = TcpListener::bind((other, 11179)).unwrap();
+    let daemon = Daemon::start(&format!(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n[[peer]]\nname = \"other\"\n\
+         address = \"{other}\"\nport = 11179\nremote-as = 64521\nsource-address = \"{own}\"\n"
+    ));
+    let (mut session, _) = router.accept().unwrap();
+    let [high, low] = 64521_u16.to_be_bytes();
+    let open = message(1, &[4, high, low, 0, 90, 192, 0, 2, 1, 0]);
+    session
+        .write_all(&[open, message(4, &[])].concat())
+        .unwrap();
+    // ORIGIN 9, for 192.0.2.0/24.
+    let malformed = message(2, &[0, 0, 0, 4, 0x40, 1, 1, 9, 24, 192, 0, 2]);
+    for _ in 0..3 {
+        session.write_all(&malformed).unwrap();
+    }
+    eventually("all three have come", || {
+        daemon.show(&["peer", "other"])["update_errors"] == 3
+    });
+    let peer = daemon.show(&["peer", "other"]);
+    assert_eq!(peer["state"], "Established");
+    let last = &peer["last_update_error"];
+    assert_eq!(last["errors"][0], "ORIGIN (1): treat-as-withdraw");
+    assert_eq!(last["prefixes"][0], "192.0.2.0/24");
+    assert_eq!(last["message_octets"], malformed.len());
+    let hex: String = malformed
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    assert_eq!(last["message"], hex.as_str());
+    let page = daemon.ok(&["show", "peer", "other"]);
+    for part in [
+        "3 UPDATEs with errors that RFC 7606 lets pass",
+        "for 192.0.2.0/24, in 31 octets:",
+        "(3 times since ",
+        &hex,
+    ] {
+        assert!(page.contains(part), "{part:?} is not in\n{page}");
+    }
+    // RFC 7606 §8 wants all of it in the log, and once is enough.
+    let log = daemon.log();
+    assert_eq!(log.matches(&hex).count(), 1, "{log}");
 }
 
 #[test]

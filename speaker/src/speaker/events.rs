@@ -1,8 +1,9 @@
 //! What the BGP and BFD threads report: said in the log once, and remembered.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
-use bgp::{Cause, Event, State, Transition};
+use bgp::{Cause, Event, MalformedUpdate, State, Transition};
 use ipnet::IpNet;
 use tracing::{debug, info, warn};
 
@@ -10,6 +11,10 @@ use super::Speaker;
 use crate::bgp_thread::BgpEvent;
 use crate::config::PeerName;
 use crate::history::{Novelty, Subject};
+use crate::malformed::Malformed;
+
+/// How much time there is at least between two lines about errors in the UPDATEs of a peer.
+const ERRORS_APART: Duration = Duration::from_secs(10);
 
 impl Speaker {
     /// A peer that was removed may have said something before it knew.
@@ -26,6 +31,7 @@ impl Speaker {
                 hold_time = ?negotiated.hold_time.unwrap_or_default(),
                 "BGP session established"
             ),
+            Event::MalformedUpdate(update) => self.handle_malformed(&peer, &update),
             Event::Unsendable(prefix) => self.handle_unsendable(&peer, prefix),
             _ => {}
         }
@@ -63,6 +69,36 @@ impl Speaker {
             }
             (false, Novelty::Repeated) => debug!(%peer, %from, %to, "BGP: {cause}"),
         }
+    }
+
+    /// RFC 7606 §8: what is wrong, with which prefixes, and the whole message. Said when it is other
+    /// than before, and not too often; counted always.
+    fn handle_malformed(&mut self, peer: &PeerName, update: &MalformedUpdate) {
+        let now = Instant::now();
+        let malformed = Arc::new(Malformed::new(SystemTime::now(), update));
+        let errors = malformed.errors.join(", ");
+        let before = self.malformed.insert(peer.clone(), Arc::clone(&malformed));
+        let same = before.is_some_and(|before| before.errors == malformed.errors);
+        let said = self.errors_said.get(peer);
+        if !same && said.is_some_and(|said| now.duration_since(*said) < ERRORS_APART) {
+            debug!(%peer, "UPDATE with errors: {errors}");
+            return;
+        }
+        let what = format!("received an UPDATE with errors: {errors}");
+        let novelty = self
+            .history
+            .happened(malformed.at, peer, Subject::Bgp, what);
+        if novelty == Novelty::Repeated {
+            debug!(%peer, "UPDATE with errors: {errors}");
+            return;
+        }
+        self.errors_said.insert(peer.clone(), now);
+        warn!(
+            %peer,
+            prefixes = malformed.prefix_list(),
+            message = malformed.hex(),
+            "received an UPDATE with errors that do not end the session: {errors}; more of the kind are only counted"
+        );
     }
 
     /// Said once for all routes with the same attributes.

@@ -27,6 +27,7 @@ use crate::config::{Config, PeerConfig, PeerName, is_link_local, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::logging::LevelSwitch;
+use crate::malformed::Malformed;
 use crate::plan::{self, Change};
 use crate::router_id;
 
@@ -76,6 +77,10 @@ pub struct Speaker {
     scopes: ByPeer<u32>,
     /// Routes whose attributes leave no room for them in a message, since the session is there.
     unsendable: ByPeer<Routes>,
+    /// The last UPDATE of each peer with errors that RFC 7606 lets pass.
+    malformed: ByPeer<Arc<Malformed>>,
+    /// When a peer's errors were last said to be new.
+    errors_said: ByPeer<Instant>,
     /// Whose BGP session is Established.
     established: BTreeSet<PeerName>,
     bgp: BgpThread,
@@ -126,6 +131,8 @@ impl Speaker {
             told: BTreeMap::new(),
             scopes: BTreeMap::new(),
             unsendable: BTreeMap::new(),
+            malformed: BTreeMap::new(),
+            errors_said: BTreeMap::new(),
             established: BTreeSet::new(),
             bgp,
             bfd,
@@ -253,6 +260,7 @@ impl Speaker {
             added_services: self.kept.additions.services.clone(),
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
+            malformed: self.malformed.clone(),
             bgp: BTreeMap::new(),
             bfd: self.bfd.status(),
             bfd_discards: self.bfd.discards(),
@@ -396,6 +404,8 @@ impl Speaker {
         self.told.remove(name);
         self.scopes.remove(name);
         self.unsendable.remove(name);
+        self.malformed.remove(name);
+        self.errors_said.remove(name);
         self.established.remove(name);
         self.history.forget(name);
     }

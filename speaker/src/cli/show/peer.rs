@@ -3,7 +3,10 @@
 use std::fmt::{Arguments, Write as _};
 
 use super::{age, event_text, ms};
-use crate::status::{BfdSessionStatus, EventStatus, MessageCounts, NegotiatedStatus, PeerStatus};
+use crate::malformed::listed;
+use crate::status::{
+    BfdSessionStatus, EventStatus, MessageCounts, NegotiatedStatus, PeerStatus, UpdateErrorStatus,
+};
 
 /// The whole page.
 pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
@@ -229,6 +232,9 @@ impl Page {
                 ),
             );
         }
+        if let Some(last) = &peer.last_update_error {
+            self.update_error(last);
+        }
         match &peer.last_reset {
             Some(reset) => self.line(
                 2,
@@ -240,6 +246,25 @@ impl Page {
                 ),
             ),
             None => self.line(2, format_args!("Last reset    never")),
+        }
+    }
+
+    fn update_error(&mut self, last: &UpdateErrorStatus) {
+        let prefixes = listed(&last.prefixes, last.prefix_count);
+        self.line(
+            4,
+            format_args!("last {}: {}", last.at, last.errors.join(", ")),
+        );
+        self.line(
+            4,
+            format_args!("for {prefixes}, in {} octets:", last.message_octets),
+        );
+        // 32 octets a line.
+        let mut digits = last.message.as_str();
+        while !digits.is_empty() {
+            let (line, rest) = digits.split_at_checked(64).unwrap_or((digits, ""));
+            self.line(6, format_args!("{line}"));
+            digits = rest;
         }
     }
 

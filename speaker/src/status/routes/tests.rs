@@ -66,6 +66,7 @@ fn states(
         added_services: BTreeMap::new(),
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),
+        malformed: BTreeMap::new(),
         bgp: [(tor(), session)].into(),
         bfd: BTreeMap::new(),
         bfd_discards: bfd::DiscardCounters::default(),
