@@ -87,6 +87,7 @@ impl BfdThread {
         };
         let key = session_key(peer, wanted);
         let config = session_config(&wanted.profile);
+        self.take_over(name, &key);
         if let Some(session) = self.sessions.get_mut(name)
             && let Ok(id) = session.running
             && session.key == key
@@ -108,6 +109,18 @@ impl BfdThread {
         };
         self.sessions.insert(name.clone(), session);
         added.map(Some)
+    }
+
+    /// A neighbor that has another name from here on keeps its session.
+    fn take_over(&mut self, name: &PeerName, key: &SessionKey) {
+        let mut sessions = self.sessions.iter();
+        let former = sessions.find(|(other, session)| *other != name && session.key == *key);
+        if let Some(former) = former.map(|(former, _)| former.clone())
+            && let Some(session) = self.sessions.remove(&former)
+        {
+            self.remove_peer(name);
+            self.sessions.insert(name.clone(), session);
+        }
     }
 
     /// Ends a peer's session with AdminDown.

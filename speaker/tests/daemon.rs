@@ -77,6 +77,19 @@ impl Pair {
         });
     }
 
+    /// Waits until the router has heard the last word of both, and BGP's before BFD's: FRR resets
+    /// a session whose BFD goes while it is Established.
+    #[track_caller]
+    fn wait_for_bfd_after_bgp(&self, cause: &str) {
+        self.wait_for_loss(cause);
+        eventually("BFD ends too", || {
+            self.router.log().contains("BFD session ended")
+        });
+        let log = self.router.log();
+        let at = |text: &str| log.find(text).expect(text);
+        assert!(at(cause) < at("BFD session ended"), "{log}");
+    }
+
     #[track_caller]
     fn wait_for_advertised(&self, number: u64) {
         eventually("the prefixes are announced", || self.advertised() == number);
@@ -416,7 +429,7 @@ fn a_disabled_peer_is_down_until_it_is_enabled() {
         pair.host.ok(&["reload"]),
         "! peer other: enabled true -> false\n1 applied\n"
     );
-    pair.wait_for_loss("received 6/2 Cease, Administrative Shutdown");
+    pair.wait_for_bfd_after_bgp("received 6/2 Cease, Administrative Shutdown");
     assert_eq!(pair.host.show(&["bfd"]), serde_json::json!([]));
     pair.host.write(&enabled);
     pair.host.ok(&["reload"]);
@@ -435,7 +448,8 @@ fn a_removed_peer_is_told_so() {
         applied.contains("! peer other: removed, its session ends"),
         "{applied}"
     );
-    pair.wait_for_loss("received 6/3 Cease, Peer De-configured");
+    pair.wait_for_bfd_after_bgp("received 6/3 Cease, Peer De-configured");
+    assert_eq!(pair.host.show(&["bfd"]), serde_json::json!([]));
     assert_eq!(pair.host.show(&["peers"]), serde_json::json!([]));
     // What its session said last is not held against a peer that is gone.
     let events = pair.host.show(&["events"]);
@@ -446,6 +460,20 @@ fn a_removed_peer_is_told_so() {
         "{}",
         pair.host.log()
     );
+}
+
+#[test]
+fn a_peer_that_is_given_another_name_keeps_its_bfd_session() {
+    let pair = Pair::start(WEB);
+    let renamed = pair.host_config(WEB).replace("\"other\"", "\"tor-a\"");
+    pair.host.write(&renamed);
+    pair.host.ok(&["reload"]);
+    pair.wait_for_loss("received 6/3 Cease, Peer De-configured");
+    pair.host.wait_until_up("tor-a");
+    let sessions = pair.host.show(&["bfd"]);
+    assert_eq!(sessions.as_array().unwrap().len(), 1);
+    assert_eq!(sessions[0]["peer"], "tor-a");
+    assert_eq!(sessions[0]["session"]["down_count"], 0);
 }
 
 #[test]

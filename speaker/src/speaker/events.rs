@@ -125,7 +125,8 @@ impl Speaker {
     }
 
     pub(super) fn handle_bfd(&mut self, change: &bfd::StateChange) {
-        let Some(peer) = self.bfd.peer(change.session).cloned() else {
+        let peer = self.bfd.peer(change.session).cloned();
+        let Some(peer) = peer.filter(|peer| self.config.peers.contains_key(peer)) else {
             return;
         };
         let (from, to) = (change.from, change.to);

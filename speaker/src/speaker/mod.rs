@@ -16,6 +16,7 @@ use bfd::engine::EngineError;
 use bgp::{BgpIdentifier, Routes, SessionConfig};
 use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -85,6 +86,8 @@ pub struct Speaker {
     established: BTreeSet<PeerName>,
     bgp: BgpThread,
     bfd: BfdThread,
+    /// Peers whose BFD session ends when BGP has said its last word.
+    settling: JoinSet<PeerName>,
     history: History,
     started: SystemTime,
     commands: mpsc::Receiver<Command>,
@@ -136,6 +139,7 @@ impl Speaker {
             established: BTreeSet::new(),
             bgp,
             bfd,
+            settling: JoinSet::new(),
             history: History::default(),
             started: SystemTime::now(),
             commands,
@@ -194,6 +198,7 @@ impl Speaker {
                 event = self.bgp_events.recv() => {
                     self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
                 }
+                Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
                 command = self.commands.recv() => return Ok(command),
                 _ = check.tick(), if self.depends_on_interfaces() => self.check_interfaces(),
             }
@@ -381,26 +386,25 @@ impl Speaker {
             self.scopes.remove(name);
         }
         if !peer.enabled {
-            // BGP goes first: a router that sees BFD go may think that the path has failed.
             self.bgp
                 .set_peer(name.clone(), peer_setup(peer, self.router_id, None));
+            self.end_bfd_after_bgp(name);
+            return Ok(());
         }
         let bfd = self.bfd.set_peer(name, peer);
         if let Err(error) = &bfd {
             warn!(peer = %name, "no BFD session: {error}");
             self.note(format!("peer {name}: no BFD session: {error}"));
         }
-        if peer.enabled {
-            let session = bfd.as_ref().ok().copied().flatten();
-            self.bgp
-                .set_peer(name.clone(), peer_setup(peer, self.router_id, session));
-        }
+        let session = bfd.as_ref().ok().copied().flatten();
+        self.bgp
+            .set_peer(name.clone(), peer_setup(peer, self.router_id, session));
         bfd.map(|_| ())
     }
 
     fn remove_peer(&mut self, name: &PeerName) {
         self.bgp.remove_peer(name);
-        self.bfd.remove_peer(name);
+        self.end_bfd_after_bgp(name);
         self.told.remove(name);
         self.scopes.remove(name);
         self.unsendable.remove(name);
@@ -408,6 +412,24 @@ impl Speaker {
         self.errors_said.remove(name);
         self.established.remove(name);
         self.history.forget(name);
+    }
+
+    /// A router that sees BFD go before it has read BGP's last word may think that the path has
+    /// failed.
+    fn end_bfd_after_bgp(&mut self, name: &PeerName) {
+        let (bgp, name) = (self.bgp.clone(), name.clone());
+        self.settling.spawn(async move {
+            bgp.settled(&name).await;
+            name
+        });
+    }
+
+    /// The peer may have come back meanwhile.
+    fn handle_settled(&mut self, name: &PeerName) {
+        let peer = self.config.peers.get(name);
+        if peer.is_none_or(|peer| !peer.enabled) {
+            self.bfd.remove_peer(name);
+        }
     }
 
     fn depends_on_interfaces(&self) -> bool {
