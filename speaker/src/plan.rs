@@ -18,9 +18,6 @@ use crate::config::{
     PeerConfig, PeerName, ServiceName, SpeakerConfig,
 };
 
-/// How the absence of a BFD session is written.
-const NO_BFD: &str = "none";
-
 /// One step from the running configuration to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -69,7 +66,7 @@ pub struct Difference {
 
 impl Difference {
     fn ends_bfd(&self) -> bool {
-        self.key == "bfd-profile" && self.to == NO_BFD
+        self.key == "bfd-profile" && self.to == BfdProfile::NONE
     }
 }
 
@@ -422,7 +419,10 @@ fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: O
     use Effect::InPlace;
     let (Some(running), Some(wanted)) = (running, wanted) else {
         let name = |bfd: Option<&PeerBfd>| {
-            bfd.map_or_else(|| NO_BFD.to_owned(), |bfd| bfd.profile.name.clone())
+            bfd.map_or_else(
+                || BfdProfile::NONE.to_owned(),
+                |bfd| bfd.profile.name.clone(),
+            )
         };
         found.compare(InPlace, "bfd-profile", &name(running), &name(wanted));
         return;

@@ -109,6 +109,21 @@ fn peer_defaults_apply_where_a_peer_is_silent() {
 }
 
 #[test]
+fn a_peer_may_do_without_the_bfd_of_the_defaults() {
+    let config = accepted(
+        r#"
+        [peer-defaults]
+        remote-as = 64521
+        bfd-profile = "default"
+        [[peer]]
+        address = "192.0.2.1"
+        bfd-profile = "none"
+        "#,
+    );
+    assert_eq!(config.peers["192.0.2.1"].bfd, None);
+}
+
+#[test]
 fn multihop_peers_have_multihop_bfd() {
     let config = accepted(
         r#"
@@ -829,6 +844,19 @@ name = "fast"
 "#,
         &[
             r#"herald.toml:7: [[bfd-profile]] "fast": name: found "fast"; must be unique; line 5 has it already"#,
+        ],
+    );
+}
+
+#[test]
+fn bfd_profile_with_the_name_none() {
+    refused(
+        r#"
+[[bfd-profile]]
+name = "none"
+"#,
+        &[
+            r#"herald.toml:5: [[bfd-profile]] "none": name: found "none"; must be another name, for bfd-profile = "none" is for peers without BFD"#,
         ],
     );
 }

@@ -248,6 +248,9 @@ impl BfdProfile {
     /// The name of the profile that always exists.
     pub const DEFAULT_NAME: &'static str = "default";
 
+    /// What a peer names that is to have no BFD session.
+    pub const NONE: &'static str = "none";
+
     /// 300 ms both ways, three packets, active: what routers ship with.
     #[must_use]
     pub fn standard() -> Self {

@@ -24,6 +24,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// BFD below this needs a quiet host.
 const AMBITIOUS_BFD_INTERVAL: Duration = Duration::from_millis(50);
 
+const NO_PROFILE_NAME: &str = "another name, for bfd-profile = \"none\" is for peers without BFD";
+
 /// Reads a whole file. Syntax errors are reported alone: what follows from them would only confuse.
 pub(super) fn read(text: &str) -> Result<Checked, Vec<Problem>> {
     let lines = Lines::new(text);
@@ -174,6 +176,9 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         }
         let Some(name) = name else { continue };
         let text = name.value.as_str().to_owned();
+        if text == BfdProfile::NONE {
+            section.refuse("name", &name, NO_PROFILE_NAME);
+        }
         if !unique(&section, "name", &name, text.clone(), &mut lines) {
             continue;
         }

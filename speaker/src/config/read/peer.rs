@@ -317,6 +317,9 @@ impl PeerSection<'_> {
         profiles: &BTreeMap<String, BfdProfile>,
     ) -> Option<PeerBfd> {
         let wanted = keys.bfd_profile.as_ref()?;
+        if wanted.value.as_str() == BfdProfile::NONE {
+            return None;
+        }
         let multihop = keys.bfd_multihop.as_ref().map_or_else(
             || {
                 keys.ebgp_multihop
