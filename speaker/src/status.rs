@@ -232,7 +232,8 @@ pub struct BfdStatus {
     pub interface: Option<String>,
     /// False: on-link, TTL 255 required.
     pub multihop: bool,
-    /// What of the configuration decided that.
+    /// What of the configuration decided that: `ebgp-multihop`, `bfd-multihop`, `on-link` for an
+    /// external peer without either, `default` for an internal one.
     pub hops_because: String,
     /// The least TTL that is accepted.
     pub minimum_ttl: u8,
@@ -475,6 +476,7 @@ impl Snapshot {
         let since = session
             .and_then(|session| session.last_change)
             .map(|change| change.at);
+        let peer = self.config.peers.get(name);
         let multihop = matches!(bfd.key.hop, bfd::HopKind::Multi { .. });
         BfdStatus {
             peer: name.to_string(),
@@ -488,23 +490,26 @@ impl Snapshot {
             local: text(bfd.key.local),
             interface: bfd.key.interface.clone(),
             multihop,
-            hops_because: self.hops_because(name, multihop).to_owned(),
+            hops_because: peer
+                .map_or("peer removed", |peer| hops_because(peer, multihop))
+                .to_owned(),
             minimum_ttl: bfd.key.hop.minimum_ttl(),
             since: since.map(|at| self.time(at)),
             in_state_ms: self.ago_ms(since),
             session: session.map(BfdSessionStatus::from),
         }
     }
+}
 
-    fn hops_because(&self, name: &PeerName, multihop: bool) -> &'static str {
-        let peer = self.config.peers.get(name);
-        let hops = peer.and_then(|peer| peer.ebgp_multihop);
-        let far = hops.is_some_and(|hops| hops.get() > 1);
-        match (multihop, far) {
-            (true, true) => "ebgp-multihop allows several hops",
-            (false, false) => "nothing says that the peer is further away",
-            _ => "bfd-multihop says so",
-        }
+/// What of the configuration decided how far a BFD session reaches.
+fn hops_because(peer: &PeerConfig, multihop: bool) -> &'static str {
+    let far = peer.ebgp_multihop.is_some_and(|hops| hops.get() > 1);
+    let internal = [RemoteAs::Internal, RemoteAs::Is(peer.local_as)].contains(&peer.remote_as);
+    match (multihop, far) {
+        (true, true) => "ebgp-multihop",
+        (false, false) if internal => "default",
+        (false, false) => "on-link",
+        _ => "bfd-multihop",
     }
 }
 
@@ -670,4 +675,39 @@ fn millis(duration: Duration) -> u64 {
 /// With the microseconds that BFD counts in.
 fn fine_millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{BfdHops, Config};
+
+    #[test]
+    fn the_key_that_decided_the_hops_is_named() {
+        let cases = [
+            ("remote-as = 64521", "on-link"),
+            ("remote-as = 64521\nebgp-multihop = 1", "on-link"),
+            ("remote-as = \"internal\"", "default"),
+            ("remote-as = 64520", "default"),
+            ("remote-as = 64521\nebgp-multihop = 2", "ebgp-multihop"),
+            ("remote-as = 64521\nbfd-multihop = true", "bfd-multihop"),
+            (
+                "remote-as = 64521\nebgp-multihop = 2\nbfd-multihop = false",
+                "bfd-multihop",
+            ),
+        ];
+        for (keys, because) in cases {
+            let text = format!(
+                "[speaker]\nlocal-as = 64520\n[[peer]]\naddress = \"192.0.2.1\"\nbfd-profile = \"default\"\n{keys}\n"
+            );
+            let config = Config::parse(Path::new("herald.toml"), &text)
+                .unwrap()
+                .config;
+            let peer = &config.peers["192.0.2.1"];
+            let multihop = peer.bfd.as_ref().unwrap().hops != BfdHops::Single;
+            assert_eq!(hops_because(peer, multihop), because, "{keys}");
+        }
+    }
 }

@@ -123,7 +123,7 @@ enum What {
         /// Its name; the address unless configured
         name: String,
     },
-    /// Every BFD session: state, timers, diagnostics
+    /// Every BFD session: state, how far and why, timers, diagnostics
     Bfd,
     /// Every prefix that is announced, and who has it
     Routes,

@@ -130,7 +130,11 @@ fn bfd(sessions: &[BfdStatus], wide: bool) -> String {
             Cell::new(&bfd.peer),
             bfd_state(bfd),
             or_dash(bfd.in_state_ms.map(age)),
-            Cell::new(if bfd.multihop { "multi" } else { "single" }),
+            Cell::new(format!(
+                "{}: {}",
+                if bfd.multihop { "multi" } else { "single" },
+                bfd.hops_because
+            )),
             or_dash(
                 session
                     .and_then(|session| session.transmit_interval_ms)

@@ -294,8 +294,8 @@ impl Page {
         self.line(
             4,
             format_args!(
-                "{hops} to {}, minimum TTL {} ({})",
-                bfd.remote, bfd.minimum_ttl, bfd.hops_because
+                "{hops} ({}) to {}, minimum TTL {}",
+                bfd.hops_because, bfd.remote, bfd.minimum_ttl
             ),
         );
         if let Some(session) = &bfd.session {
