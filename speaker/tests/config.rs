@@ -6,6 +6,7 @@ use std::time::Duration;
 use bgp::{Family, RemoteAs};
 use herald::config::{BfdHops, Config};
 use proptest::prelude::*;
+use toml::de::{DeTable, DeValue};
 
 const SPEAKER: &str = "[speaker]\nlocal-as = 64520\n";
 
@@ -247,6 +248,42 @@ fn every_key_is_understood() {
     assert_eq!(again.map(|again| again.config), Ok(checked.config));
 }
 
+/// The part of docs/configuration.md about a section.
+fn documentation(section: &str) -> &'static str {
+    const PAGE: &str = include_str!("../../docs/configuration.md");
+    let head = format!("[{section}]");
+    let mut parts = PAGE.split("\n## ");
+    let part = parts.find(|part| part.lines().next().is_some_and(|line| line.contains(&head)));
+    part.unwrap_or_else(|| panic!("docs/configuration.md says nothing about {head}"))
+}
+
+fn assert_documented(section: &str, table: &DeTable<'_>) {
+    for key in table.keys() {
+        let key = key.get_ref();
+        assert!(
+            documentation(section).contains(&format!("`{key}`")),
+            "docs/configuration.md says nothing about {key} of [{section}]"
+        );
+    }
+}
+
+#[test]
+fn every_key_is_documented() {
+    let everything = DeTable::parse(EVERYTHING).unwrap();
+    for (section, value) in everything.get_ref() {
+        let section = section.get_ref();
+        match value.get_ref() {
+            DeValue::Table(table) => assert_documented(section, table),
+            DeValue::Array(tables) => {
+                for table in tables {
+                    assert_documented(section, table.get_ref().as_table().unwrap());
+                }
+            }
+            _ => panic!("{section} is no section"),
+        }
+    }
+}
+
 proptest! {
     /// What comes of a file that somebody is in the middle of typing, or that is none.
     #[test]
@@ -264,8 +301,6 @@ proptest! {
         }
     }
 }
-
-// Mistakes, one by one
 
 #[test]
 fn local_as_of_zero() {
@@ -307,97 +342,6 @@ level = "info"
 }
 
 #[test]
-fn router_id_of_zero() {
-    refused(
-        r#"
-router-id = "0.0.0.0"
-"#,
-        &[
-            r#"herald.toml:4: [speaker]: router-id: found "0.0.0.0"; must be four octets written as an IPv4 address, other than "0.0.0.0", such as "192.0.2.1""#,
-        ],
-    );
-}
-
-#[test]
-fn listen_without_a_port() {
-    refused(
-        r#"
-listen = ["0.0.0.0:179", "::"]
-"#,
-        &[
-            r#"herald.toml:4: [speaker]: listen: found "::"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#,
-        ],
-    );
-}
-
-#[test]
-fn listen_that_is_no_array() {
-    refused(
-        r#"
-listen = "0.0.0.0:179"
-"#,
-        &[r#"herald.toml:4: [speaker]: listen: found "0.0.0.0:179"; must be an array: ["…", "…"]"#],
-    );
-}
-
-#[test]
-fn on_exit_of_a_later_version() {
-    refused(
-        r#"
-on-exit = "restart"
-"#,
-        &[
-            r#"herald.toml:4: [speaker]: on-exit: found "restart"; must be "withdraw"; this version of herald does not have "restart""#,
-        ],
-    );
-}
-
-#[test]
-fn a_key_of_a_later_version() {
-    refused(
-        r#"
-drain-time = "5s"
-"#,
-        &[
-            r#"herald.toml:4: [speaker]: drain-time: this version of herald does not have this key; remove it"#,
-        ],
-    );
-}
-
-#[test]
-fn a_section_of_a_later_version() {
-    refused(
-        r#"
-[[pool]]
-name = "public"
-"#,
-        &[r#"herald.toml:4: pool: this version of herald does not have this key; remove it"#],
-    );
-}
-
-#[test]
-fn an_unknown_section() {
-    refused(
-        r#"
-[[peers]]
-address = "192.0.2.1"
-"#,
-        &[r#"herald.toml:4: peers: unknown key; the nearest known one is "peer""#],
-    );
-}
-
-#[test]
-fn an_unknown_key_like_no_other() {
-    refused(
-        r#"
-[log]
-xyz = 1
-"#,
-        &[r#"herald.toml:5: [log]: xyz: unknown key; must be one of level, format"#],
-    );
-}
-
-#[test]
 fn a_section_that_is_a_value() {
     refused(
         r#"
@@ -412,348 +356,236 @@ socket = 5
     );
 }
 
-#[test]
-fn a_table_where_an_array_belongs() {
-    refused(
-        r#"
+/// A mistake a row: its name, the file behind a `[speaker]` of two lines, and what is said of it
+/// behind the file's name.
+macro_rules! mistakes {
+    ($($name:ident: $text:literal => $message:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            refused($text, &[concat!("herald.toml:", $message)]);
+        }
+    )*};
+}
+
+mistakes! {
+    router_id_of_zero: r#"
+router-id = "0.0.0.0"
+"#
+        => r#"4: [speaker]: router-id: found "0.0.0.0"; must be four octets written as an IPv4 address, other than "0.0.0.0", such as "192.0.2.1""#;
+
+    listen_without_a_port: r#"
+listen = ["0.0.0.0:179", "::"]
+"#
+        => r#"4: [speaker]: listen: found "::"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#;
+
+    listen_that_is_no_array: r#"
+listen = "0.0.0.0:179"
+"#
+        => r#"4: [speaker]: listen: found "0.0.0.0:179"; must be an array: ["…", "…"]"#;
+
+    on_exit_of_a_later_version: r#"
+on-exit = "restart"
+"#
+        => r#"4: [speaker]: on-exit: found "restart"; must be "withdraw"; this version of herald does not have "restart""#;
+
+    a_key_of_a_later_version: r#"
+drain-time = "5s"
+"#
+        => "4: [speaker]: drain-time: this version of herald does not have this key; remove it";
+
+    a_section_of_a_later_version: r#"
+[[pool]]
+name = "public"
+"#
+        => "4: pool: this version of herald does not have this key; remove it";
+
+    an_unknown_section: r#"
+[[peers]]
+address = "192.0.2.1"
+"#
+        => r#"4: peers: unknown key; the nearest known one is "peer""#;
+
+    an_unknown_key_like_no_other: r#"
+[log]
+xyz = 1
+"#
+        => "5: [log]: xyz: unknown key; must be one of level, format";
+
+    a_table_where_an_array_belongs: r#"
 [peer]
 address = "192.0.2.1"
-"#,
-        &[r#"herald.toml:4: peer: found a table; must be an array of tables: [[peer]]"#],
-    );
-}
+"#
+        => "4: peer: found a table; must be an array of tables: [[peer]]";
 
-#[test]
-fn log_level() {
-    refused(
-        r#"
+    log_level: r#"
 [log]
 level = "verbose"
-"#,
-        &[
-            r#"herald.toml:5: [log]: level: found "verbose"; must be "error", "warn", "info", "debug" or "trace""#,
-        ],
-    );
-}
+"#
+        => r#"5: [log]: level: found "verbose"; must be "error", "warn", "info", "debug" or "trace""#;
 
-#[test]
-fn log_format() {
-    refused(
-        r#"
+    log_format: r#"
 [log]
 format = "xml"
-"#,
-        &[r#"herald.toml:5: [log]: format: found "xml"; must be "text" or "json""#],
-    );
-}
+"#
+        => r#"5: [log]: format: found "xml"; must be "text" or "json""#;
 
-#[test]
-fn api_listen() {
-    refused(
-        r#"
+    api_listen: r#"
 [api]
 listen = "9120"
-"#,
-        &[
-            r#"herald.toml:5: [api]: listen: found "9120"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#,
-        ],
-    );
-}
+"#
+        => r#"5: [api]: listen: found "9120"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#;
 
-#[test]
-fn peer_without_an_address() {
-    refused(
-        r#"
+    peer_without_an_address: r#"
 [[peer]]
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:4: [[peer]] 1: address: is missing; must be the address of the neighbor, such as "192.0.2.1""#,
-        ],
-    );
-}
+"#
+        => r#"4: [[peer]] 1: address: is missing; must be the address of the neighbor, such as "192.0.2.1""#;
 
-#[test]
-fn peer_without_a_remote_as() {
-    refused(
-        r#"
+    peer_without_a_remote_as: r#"
 [[peer]]
 address = "192.0.2.1"
-"#,
-        &[
-            r#"herald.toml:4: [[peer]] "192.0.2.1": remote-as: is missing; must be the neighbor's AS number, "internal" or "external""#,
-        ],
-    );
-}
+"#
+        => r#"4: [[peer]] "192.0.2.1": remote-as: is missing; must be the neighbor's AS number, "internal" or "external""#;
 
-#[test]
-fn peer_address_that_is_a_name() {
-    refused(
-        r#"
+    peer_address_that_is_a_name: r#"
 [[peer]]
 address = "router.example"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:5: [[peer]] "router.example": address: found "router.example"; must be an address, such as "192.0.2.1", "2001:db8::1" or "fe80::1%eth0" (names are not looked up)"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[peer]] "router.example": address: found "router.example"; must be an address, such as "192.0.2.1", "2001:db8::1" or "fe80::1%eth0" (names are not looked up)"#;
 
-#[test]
-fn peer_address_that_is_multicast() {
-    refused(
-        r#"
+    peer_address_that_is_multicast: r#"
 [[peer]]
 address = "224.0.0.5"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:5: [[peer]] "224.0.0.5": address: found "224.0.0.5"; must be the unicast address of one router"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[peer]] "224.0.0.5": address: found "224.0.0.5"; must be the unicast address of one router"#;
 
-#[test]
-fn peer_address_link_local_without_interface() {
-    refused(
-        r#"
+    peer_address_link_local_without_interface: r#"
 [[peer]]
 address = "fe80::1"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:5: [[peer]] "fe80::1": address: found "fe80::1"; must be followed by its interface, such as "fe80::1%eth0", for it is link-local"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[peer]] "fe80::1": address: found "fe80::1"; must be followed by its interface, such as "fe80::1%eth0", for it is link-local"#;
 
-#[test]
-fn peer_address_with_a_needless_scope() {
-    refused(
-        r#"
+    peer_address_with_a_needless_scope: r#"
 [[peer]]
 address = "2001:db8::1%eth0"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:5: [[peer]] "2001:db8::1%eth0": address: found "2001:db8::1%eth0"; must be "2001:db8::1", for only link-local addresses have a scope"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[peer]] "2001:db8::1%eth0": address: found "2001:db8::1%eth0"; must be "2001:db8::1", for only link-local addresses have a scope"#;
 
-#[test]
-fn peer_interface_that_contradicts_the_scope() {
-    refused(
-        r#"
+    peer_interface_that_contradicts_the_scope: r#"
 [[peer]]
 address = "fe80::1%eth0"
 source-interface = "eth1"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:6: [[peer]] "fe80::1%eth0": source-interface: found "eth1"; must be "eth0", the scope of the address, or absent"#,
-        ],
-    );
-}
+"#
+        => r#"6: [[peer]] "fe80::1%eth0": source-interface: found "eth1"; must be "eth0", the scope of the address, or absent"#;
 
-#[test]
-fn remote_as_that_is_a_word() {
-    refused(
-        r#"
+    remote_as_that_is_a_word: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = "extern"
-"#,
-        &[
-            r#"herald.toml:6: [[peer]] "192.0.2.1": remote-as: found "extern"; must be an AS number, "internal" or "external""#,
-        ],
-    );
-}
+"#
+        => r#"6: [[peer]] "192.0.2.1": remote-as: found "extern"; must be an AS number, "internal" or "external""#;
 
-#[test]
-fn remote_as_that_is_as_trans() {
-    refused(
-        r#"
+    remote_as_that_is_as_trans: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 23456
-"#,
-        &[
-            r#"herald.toml:6: [[peer]] "192.0.2.1": remote-as: found 23456; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or "internal", or "external""#,
-        ],
-    );
-}
+"#
+        => r#"6: [[peer]] "192.0.2.1": remote-as: found 23456; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or "internal", or "external""#;
 
-#[test]
-fn remote_as_out_of_range() {
-    refused(
-        r#"
+    remote_as_out_of_range: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 4294967296
-"#,
-        &[
-            r#"herald.toml:6: [[peer]] "192.0.2.1": remote-as: found 4294967296; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or "internal", or "external""#,
-        ],
-    );
-}
+"#
+        => r#"6: [[peer]] "192.0.2.1": remote-as: found 4294967296; must be an AS number from 1 to 4294967295, other than 23456 (AS_TRANS), or "internal", or "external""#;
 
-#[test]
-fn port_out_of_range() {
-    refused(
-        r#"
+    port_out_of_range: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 port = 70000
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": port: found 70000; must be a number from 1 to 65535"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": port: found 70000; must be a number from 1 to 65535"#;
 
-#[test]
-fn duration_without_a_unit() {
-    refused(
-        r#"
+    duration_without_a_unit: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 connect-retry-time = 5
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": connect-retry-time: found 5; must be a duration from 100ms to 1h, with its unit"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": connect-retry-time: found 5; must be a duration from 100ms to 1h, with its unit"#;
 
-#[test]
-fn hold_time_with_a_fraction() {
-    refused(
-        r#"
+    hold_time_with_a_fraction: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 hold-time = "3500ms"
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": hold-time: found "3500ms"; must be 0s or 3s to 65535s"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": hold-time: found "3500ms"; must be 0s or 3s to 65535s"#;
 
-#[test]
-fn keepalive_time_of_the_hold_time() {
-    refused(
-        r#"
+    keepalive_time_of_the_hold_time: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 hold-time = "9s"
 keepalive-time = "9s"
-"#,
-        &[
-            r#"herald.toml:8: [[peer]] "192.0.2.1": keepalive-time: found "9s"; must be less than the hold-time of 9s, and best a third of it"#,
-        ],
-    );
-}
+"#
+        => r#"8: [[peer]] "192.0.2.1": keepalive-time: found "9s"; must be less than the hold-time of 9s, and best a third of it"#;
 
-#[test]
-fn send_hold_time_below_the_hold_time() {
-    refused(
-        r#"
+    send_hold_time_below_the_hold_time: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 send-hold-time = "30s"
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": send-hold-time: found "30s"; must be more than the hold-time of 90s"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": send-hold-time: found "30s"; must be more than the hold-time of 90s"#;
 
-#[test]
-fn source_address_of_the_other_family() {
-    refused(
-        r#"
+    source_address_of_the_other_family: r#"
 [[peer]]
 address = "2001:db8::1"
 remote-as = 64521
 source-address = "192.0.2.71"
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "2001:db8::1": source-address: found "192.0.2.71"; must be an IPv6 address, as the peer's 2001:db8::1 is"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "2001:db8::1": source-address: found "192.0.2.71"; must be an IPv6 address, as the peer's 2001:db8::1 is"#;
 
-#[test]
-fn families_empty() {
-    refused(
-        r#"
+    families_empty: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 families = []
-"#,
-        &[
-            r#"herald.toml:4: [[peer]] "192.0.2.1": families: found an empty array; must be "ipv4-unicast", "ipv6-unicast" or both"#,
-        ],
-    );
-}
+"#
+        => r#"4: [[peer]] "192.0.2.1": families: found an empty array; must be "ipv4-unicast", "ipv6-unicast" or both"#;
 
-#[test]
-fn families_unknown() {
-    refused(
-        r#"
+    families_unknown: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 families = ["ipv4-unicast", "l2vpn-evpn"]
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": families: found "l2vpn-evpn"; must be "ipv4-unicast" or "ipv6-unicast""#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": families: found "l2vpn-evpn"; must be "ipv4-unicast" or "ipv6-unicast""#;
 
-#[test]
-fn families_twice() {
-    refused(
-        r#"
+    families_twice: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 families = ["ipv4-unicast", "ipv4-unicast"]
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": families: found "ipv4-unicast"; must be named once"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": families: found "ipv4-unicast"; must be named once"#;
 
-#[test]
-fn ebgp_multihop_of_zero() {
-    refused(
-        r#"
+    ebgp_multihop_of_zero: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 ebgp-multihop = 0
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": ebgp-multihop: found 0; must be a number from 1 to 255"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": ebgp-multihop: found 0; must be a number from 1 to 255"#;
 
-#[test]
-fn peer_name_twice() {
-    refused(
-        r#"
+    peer_name_twice: r#"
 [[peer]]
 name = "a"
 address = "192.0.2.1"
@@ -762,15 +594,10 @@ remote-as = 64521
 name = "a"
 address = "192.0.2.2"
 remote-as = 64521
-"#,
-        &[r#"herald.toml:9: [[peer]] "a": name: found "a"; must be unique; line 5 has it already"#],
-    );
-}
+"#
+        => r#"9: [[peer]] "a": name: found "a"; must be unique; line 5 has it already"#;
 
-#[test]
-fn peer_address_twice() {
-    refused(
-        r#"
+    peer_address_twice: r#"
 [[peer]]
 name = "a"
 address = "192.0.2.1"
@@ -779,120 +606,64 @@ remote-as = 64521
 name = "b"
 address = "192.0.2.1"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:10: [[peer]] "b": address: found "192.0.2.1"; must be unique; line 6 has it already"#,
-        ],
-    );
-}
+"#
+        => r#"10: [[peer]] "b": address: found "192.0.2.1"; must be unique; line 6 has it already"#;
 
-#[test]
-fn peer_name_with_a_space() {
-    refused(
-        r#"
+    peer_name_with_a_space: r#"
 [[peer]]
 name = "tor a"
 address = "192.0.2.1"
 remote-as = 64521
-"#,
-        &[
-            r#"herald.toml:5: [[peer]] "tor a": name: found "tor a"; must be a name of 1 to 64 printable characters, without spaces, quotes and slashes"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[peer]] "tor a": name: found "tor a"; must be a name of 1 to 64 printable characters, without spaces, quotes and slashes"#;
 
-#[test]
-fn bfd_profile_that_does_not_exist() {
-    refused(
-        r#"
+    bfd_profile_that_does_not_exist: r#"
 [[bfd-profile]]
 name = "fast"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 bfd-profile = "fats"
-"#,
-        &[
-            r#"herald.toml:9: [[peer]] "192.0.2.1": bfd-profile: found "fats"; must be the name of a [[bfd-profile]]; the nearest is "fast""#,
-        ],
-    );
-}
+"#
+        => r#"9: [[peer]] "192.0.2.1": bfd-profile: found "fats"; must be the name of a [[bfd-profile]]; the nearest is "fast""#;
 
-#[test]
-fn bfd_profile_like_no_other() {
-    refused(
-        r#"
+    bfd_profile_like_no_other: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 bfd-profile = "xyz"
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": bfd-profile: found "xyz"; must be the name of a [[bfd-profile]]: "default""#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": bfd-profile: found "xyz"; must be the name of a [[bfd-profile]]: "default""#;
 
-#[test]
-fn bfd_profile_twice() {
-    refused(
-        r#"
+    bfd_profile_twice: r#"
 [[bfd-profile]]
 name = "fast"
 [[bfd-profile]]
 name = "fast"
-"#,
-        &[
-            r#"herald.toml:7: [[bfd-profile]] "fast": name: found "fast"; must be unique; line 5 has it already"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[bfd-profile]] "fast": name: found "fast"; must be unique; line 5 has it already"#;
 
-#[test]
-fn bfd_profile_with_the_name_none() {
-    refused(
-        r#"
+    bfd_profile_with_the_name_none: r#"
 [[bfd-profile]]
 name = "none"
-"#,
-        &[
-            r#"herald.toml:5: [[bfd-profile]] "none": name: found "none"; must be another name, for bfd-profile = "none" is for peers without BFD"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[bfd-profile]] "none": name: found "none"; must be another name, for bfd-profile = "none" is for peers without BFD"#;
 
-#[test]
-fn bfd_interval_too_short() {
-    refused(
-        r#"
+    bfd_interval_too_short: r#"
 [[bfd-profile]]
 name = "fast"
 transmit-interval = "5ms"
-"#,
-        &[
-            r#"herald.toml:6: [[bfd-profile]] "fast": transmit-interval: found "5ms"; must be a duration from 10ms to 1m, with its unit"#,
-        ],
-    );
-}
+"#
+        => r#"6: [[bfd-profile]] "fast": transmit-interval: found "5ms"; must be a duration from 10ms to 1m, with its unit"#;
 
-#[test]
-fn bfd_detect_multiplier() {
-    refused(
-        r#"
+    bfd_detect_multiplier: r#"
 [[bfd-profile]]
 name = "fast"
 detect-multiplier = 256
-"#,
-        &[
-            r#"herald.toml:6: [[bfd-profile]] "fast": detect-multiplier: found 256; must be a number from 1 to 255"#,
-        ],
-    );
-}
+"#
+        => r#"6: [[bfd-profile]] "fast": detect-multiplier: found 256; must be a number from 1 to 255"#;
 
-#[test]
-fn bfd_multihop_without_a_listener() {
-    refused(
-        r#"
+    bfd_multihop_without_a_listener: r#"
 [bfd]
 listen = ["192.0.2.71:3784"]
 [[peer]]
@@ -900,239 +671,126 @@ address = "198.51.100.1"
 remote-as = 64521
 ebgp-multihop = 3
 bfd-profile = "default"
-"#,
-        &[
-            r#"herald.toml:10: [[peer]] "198.51.100.1": bfd-profile: multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"#,
-        ],
-    );
-}
+"#
+        => r#"10: [[peer]] "198.51.100.1": bfd-profile: multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"#;
 
-#[test]
-fn service_without_a_name() {
-    refused(
-        r#"
+    service_without_a_name: r#"
 [[service]]
 addresses = ["192.0.2.150"]
-"#,
-        &[
-            r#"herald.toml:4: [[service]] 1: name: is missing; must be the name of the service, such as "web""#,
-        ],
-    );
-}
+"#
+        => r#"4: [[service]] 1: name: is missing; must be the name of the service, such as "web""#;
 
-#[test]
-fn service_without_addresses() {
-    refused(
-        r#"
+    service_without_addresses: r#"
 [[service]]
 name = "web"
-"#,
-        &[
-            r#"herald.toml:4: [[service]] "web": addresses: is missing; must be the addresses of the service, such as ["192.0.2.1", "2001:db8::1"]"#,
-        ],
-    );
-}
+"#
+        => r#"4: [[service]] "web": addresses: is missing; must be the addresses of the service, such as ["192.0.2.1", "2001:db8::1"]"#;
 
-#[test]
-fn service_address_with_a_length() {
-    refused(
-        r#"
+    service_address_with_a_length: r#"
 [[service]]
 name = "web"
 addresses = ["192.0.2.150/32"]
-"#,
-        &[
-            r#"herald.toml:6: [[service]] "web": addresses: found "192.0.2.150/32"; must be a single address without a length; prefixes belong into [[route]]"#,
-        ],
-    );
-}
+"#
+        => r#"6: [[service]] "web": addresses: found "192.0.2.150/32"; must be a single address without a length; prefixes belong into [[route]]"#;
 
-#[test]
-fn service_address_that_is_loopback() {
-    refused(
-        r#"
+    service_address_that_is_loopback: r#"
 [[service]]
 name = "web"
 addresses = ["127.0.0.1"]
-"#,
-        &[
-            r#"herald.toml:6: [[service]] "web": addresses: found "127.0.0.1"; must be a unicast address that means the same everywhere: no loopback, link-local or multicast address"#,
-        ],
-    );
-}
+"#
+        => r#"6: [[service]] "web": addresses: found "127.0.0.1"; must be a unicast address that means the same everywhere: no loopback, link-local or multicast address"#;
 
-#[test]
-fn service_address_twice() {
-    refused(
-        r#"
+    service_address_twice: r#"
 [[service]]
 name = "web"
 addresses = ["192.0.2.150"]
 [[service]]
 name = "dns"
 addresses = ["192.0.2.150"]
-"#,
-        &[
-            r#"herald.toml:9: [[service]] "dns": addresses: found "192.0.2.150"; must be an address that no other service has; [[service]] "web" has it (line 6)"#,
-        ],
-    );
-}
+"#
+        => r#"9: [[service]] "dns": addresses: found "192.0.2.150"; must be an address that no other service has; [[service]] "web" has it (line 6)"#;
 
-#[test]
-fn service_name_twice() {
-    refused(
-        r#"
+    service_name_twice: r#"
 [[service]]
 name = "web"
 addresses = ["192.0.2.150"]
 [[service]]
 name = "web"
 addresses = ["192.0.2.151"]
-"#,
-        &[
-            r#"herald.toml:8: [[service]] "web": name: found "web"; must be unique; line 5 has it already"#,
-        ],
-    );
-}
+"#
+        => r#"8: [[service]] "web": name: found "web"; must be unique; line 5 has it already"#;
 
-#[test]
-fn route_with_host_bits() {
-    refused(
-        r#"
+    route_with_host_bits: r#"
 [[route]]
 prefix = "198.51.100.7/24"
-"#,
-        &[
-            r#"herald.toml:5: [[route]] "198.51.100.7/24": prefix: found "198.51.100.7/24"; must be "198.51.100.0/24", for a prefix has no host bits"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[route]] "198.51.100.7/24": prefix: found "198.51.100.7/24"; must be "198.51.100.0/24", for a prefix has no host bits"#;
 
-#[test]
-fn route_without_a_length() {
-    refused(
-        r#"
+    route_without_a_length: r#"
 [[route]]
 prefix = "198.51.100.7"
-"#,
-        &[
-            r#"herald.toml:5: [[route]] "198.51.100.7": prefix: found "198.51.100.7"; must be a prefix with its length, such as "198.51.100.7/32""#,
-        ],
-    );
-}
+"#
+        => r#"5: [[route]] "198.51.100.7": prefix: found "198.51.100.7"; must be a prefix with its length, such as "198.51.100.7/32""#;
 
-#[test]
-fn route_twice() {
-    refused(
-        r#"
+    route_twice: r#"
 [[route]]
 prefix = "198.51.100.0/24"
 [[route]]
 prefix = "198.51.100.0/24"
-"#,
-        &[
-            r#"herald.toml:7: [[route]] "198.51.100.0/24": prefix: found "198.51.100.0/24"; must be unique; line 5 has it already"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[route]] "198.51.100.0/24": prefix: found "198.51.100.0/24"; must be unique; line 5 has it already"#;
 
-#[test]
-fn route_of_a_service() {
-    refused(
-        r#"
+    route_of_a_service: r#"
 [[service]]
 name = "web"
 addresses = ["192.0.2.150"]
 [[route]]
 prefix = "192.0.2.150/32"
-"#,
-        &[
-            r#"herald.toml:8: [[route]] "192.0.2.150/32": prefix: found "192.0.2.150/32"; must be a prefix that no service announces; [[service]] "web" does"#,
-        ],
-    );
-}
+"#
+        => r#"8: [[route]] "192.0.2.150/32": prefix: found "192.0.2.150/32"; must be a prefix that no service announces; [[service]] "web" does"#;
 
-#[test]
-fn community() {
-    refused(
-        r#"
+    community: r#"
 [[route]]
 prefix = "198.51.100.0/24"
 communities = ["64520:100", "no-exprot"]
-"#,
-        &[
-            r#"herald.toml:6: [[route]] "198.51.100.0/24": communities: found "no-exprot"; must be a community, such as "64520:100" or "no-export", or a large one, such as "large:64520:1:2""#,
-        ],
-    );
-}
+"#
+        => r#"6: [[route]] "198.51.100.0/24": communities: found "no-exprot"; must be a community, such as "64520:100" or "no-export", or a large one, such as "large:64520:1:2""#;
 
-#[test]
-fn as_path_prepend() {
-    refused(
-        r#"
+    as_path_prepend: r#"
 [[route]]
 prefix = "198.51.100.0/24"
 as-path-prepend = 11
-"#,
-        &[
-            r#"herald.toml:6: [[route]] "198.51.100.0/24": as-path-prepend: found 11; must be a number from 0 to 10"#,
-        ],
-    );
-}
+"#
+        => r#"6: [[route]] "198.51.100.0/24": as-path-prepend: found 11; must be a number from 0 to 10"#;
 
-#[test]
-fn advertisement_to_an_unknown_peer() {
-    refused(
-        r#"
+    advertisement_to_an_unknown_peer: r#"
 [[peer]]
 name = "tor-a"
 address = "192.0.2.1"
 remote-as = 64521
 [[advertisement]]
 peers = ["tor-b"]
-"#,
-        &[
-            r#"herald.toml:9: [[advertisement]] 1: peers: found "tor-b"; must be the name of a [[peer]]; the nearest is "tor-a""#,
-        ],
-    );
-}
+"#
+        => r#"9: [[advertisement]] 1: peers: found "tor-b"; must be the name of a [[peer]]; the nearest is "tor-a""#;
 
-#[test]
-fn advertisement_with_another_next_hop() {
-    refused(
-        r#"
+    advertisement_with_another_next_hop: r#"
 [[advertisement]]
 next-hop = "192.0.2.71"
-"#,
-        &[
-            r#"herald.toml:5: [[advertisement]] 1: next-hop: found "192.0.2.71"; must be "self"; this version of herald does not have other next hops"#,
-        ],
-    );
-}
+"#
+        => r#"5: [[advertisement]] 1: next-hop: found "192.0.2.71"; must be "self"; this version of herald does not have other next hops"#;
 
-#[test]
-fn passive_without_a_listener() {
-    refused(
-        r#"
+    passive_without_a_listener: r#"
 [[peer]]
 address = "192.0.2.1"
 remote-as = 64521
 passive = true
-"#,
-        &[
-            r#"herald.toml:7: [[peer]] "192.0.2.1": passive: found true; must be false as long as [speaker] listen is not set, for then neither side would connect"#,
-        ],
-    );
-}
+"#
+        => r#"7: [[peer]] "192.0.2.1": passive: found true; must be false as long as [speaker] listen is not set, for then neither side would connect"#;
 
-#[test]
-fn a_key_twice() {
-    refused(
-        r#"
+    a_key_twice: r#"
 [log]
 level = "info"
 level = "warn"
-"#,
-        &[r#"herald.toml:6: not TOML: duplicate key at `level`"#],
-    );
+"#
+        => "6: not TOML: duplicate key at `level`";
 }
