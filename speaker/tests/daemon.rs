@@ -513,9 +513,13 @@ fn ipv6_does_the_same() {
     }
 }
 
-/// One request over TCP, without a client library.
+/// One request over TCP.
 fn http(address: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
+    ask(TcpStream::connect(address).unwrap(), request)
+}
+
+/// One request, without a client library.
+fn ask(mut stream: impl Read + Write, request: &str) -> String {
     write!(
         stream,
         "{request} HTTP/1.1\r\nHost: herald\r\nConnection: close\r\n\r\n"
@@ -556,6 +560,55 @@ fn a_request_that_cannot_be_understood_is_a_problem() {
         "must be a name of 1 to 64",
     );
     assert_problem(&ask("/v1/peers/%FF"), 400, "Invalid UTF-8");
+}
+
+/// The names of a page's metrics, as they are scraped.
+fn metric_names(metrics: &str) -> std::collections::BTreeSet<String> {
+    let types = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    types
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, r#type)| match r#type {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn metrics_tell_of_sessions_that_are_up() {
+    let pair = Pair::start(WEB);
+    pair.wait_for_advertised(1);
+    let socket = std::os::unix::net::UnixStream::connect(pair.host.socket()).unwrap();
+    let metrics = ask(socket, "GET /metrics");
+    for line in [
+        "herald_peers 1\n",
+        "herald_peer_up{peer=\"other\"} 1\n",
+        "herald_peer_state{peer=\"other\",state=\"Established\"} 1\n",
+        "herald_peer_state{peer=\"other\",state=\"Idle\"} 0\n",
+        "herald_peer_established_total{peer=\"other\"} 1\n",
+        "herald_peer_dropped_total{peer=\"other\"} 0\n",
+        "herald_peer_messages_total{peer=\"other\",direction=\"received\",type=\"open\"} 1\n",
+        "herald_peer_advertised_prefixes{peer=\"other\",family=\"ipv4-unicast\"} 1\n",
+        "herald_peer_pending_prefixes{peer=\"other\",family=\"ipv4-unicast\"} 0\n",
+        "herald_peer_update_errors_total{peer=\"other\"} 0\n",
+        "herald_bfd_up{peer=\"other\"} 1\n",
+        "herald_bfd_ups_total{peer=\"other\"} 1\n",
+        "herald_bfd_downs_total{peer=\"other\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{line:?} is not in\n{metrics}");
+    }
+    let documented = include_str!("../../docs/metrics.md");
+    let names = metric_names(&metrics);
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(
+            documented.contains(&format!("`{name}`")),
+            "docs/metrics.md says nothing about {name}"
+        );
+    }
 }
 
 #[test]

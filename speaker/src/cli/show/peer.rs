@@ -136,6 +136,16 @@ impl Page {
             2,
             format_args!("Retry         {}", seconds(timers.connect_retry_time_ms)),
         );
+        let send_hold = timers.send_hold_time_configured_ms.map(seconds);
+        self.line(
+            2,
+            format_args!(
+                "Send hold     {}",
+                send_hold
+                    .as_deref()
+                    .unwrap_or("the greater of 8m and twice the hold time")
+            ),
+        );
         let ago = |ms: Option<u64>| {
             ms.map_or_else(|| "never".to_owned(), |ms| format!("{} ago", age(ms)))
         };
@@ -371,3 +381,6 @@ impl Page {
 fn seconds(ms: u64) -> String {
     humantime::format_duration(std::time::Duration::from_millis(ms)).to_string()
 }
+
+#[cfg(test)]
+mod tests;
