@@ -14,12 +14,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bgp::wire::{AsPath, Attribute, Framer, MAX_LENGTH, Message, WireContext};
+use bgp::wire::{AsPath, Attribute, MAX_LENGTH, Message, WireContext};
 use bgp::{
     Addresses, Asn, BgpIdentifier, Community, ConnId, Direction, Origin, RemoteAs, RouteAttributes,
     Routes, Session, SessionConfig, State, Update,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -59,14 +59,11 @@ fn codec(criterion: &mut Criterion) {
     ] {
         let mut octets = BytesMut::new();
         message.encode(CONTEXT, MAX_LENGTH, &mut octets).unwrap();
-        let octets: Bytes = octets.freeze();
         group.throughput(Throughput::Bytes(octets.len() as u64));
         group.bench_function(format!("decode {name}"), |bencher| {
             bencher.iter(|| {
-                let mut framer = Framer::default();
-                framer.push(&octets);
-                let (kind, body) = framer.next_message(MAX_LENGTH).unwrap().unwrap();
-                black_box(Message::decode(kind, &body, CONTEXT).unwrap())
+                let message = Message::from_octets(black_box(&octets), CONTEXT, MAX_LENGTH);
+                black_box(message.unwrap())
             });
         });
         let mut out = BytesMut::with_capacity(MAX_LENGTH);

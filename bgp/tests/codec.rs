@@ -6,7 +6,7 @@
     reason = "a test may panic"
 )]
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use herald_bgp::wire::{
     Aggregator, AsPath, Attribute, Framer, MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop,
     MpReach, MpUnreach, Open, Prefixes, RouteRefresh, WireContext,
@@ -105,7 +105,7 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
         proptest::option::of(
             vec(any::<u32>().prop_map(Community), 1..100).prop_map(Attribute::Communities),
         ),
-        proptest::option::of(mp_reach().prop_map(Attribute::MpReach)),
+        proptest::option::of(mp_reach().prop_map(|reach| Attribute::MpReach(Box::new(reach)))),
         proptest::option::of(vec(v6(), 0..9).prop_map(|v6| {
             Attribute::MpUnreach(MpUnreach {
                 withdrawn_routes: Prefixes::V6(v6),
@@ -172,7 +172,7 @@ fn decode_all(octets: &[u8]) -> Vec<Result<Message, Notification>> {
     loop {
         match framer.next_message(MAX_EXTENDED_LENGTH) {
             Ok(None) => return messages,
-            Ok(Some((kind, body))) => messages.push(Message::decode(kind, &body, CONTEXT)),
+            Ok(Some((kind, body))) => messages.push(Message::decode(kind, body, CONTEXT)),
             Err(notification) => {
                 messages.push(Err(notification));
                 return messages;
@@ -203,7 +203,7 @@ proptest! {
         for internal in [true, false] {
             for four_octet_as in [true, false] {
                 let context = WireContext { four_octet_as, internal };
-                let _ = Message::decode(kind, &Bytes::copy_from_slice(&body), context);
+                let _ = Message::decode(kind, &body, context);
             }
         }
     }

@@ -45,14 +45,14 @@ fn drain(rib: &mut AdjRibOut) -> Vec<Update> {
     while rib.next_update(&mut out) != Ok(false) {}
     let mut framer = Framer::default();
     framer.push(&out);
-    std::iter::from_fn(|| framer.next_message(MAX_EXTENDED_LENGTH).unwrap())
-        .map(
-            |(kind, body)| match Message::decode(kind, &body, dialect().wire).unwrap() {
-                Message::Update(update) => update,
-                other => panic!("{other:?}"),
-            },
-        )
-        .collect()
+    let mut updates = Vec::new();
+    while let Some((kind, body)) = framer.next_message(MAX_EXTENDED_LENGTH).unwrap() {
+        match Message::decode(kind, body, dialect().wire).unwrap() {
+            Message::Update(update) => updates.push(update),
+            other => panic!("{other:?}"),
+        }
+    }
+    updates
 }
 
 fn words(updates: &[Update]) -> Vec<String> {

@@ -16,7 +16,7 @@ impl Session {
         now: Instant,
         conn: ConnId,
         kind: MessageType,
-        body: &Bytes,
+        body: &[u8],
     ) {
         self.record.last_read = Some(now);
         self.count_received(kind);
@@ -104,7 +104,7 @@ impl Session {
         self.events.extend(negotiated.map(Event::Established));
     }
 
-    fn handle_update(&mut self, now: Instant, conn: ConnId, update: Update, body: &Bytes) {
+    fn handle_update(&mut self, now: Instant, conn: ConnId, update: Update, body: &[u8]) {
         self.restart_hold_timer(now, conn);
         if !update.errors.is_empty() {
             self.record.update_errors += 1;

@@ -300,16 +300,21 @@ impl Session {
     /// Octets came in on `conn`.
     pub fn handle_bytes(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
         let now = self.advance(now);
-        if let Some(connection) = self.connections.by_id_mut(conn) {
-            connection.framer.push(bytes);
-        }
+        let Some(connection) = self.connections.by_id_mut(conn) else {
+            return;
+        };
+        let mut framer = std::mem::take(&mut connection.framer);
+        framer.push(bytes);
         // A message may end the connection, and with it what is behind the message.
-        while let Some(connection) = self.connections.by_id_mut(conn) {
-            match connection.framer.next_message(MAX_EXTENDED_LENGTH) {
+        while self.connections.by_id(conn).is_some() {
+            match framer.next_message(MAX_EXTENDED_LENGTH) {
                 Ok(None) => break,
-                Ok(Some((kind, body))) => self.handle_message(now, conn, kind, &body),
+                Ok(Some((kind, body))) => self.handle_message(now, conn, kind, body),
                 Err(notification) => self.fail(now, conn, notification, BackOff::Lengthen),
             }
+        }
+        if let Some(connection) = self.connections.by_id_mut(conn) {
+            connection.framer = framer;
         }
     }
 

@@ -106,9 +106,11 @@ impl Script {
         self.session.handle_written(self.now, conn, out.len());
         let mut framer = Framer::default();
         framer.push(&out);
-        std::iter::from_fn(|| framer.next_message(MAX_EXTENDED_LENGTH).unwrap())
-            .map(|(kind, body)| Message::decode(kind, &body, CONTEXT).unwrap())
-            .collect()
+        let mut messages = Vec::new();
+        while let Some((kind, body)) = framer.next_message(MAX_EXTENDED_LENGTH).unwrap() {
+            messages.push(Message::decode(kind, body, CONTEXT).unwrap());
+        }
+        messages
     }
 
     /// The NOTIFICATION with which the session has ended `conn`.

@@ -7,10 +7,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::WireContext;
+use super::as_path::{AsPath, two_octets};
 use super::nlri::{self, Prefixes};
-use super::parse::{be_u16, octet, octets, short_value};
+use super::parse::{Parsed, be_u16, be_u32, octet, short_value};
 use super::update::AttributeAction;
-use crate::types::{Asn, Community, Family, LargeCommunity, Origin};
+use crate::types::{Community, Family, LargeCommunity, Origin};
 
 /// Type codes (IANA, "BGP Path Attributes").
 pub(crate) mod type_code {
@@ -100,7 +101,7 @@ pub enum Attribute {
     /// Type 8, RFC 1997.
     Communities(Vec<Community>),
     /// Type 14, RFC 4760 §3, of a unicast family.
-    MpReach(MpReach),
+    MpReach(Box<MpReach>),
     /// Type 15, RFC 4760 §4, of a unicast family.
     MpUnreach(MpUnreach),
     /// Type 17: the path in four octets, beside an AS_PATH in two (RFC 6793 §3).
@@ -116,33 +117,6 @@ pub enum Attribute {
         /// Its value.
         value: Bytes,
     },
-}
-
-/// AS_PATH: the ASes that a route went through, nearest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AsPath {
-    /// Segments, in order.
-    pub segments: Vec<Segment>,
-}
-
-/// A segment of AS_PATH.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Whether the order means something.
-    pub kind: SegmentKind,
-    /// 1 to 255 AS numbers; AS_TRANS may be among them when a two-octet speaker had its hands on
-    /// the path.
-    pub asns: Vec<u32>,
-}
-
-/// The kind of a segment. Confederation segments never leave one, and none is left here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SegmentKind {
-    /// AS_SET: in no order. Not accepted from others (RFC 9774).
-    Set = 1,
-    /// AS_SEQUENCE.
-    Sequence = 2,
 }
 
 /// AGGREGATOR: who formed an aggregate.
@@ -192,114 +166,6 @@ impl Prefixes {
     }
 }
 
-impl AsPath {
-    /// A single AS_SEQUENCE, in as many segments as it takes; none for no AS.
-    #[must_use]
-    pub fn sequence(asns: &[u32]) -> Self {
-        let segments = asns.chunks(usize::from(u8::MAX));
-        Self {
-            segments: segments
-                .map(|asns| Segment {
-                    kind: SegmentKind::Sequence,
-                    asns: asns.to_vec(),
-                })
-                .collect(),
-        }
-    }
-
-    /// The neighbor that handed on the route; `None` when the path is empty or begins with a set.
-    #[must_use]
-    pub fn leftmost(&self) -> Option<u32> {
-        let first = self.segments.first()?;
-        (first.kind == SegmentKind::Sequence)
-            .then(|| first.asns.first().copied())
-            .flatten()
-    }
-
-    /// Whether any AS number needs four octets.
-    #[must_use]
-    pub fn needs_four_octets(&self) -> bool {
-        self.segments
-            .iter()
-            .flat_map(|segment| &segment.asns)
-            .any(|asn| *asn > u32::from(u16::MAX))
-    }
-
-    fn decode(mut input: &[u8], four_octets: bool) -> Result<Self, AttributeAction> {
-        let malformed = |_| AttributeAction::TreatAsWithdraw;
-        let width = if four_octets { 4 } else { 2 };
-        let mut segments = Vec::new();
-        while !input.is_empty() {
-            let (rest, kind) = octet(input).map_err(malformed)?;
-            let (rest, count) = octet(rest).map_err(malformed)?;
-            let (rest, numbers) = octets(rest, usize::from(count) * width).map_err(malformed)?;
-            let asns: Vec<u32> = numbers.chunks_exact(width).map(be_number).collect();
-            // RFC 7606 §7.2, RFC 7607 §2, RFC 9774 §3
-            if kind != SegmentKind::Sequence as u8 || asns.is_empty() || asns.contains(&0) {
-                return Err(AttributeAction::TreatAsWithdraw);
-            }
-            segments.push(Segment {
-                kind: SegmentKind::Sequence,
-                asns,
-            });
-            input = rest;
-        }
-        Ok(Self { segments })
-    }
-
-    fn encoded_length(&self, four_octets: bool) -> usize {
-        let width = if four_octets { 4 } else { 2 };
-        self.segments
-            .iter()
-            .map(|segment| 2 + width * segment.asns.len())
-            .sum()
-    }
-
-    fn encode(&self, four_octets: bool, out: &mut BytesMut) {
-        for segment in &self.segments {
-            out.put_u8(segment.kind as u8);
-            out.put_u8(u8::try_from(segment.asns.len()).unwrap_or(u8::MAX));
-            for asn in &segment.asns {
-                if four_octets {
-                    out.put_u32(*asn)
-                } else {
-                    out.put_u16(two_octets(*asn))
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Display for AsPath {
-    /// `64520 64521 {1 2}`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, segment) in self.segments.iter().enumerate() {
-            let asns = segment
-                .asns
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" ");
-            let space = if index == 0 { "" } else { " " };
-            match segment.kind {
-                SegmentKind::Sequence => write!(f, "{space}{asns}")?,
-                SegmentKind::Set => write!(f, "{space}{{{asns}}}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn two_octets(asn: u32) -> u16 {
-    u16::try_from(asn).unwrap_or(Asn::AS_TRANS)
-}
-
-fn be_number(octets: &[u8]) -> u32 {
-    octets
-        .iter()
-        .fold(0, |number, octet| number << 8 | u32::from(*octet))
-}
-
 fn be_address(value: &[u8]) -> Option<Ipv4Addr> {
     value.try_into().ok().map(<Ipv4Addr as From<[u8; 4]>>::from)
 }
@@ -335,20 +201,20 @@ impl Attribute {
     pub(super) fn decode(
         flags: AttributeFlags,
         code: u8,
-        value: Bytes,
+        value: &[u8],
         context: WireContext,
     ) -> Result<Self, AttributeAction> {
         use AttributeAction::{Discard, TreatAsWithdraw};
         match code {
-            type_code::ORIGIN => match value.as_ref() {
+            type_code::ORIGIN => match value {
                 [0] => Ok(Self::Origin(Origin::Igp)),
                 [1] => Ok(Self::Origin(Origin::Egp)),
                 [2] => Ok(Self::Origin(Origin::Incomplete)),
                 _ => Err(TreatAsWithdraw),
             },
-            type_code::AS_PATH => AsPath::decode(&value, context.four_octet_as).map(Self::AsPath),
-            type_code::NEXT_HOP => be_address(&value).map(Self::NextHop).ok_or(TreatAsWithdraw),
-            type_code::MULTI_EXIT_DISC => number(&value)
+            type_code::AS_PATH => AsPath::decode(value, context.four_octet_as).map(Self::AsPath),
+            type_code::NEXT_HOP => be_address(value).map(Self::NextHop).ok_or(TreatAsWithdraw),
+            type_code::MULTI_EXIT_DISC => number(value)
                 .map(Self::MultiExitDisc)
                 .ok_or(TreatAsWithdraw),
             // RFC 7606 §7.5, §7.9, §7.10: from an external neighbor these say nothing.
@@ -357,19 +223,19 @@ impl Attribute {
             {
                 Err(Discard)
             }
-            type_code::LOCAL_PREF => number(&value).map(Self::LocalPref).ok_or(TreatAsWithdraw),
+            type_code::LOCAL_PREF => number(value).map(Self::LocalPref).ok_or(TreatAsWithdraw),
             type_code::ATOMIC_AGGREGATE if value.is_empty() => Ok(Self::AtomicAggregate),
             type_code::ATOMIC_AGGREGATE => Err(Discard),
-            type_code::AGGREGATOR => aggregator(&value, context.four_octet_as)
+            type_code::AGGREGATOR => aggregator(value, context.four_octet_as)
                 .map(Self::Aggregator)
                 .ok_or(Discard),
-            type_code::COMMUNITIES => list(&value, |octets: [u8; 4]| {
+            type_code::COMMUNITIES => list(value, |octets: [u8; 4]| {
                 Community(u32::from_be_bytes(octets))
             })
             .map(Self::Communities),
-            type_code::LARGE_COMMUNITY => list(&value, large_community).map(Self::LargeCommunities),
+            type_code::LARGE_COMMUNITY => list(value, large_community).map(Self::LargeCommunities),
             type_code::AS4_PATH if context.four_octet_as => Err(Discard), // RFC 6793 §4.1
-            type_code::AS4_PATH => AsPath::decode(&value, true)
+            type_code::AS4_PATH => AsPath::decode(value, true)
                 .map(Self::As4Path)
                 .map_err(|_| Discard),
             type_code::ORIGINATOR_ID if value.len() != 4 => Err(TreatAsWithdraw),
@@ -381,7 +247,11 @@ impl Attribute {
             {
                 Err(TreatAsWithdraw)
             }
-            _ => Ok(Self::Unknown { flags, code, value }),
+            _ => Ok(Self::Unknown {
+                flags,
+                code,
+                value: Bytes::copy_from_slice(value),
+            }),
         }
     }
 
@@ -420,11 +290,9 @@ impl Attribute {
         match u8::try_from(length) {
             Ok(length) => out.put_slice(&[self.flags().0, self.code(), length]),
             Err(_) => {
-                out.put_slice(&[
-                    self.flags().0 | AttributeFlags::EXTENDED_LENGTH,
-                    self.code(),
-                ]);
-                out.put_u16(u16::try_from(length).unwrap_or(u16::MAX));
+                let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+                let flags = self.flags().0 | AttributeFlags::EXTENDED_LENGTH;
+                out.put_slice(&[flags, self.code(), high, low]);
             }
         }
         self.encode_value(context, out);
@@ -495,9 +363,14 @@ fn number(value: &[u8]) -> Option<u32> {
 }
 
 fn aggregator(value: &[u8], four_octets: bool) -> Option<Aggregator> {
-    let (asn, address) = value.split_at_checked(if four_octets { 4 } else { 2 })?;
+    let (asn, address) = if four_octets {
+        be_u32(value)?
+    } else {
+        let (asn, address) = be_u16(value)?;
+        (u32::from(asn), address)
+    };
     let aggregator = Aggregator {
-        asn: be_number(asn),
+        asn,
         address: be_address(address)?,
     };
     (aggregator.asn != 0).then_some(aggregator) // RFC 7607 §2
@@ -529,16 +402,16 @@ fn put_family(family: Family, out: &mut BytesMut) {
     out.put_u8(family.safi);
 }
 
-fn family(input: &[u8]) -> Option<(&[u8], Family)> {
-    let (rest, afi) = be_u16(input).ok()?;
-    let (rest, safi) = octet(rest).ok()?;
-    Some((rest, Family { afi, safi }))
+fn family(input: &[u8]) -> Parsed<'_, Family> {
+    let (afi, rest) = be_u16(input)?;
+    let (safi, rest) = octet(rest)?;
+    Some((Family { afi, safi }, rest))
 }
 
 fn prefixes(family: Family, input: &[u8]) -> Option<Prefixes> {
     match family {
-        Family::IPV4_UNICAST => nlri::decode_v4(input).ok().map(Prefixes::V4),
-        Family::IPV6_UNICAST => nlri::decode_v6(input).ok().map(Prefixes::V6),
+        Family::IPV4_UNICAST => nlri::decode(input).ok().map(Prefixes::V4),
+        Family::IPV6_UNICAST => nlri::decode(input).ok().map(Prefixes::V6),
         _ => None,
     }
 }
@@ -595,16 +468,16 @@ fn v6_address(value: &[u8]) -> Option<Ipv6Addr> {
 impl MpReach {
     /// `None` when it cannot be read (RFC 4760 §7, RFC 7606 §7.11).
     pub(super) fn decode(value: &[u8]) -> Option<Multiprotocol<Self>> {
-        let (rest, family) = family(value)?;
+        let (family, rest) = family(value)?;
         if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
             return Some(Multiprotocol::Opaque);
         }
-        let (rest, next_hop) = short_value(rest).ok()?;
+        let (next_hop, rest) = short_value(rest)?;
         let next_hop = MpNextHop::decode(next_hop)?;
         if family == Family::IPV6_UNICAST && matches!(next_hop, MpNextHop::V4(_)) {
             return None;
         }
-        let (nlri, _reserved) = octet(rest).ok()?;
+        let (_reserved, nlri) = octet(rest)?;
         Some(Multiprotocol::Unicast(Self {
             next_hop,
             nlri: prefixes(family, nlri)?,
@@ -623,7 +496,7 @@ impl MpReach {
 impl MpUnreach {
     /// `None` when it cannot be read.
     pub(super) fn decode(value: &[u8]) -> Option<Multiprotocol<Self>> {
-        let (rest, family) = family(value)?;
+        let (family, rest) = family(value)?;
         if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
             return Some(Multiprotocol::Opaque);
         }

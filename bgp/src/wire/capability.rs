@@ -42,8 +42,8 @@ pub(super) enum BadCapability {
 }
 
 impl Capability {
-    pub(super) fn decode(code: u8, value: &Bytes) -> Result<Self, BadCapability> {
-        match (code, value.as_ref()) {
+    pub(super) fn decode(code: u8, value: &[u8]) -> Result<Self, BadCapability> {
+        match (code, value) {
             (MULTIPROTOCOL, &[afi_high, afi_low, _reserved, safi]) => {
                 Ok(Self::Multiprotocol(Family {
                     afi: u16::from_be_bytes([afi_high, afi_low]),
@@ -60,7 +60,7 @@ impl Capability {
             }
             (code, _) => Ok(Self::Unknown {
                 code,
-                value: value.clone(),
+                value: Bytes::copy_from_slice(value),
             }),
         }
     }

@@ -1,20 +1,22 @@
 //! From a stream of octets to messages (RFC 4271 §4.1, §6.1).
 
-use bytes::{Buf, Bytes, BytesMut};
-
 use super::notification::{Notification, code, subcode};
 use super::{HEADER_LENGTH, MAX_LENGTH, MessageType};
 
 /// Cuts a byte stream into messages. It holds at most one incomplete message beyond what was
-/// pushed.
+/// pushed, and hands out messages from where they lie.
 #[derive(Debug, Default)]
 pub struct Framer {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// Octets at the front of `buffer` that were handed out.
+    consumed: usize,
 }
 
 impl Framer {
     /// Appends octets as they came from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -26,18 +28,26 @@ impl Framer {
     pub fn next_message(
         &mut self,
         limit: usize,
-    ) -> Result<Option<(MessageType, Bytes)>, Notification> {
-        let Some(header) = self.buffer.first_chunk::<HEADER_LENGTH>() else {
+    ) -> Result<Option<(MessageType, &[u8])>, Notification> {
+        let waiting = self.buffer.get(self.consumed..).unwrap_or_default();
+        let Some((kind, body)) = split_message(waiting, limit)? else {
             return Ok(None);
         };
-        let (kind, length) = decode_header(header, limit)?;
-        if self.buffer.len() < length {
-            return Ok(None);
-        }
-        let mut message = self.buffer.split_to(length);
-        message.advance(HEADER_LENGTH);
-        Ok(Some((kind, message.freeze())))
+        self.consumed += HEADER_LENGTH + body.len();
+        Ok(Some((kind, body)))
     }
+}
+
+/// The message that `octets` begin with; `None` when it is not all there.
+pub(super) fn split_message(
+    octets: &[u8],
+    limit: usize,
+) -> Result<Option<(MessageType, &[u8])>, Notification> {
+    let Some(header) = octets.first_chunk() else {
+        return Ok(None);
+    };
+    let (kind, length) = decode_header(header, limit)?;
+    Ok(octets.get(HEADER_LENGTH..length).map(|body| (kind, body)))
 }
 
 fn decode_header(
@@ -45,22 +55,15 @@ fn decode_header(
     limit: usize,
 ) -> Result<(MessageType, usize), Notification> {
     let [marker @ .., length_high, length_low, octet] = header;
-    if marker.iter().any(|octet| *octet != 0xFF) {
+    if marker != &[0xFF; 16] {
         return Err(Notification::new(
             code::MESSAGE_HEADER,
             subcode::header::CONNECTION_NOT_SYNCHRONIZED,
         ));
     }
     let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
-    let bad_length = || {
-        Notification::with_data(
-            code::MESSAGE_HEADER,
-            subcode::header::BAD_MESSAGE_LENGTH,
-            &[*length_high, *length_low],
-        )
-    };
     if !(HEADER_LENGTH..=limit.max(MAX_LENGTH)).contains(&length) {
-        return Err(bad_length());
+        return Err(bad_length(header));
     }
     let Some(kind) = MessageType::from_octet(*octet) else {
         return Err(Notification::with_data(
@@ -70,9 +73,18 @@ fn decode_header(
         ));
     };
     if !kind.lengths(limit).contains(&length) {
-        return Err(bad_length());
+        return Err(bad_length(header));
     }
     Ok((kind, length))
+}
+
+/// Says the length that the header has, as far as there is one.
+pub(super) fn bad_length(message: &[u8]) -> Notification {
+    Notification::with_data(
+        code::MESSAGE_HEADER,
+        subcode::header::BAD_MESSAGE_LENGTH,
+        message.get(16..18).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -87,10 +99,39 @@ mod tests {
         octets
     }
 
-    fn judge(octets: &[u8], limit: usize) -> Result<Option<(MessageType, Bytes)>, Notification> {
+    fn judge(octets: &[u8], limit: usize) -> Result<Option<(MessageType, Vec<u8>)>, Notification> {
         let mut framer = Framer::default();
         framer.push(octets);
-        framer.next_message(limit)
+        let message = framer.next_message(limit)?;
+        Ok(message.map(|(kind, body)| (kind, body.to_vec())))
+    }
+
+    #[test]
+    fn messages_come_out_as_they_went_in_however_they_are_cut() {
+        let stream = [
+            header(21, 3),
+            vec![6, 2],
+            header(19, 4),
+            header(23, 2),
+            vec![0; 4],
+        ]
+        .concat();
+        for pace in 1..stream.len() {
+            let mut framer = Framer::default();
+            let mut messages = Vec::new();
+            for octets in stream.chunks(pace) {
+                framer.push(octets);
+                while let Some((kind, body)) = framer.next_message(MAX_LENGTH).unwrap() {
+                    messages.push((kind, body.to_vec()));
+                }
+            }
+            let expected = [
+                (MessageType::Notification, vec![6, 2]),
+                (MessageType::Keepalive, vec![]),
+                (MessageType::Update, vec![0; 4]),
+            ];
+            assert_eq!(messages, expected, "{pace} at a time");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! gives the same value. What cannot be decoded is a [`Notification`] to send; what RFC 7606 lets
 //! pass is data in [`Update::errors`].
 
+mod as_path;
 mod attribute;
 mod capability;
 mod framing;
@@ -14,12 +15,10 @@ mod parse;
 mod route_refresh;
 mod update;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
-pub use attribute::{
-    Aggregator, AsPath, Attribute, AttributeFlags, MpNextHop, MpReach, MpUnreach, Segment,
-    SegmentKind,
-};
+pub use as_path::AsPath;
+pub use attribute::{Aggregator, Attribute, AttributeFlags, MpNextHop, MpReach, MpUnreach};
 pub use capability::Capability;
 pub use framing::Framer;
 pub use nlri::Prefixes;
@@ -113,13 +112,31 @@ pub struct TooLong {
 }
 
 impl Message {
+    /// Reads one whole message, header included. Of a stream, [`Framer`] makes messages.
+    ///
+    /// # Errors
+    /// The NOTIFICATION that says what is wrong with it; Bad Message Length where `octets` are not
+    /// as many as the header says.
+    pub fn from_octets(
+        octets: &[u8],
+        context: WireContext,
+        limit: usize,
+    ) -> Result<Self, Notification> {
+        match framing::split_message(octets, limit)? {
+            Some((kind, body)) if HEADER_LENGTH + body.len() == octets.len() => {
+                Self::decode(kind, body, context)
+            }
+            _ => Err(framing::bad_length(octets)),
+        }
+    }
+
     /// Reads the body of a message, which is what follows the header.
     ///
     /// # Errors
     /// The NOTIFICATION that says what is wrong with it.
     pub fn decode(
         kind: MessageType,
-        body: &Bytes,
+        body: &[u8],
         context: WireContext,
     ) -> Result<Self, Notification> {
         Ok(match kind {
@@ -174,9 +191,10 @@ impl Message {
 
 /// Appends a header whose length is filled in by [`set_length`] when the body stands behind it.
 pub(crate) fn put_header(out: &mut BytesMut, kind: MessageType) {
-    out.put_bytes(0xFF, 16);
-    out.put_u16(0);
-    out.put_u8(kind as u8);
+    let mut header = [0xFF; HEADER_LENGTH];
+    let [_marker @ .., length_high, length_low, octet] = &mut header;
+    (*length_high, *length_low, *octet) = (0, 0, kind as u8);
+    out.put_slice(&header);
 }
 
 /// Fills in the length of the message that begins at `start` and ends where `out` does.

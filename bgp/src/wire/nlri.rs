@@ -1,5 +1,8 @@
 //! Prefixes as they stand in UPDATE: a length in bits, and as many octets as it takes (RFC 4271
 //! §4.3).
+//!
+//! Announcements of services are runs of host routes, each of the same width. They are read and
+//! written a run at a time; anything else goes prefix by prefix.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -44,15 +47,16 @@ impl Prefixes {
     }
 
     pub(super) fn encoded_length(&self) -> usize {
-        self.iter().map(|prefix| encoded_length(&prefix)).sum()
+        match self {
+            Self::V4(prefixes) => total_length(prefixes),
+            Self::V6(prefixes) => total_length(prefixes),
+        }
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::V4(prefixes) => encode_v4(prefixes, out),
-            Self::V6(prefixes) => prefixes
-                .iter()
-                .for_each(|prefix| put(IpNet::V6(*prefix), out)),
+            Self::V4(prefixes) => encode(prefixes, out),
+            Self::V6(prefixes) => encode(prefixes, out),
         }
     }
 }
@@ -61,84 +65,211 @@ impl Prefixes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadPrefix;
 
-pub(super) fn decode_v4(mut input: &[u8]) -> Result<Vec<Ipv4Net>, BadPrefix> {
-    let mut prefixes = Vec::with_capacity(input.len() / 5);
-    while let Some((length, octets, rest)) = split_prefix::<4>(input)? {
-        // Bits beyond the length say nothing (RFC 4271 §4.3).
-        let prefix = Ipv4Net::new(Ipv4Addr::from(octets), length).map_err(|_| BadPrefix)?;
-        prefixes.push(prefix.trunc());
-        input = rest;
+/// A prefix whose address has `N` octets.
+pub(super) trait Prefix<const N: usize>: Copy {
+    /// Octets of a host route: its length and its address. `N + 1`.
+    type Slot: AsRef<[u8]> + AsMut<[u8]>;
+
+    fn slots(octets: &[u8]) -> &[Self::Slot];
+    fn slots_mut(octets: &mut [u8]) -> &mut [Self::Slot];
+    fn host_in(slot: &Self::Slot) -> Self;
+    fn host_slot(self) -> Self::Slot;
+    fn is_host_slot(slot: &Self::Slot) -> bool;
+
+    /// Bits beyond the length say nothing (RFC 4271 §4.3) and are cleared. `None` when the length
+    /// exceeds the family's.
+    fn masked(address: [u8; N], length: u8) -> Option<Self>;
+    fn length(self) -> u8;
+    fn octets(self) -> [u8; N];
+}
+
+impl Prefix<4> for Ipv4Net {
+    type Slot = [u8; 5];
+
+    fn slots(octets: &[u8]) -> &[[u8; 5]] {
+        octets.as_chunks().0
+    }
+
+    fn slots_mut(octets: &mut [u8]) -> &mut [[u8; 5]] {
+        octets.as_chunks_mut().0
+    }
+
+    fn host_in([_length, a, b, c, d]: &[u8; 5]) -> Self {
+        Self::from(Ipv4Addr::new(*a, *b, *c, *d))
+    }
+
+    fn host_slot(self) -> [u8; 5] {
+        let [a, b, c, d] = self.addr().octets();
+        [32, a, b, c, d]
+    }
+
+    fn is_host_slot([length, ..]: &[u8; 5]) -> bool {
+        *length == 32
+    }
+
+    fn masked(address: [u8; 4], length: u8) -> Option<Self> {
+        let host_bits = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+        let address = u32::from_be_bytes(address) & !host_bits;
+        Self::new(Ipv4Addr::from_bits(address), length).ok()
+    }
+
+    fn length(self) -> u8 {
+        self.prefix_len()
+    }
+
+    fn octets(self) -> [u8; 4] {
+        self.addr().octets()
+    }
+}
+
+impl Prefix<16> for Ipv6Net {
+    type Slot = [u8; 17];
+
+    fn slots(octets: &[u8]) -> &[[u8; 17]] {
+        octets.as_chunks().0
+    }
+
+    fn slots_mut(octets: &mut [u8]) -> &mut [[u8; 17]] {
+        octets.as_chunks_mut().0
+    }
+
+    fn host_in([_length, address @ ..]: &[u8; 17]) -> Self {
+        Self::from(Ipv6Addr::from(*address))
+    }
+
+    fn host_slot(self) -> [u8; 17] {
+        let mut slot = [128; 17];
+        let [_length, address @ ..] = &mut slot;
+        *address = self.addr().octets();
+        slot
+    }
+
+    fn is_host_slot([length, ..]: &[u8; 17]) -> bool {
+        *length == 128
+    }
+
+    fn masked(address: [u8; 16], length: u8) -> Option<Self> {
+        let host_bits = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+        let address = u128::from_be_bytes(address) & !host_bits;
+        Self::new(Ipv6Addr::from_bits(address), length).ok()
+    }
+
+    fn length(self) -> u8 {
+        self.prefix_len()
+    }
+
+    fn octets(self) -> [u8; 16] {
+        self.addr().octets()
+    }
+}
+
+/// Prefixes that fill `input`, in one allocation of just the size they take.
+pub(super) fn decode<P: Prefix<N>, const N: usize>(input: &[u8]) -> Result<Vec<P>, BadPrefix> {
+    let slots = P::slots(input);
+    let run = slots
+        .iter()
+        .take_while(|slot| P::is_host_slot(slot))
+        .count();
+    let (hosts, _) = slots.split_at(run);
+    let (_, mut rest) = input.split_at(run * (1 + N));
+    let mut prefixes = Vec::with_capacity(run + count(rest)?);
+    prefixes.extend(hosts.iter().map(P::host_in));
+    while let Some((length, address)) = rest.split_first() {
+        // What belongs to the next prefix is cleared with the host bits.
+        let octets = match address.first_chunk() {
+            Some(octets) => *octets,
+            None => padded(address),
+        };
+        prefixes.push(P::masked(octets, *length).ok_or(BadPrefix)?);
+        rest = address.get(octet_count(*length)..).ok_or(BadPrefix)?;
     }
     Ok(prefixes)
 }
 
-pub(super) fn decode_v6(mut input: &[u8]) -> Result<Vec<Ipv6Net>, BadPrefix> {
-    let mut prefixes = Vec::with_capacity(input.len() / 17);
-    while let Some((length, octets, rest)) = split_prefix::<16>(input)? {
-        let prefix = Ipv6Net::new(Ipv6Addr::from(octets), length).map_err(|_| BadPrefix)?;
-        prefixes.push(prefix.trunc());
-        input = rest;
+/// How many prefixes fill `input`.
+fn count(mut input: &[u8]) -> Result<usize, BadPrefix> {
+    let mut count = 0;
+    while let Some((length, address)) = input.split_first() {
+        input = address.get(octet_count(*length)..).ok_or(BadPrefix)?;
+        count += 1;
     }
-    Ok(prefixes)
+    Ok(count)
 }
 
-/// The first prefix of `input`, its octets filled up with zeros, and what is behind it.
-type Split<'a, const N: usize> = Option<(u8, [u8; N], &'a [u8])>;
-
-fn split_prefix<const N: usize>(input: &[u8]) -> Result<Split<'_, N>, BadPrefix> {
-    let Some((&length, rest)) = input.split_first() else {
-        return Ok(None);
-    };
-    let octet_count = usize::from(length).div_ceil(8);
-    let (value, rest) = rest.split_at_checked(octet_count).ok_or(BadPrefix)?;
-    let mut octets = [0; N];
-    octets
-        .get_mut(..octet_count)
-        .ok_or(BadPrefix)?
-        .copy_from_slice(value);
-    Ok(Some((length, octets, rest)))
+/// Fewer octets than an address has, filled up with zeros.
+fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
+    let mut padded = [0; N];
+    padded
+        .iter_mut()
+        .zip(octets)
+        .for_each(|(place, octet)| *place = *octet);
+    padded
 }
 
-pub(super) fn encode_v4(prefixes: &[Ipv4Net], out: &mut BytesMut) {
+/// Octets of an address of which `length` bits count.
+const fn octet_count(length: u8) -> usize {
+    (length as usize).div_ceil(8)
+}
+
+/// Appends prefixes, one behind the other.
+pub(super) fn encode<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut BytesMut) {
+    let run = prefixes
+        .iter()
+        .take_while(|prefix| usize::from(prefix.length()) == 8 * N)
+        .count();
+    let (hosts, others) = prefixes.split_at(run);
+    let start = out.len();
+    out.resize(start + run * (1 + N), 0);
+    let slots = P::slots_mut(out.get_mut(start..).unwrap_or_default());
+    for (slot, host) in slots.iter_mut().zip(hosts) {
+        *slot = host.host_slot();
+    }
+    for prefix in others {
+        put_parts(prefix.length(), &prefix.octets(), out);
+    }
+}
+
+fn total_length<P: Prefix<N>, const N: usize>(prefixes: &[P]) -> usize {
     prefixes
         .iter()
-        .for_each(|prefix| put(IpNet::V4(*prefix), out));
+        .map(|prefix| 1 + octet_count(prefix.length()))
+        .sum()
 }
 
 /// Octets that `prefix` takes.
 pub(crate) fn encoded_length(prefix: &IpNet) -> usize {
-    1 + usize::from(prefix.prefix_len()).div_ceil(8)
+    1 + octet_count(prefix.prefix_len())
 }
 
 pub(crate) fn put(prefix: IpNet, out: &mut BytesMut) {
-    let octet_count = encoded_length(&prefix) - 1;
-    out.put_u8(prefix.prefix_len());
     match prefix {
-        IpNet::V4(prefix) => out.put_slice(
-            prefix
-                .addr()
-                .octets()
-                .get(..octet_count)
-                .unwrap_or_default(),
-        ),
-        IpNet::V6(prefix) => out.put_slice(
-            prefix
-                .addr()
-                .octets()
-                .get(..octet_count)
-                .unwrap_or_default(),
-        ),
+        IpNet::V4(prefix) => put_parts(prefix.prefix_len(), &prefix.addr().octets(), out),
+        IpNet::V6(prefix) => put_parts(prefix.prefix_len(), &prefix.addr().octets(), out),
     }
+}
+
+fn put_parts(length: u8, octets: &[u8], out: &mut BytesMut) {
+    out.put_u8(length);
+    out.put_slice(octets.get(..octet_count(length)).unwrap_or(octets));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn decode_v4(input: &[u8]) -> Result<Vec<Ipv4Net>, BadPrefix> {
+        decode(input)
+    }
+
+    fn decode_v6(input: &[u8]) -> Result<Vec<Ipv6Net>, BadPrefix> {
+        decode(input)
+    }
+
     #[test]
     fn c_075_length_beyond_the_family_or_the_field() {
         assert_eq!(decode_v4(&[33, 1, 2, 3, 4, 5]), Err(BadPrefix));
         assert_eq!(decode_v4(&[24, 1, 2]), Err(BadPrefix));
+        assert_eq!(decode_v4(&[32, 1, 2, 3, 4, 32, 1, 2, 3]), Err(BadPrefix));
         assert_eq!(decode_v6(&[129; 18]), Err(BadPrefix));
         assert_eq!(decode_v6(&[128, 1]), Err(BadPrefix));
     }
@@ -150,5 +281,35 @@ mod tests {
             prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["10.1.240.0/20", "10.1.240.0/20", "0.0.0.0/0"]
         );
+        let prefixes = decode_v6(&[33, 0x20, 1, 0x0D, 0xB8, 0xFF, 128, 1]);
+        assert_eq!(prefixes, Err(BadPrefix));
+        let prefixes = decode_v6(&[33, 0x20, 1, 0x0D, 0xB8, 0xFF, 0, 3, 0xFF]).unwrap();
+        assert_eq!(
+            prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["2001:db8:8000::/33", "::/0", "e000::/3"]
+        );
+    }
+
+    #[test]
+    fn host_routes_among_others_stay_in_order() {
+        let octets = [
+            32, 10, 0, 0, 1, 32, 10, 0, 0, 2, 24, 10, 0, 1, 32, 10, 0, 0, 3, 0, 8, 11,
+        ];
+        let prefixes = decode_v4(&octets).unwrap();
+        assert_eq!(
+            prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "10.0.0.1/32",
+                "10.0.0.2/32",
+                "10.0.1.0/24",
+                "10.0.0.3/32",
+                "0.0.0.0/0",
+                "11.0.0.0/8"
+            ]
+        );
+        assert_eq!(prefixes.capacity(), prefixes.len());
+        let mut out = BytesMut::new();
+        encode(&prefixes, &mut out);
+        assert_eq!(out, octets[..]);
     }
 }

@@ -242,14 +242,13 @@ impl Notification {
         }
     }
 
-    pub(super) fn decode(body: &Bytes) -> Self {
+    pub(super) fn decode(body: &[u8]) -> Self {
         // A body of two octets at least is the header's minimum length for this type.
-        let code = body.first().copied().unwrap_or_default();
-        let subcode = body.get(1).copied().unwrap_or_default();
+        let ([code, subcode], data) = body.split_first_chunk().unwrap_or((&[0, 0], &[]));
         Self {
-            code,
-            subcode,
-            data: body.slice(2.min(body.len())..),
+            code: *code,
+            subcode: *subcode,
+            data: Bytes::copy_from_slice(data),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use super::capability::{BadCapability, Capability};
 use super::notification::{Notification, code, subcode};
@@ -14,6 +14,8 @@ const VERSION: u8 = 4;
 const PARAMETER_CAPABILITIES: u8 = 2;
 /// Marks the extended form of the optional parameters (RFC 9072 §2).
 const PARAMETER_EXTENDED: u8 = 255;
+/// As many capabilities as most speakers have.
+const USUAL_CAPABILITIES: usize = 12;
 
 /// An OPEN whose values are legal; whether they are the expected ones is the session's business.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct Open {
 
 fn error(subcode: u8) -> Notification {
     Notification::new(code::OPEN_MESSAGE, subcode)
+}
+
+fn unspecific() -> Notification {
+    error(subcode::open::UNSPECIFIC)
 }
 
 impl Open {
@@ -57,10 +63,8 @@ impl Open {
         }
     }
 
-    pub(super) fn decode(body: &Bytes) -> Result<Self, Notification> {
-        let Ok((rest, fixed)) = fixed_part(body) else {
-            return Err(error(subcode::open::UNSPECIFIC));
-        };
+    pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {
+        let (fixed, rest) = fixed_part(body).ok_or_else(unspecific)?;
         if fixed.version != VERSION {
             let supported = u16::from(VERSION).to_be_bytes();
             let unsupported = subcode::open::UNSUPPORTED_VERSION_NUMBER;
@@ -77,7 +81,7 @@ impl Open {
             .ok_or_else(|| error(subcode::open::UNACCEPTABLE_HOLD_TIME))?;
         let bgp_identifier = BgpIdentifier::new(fixed.bgp_identifier)
             .ok_or_else(|| error(subcode::open::BAD_BGP_IDENTIFIER))?;
-        let capabilities = decode_parameters(body, rest)?;
+        let capabilities = decode_parameters(rest)?;
         Ok(Self {
             my_as: fixed.my_as,
             hold_time,
@@ -119,69 +123,57 @@ struct Fixed {
 }
 
 fn fixed_part(input: &[u8]) -> Parsed<'_, Fixed> {
-    let (rest, version) = octet(input)?;
-    let (rest, my_as) = be_u16(rest)?;
-    let (rest, hold_time) = be_u16(rest)?;
-    let (rest, identifier) = be_u32(rest)?;
-    Ok((
-        rest,
-        Fixed {
-            version,
-            my_as,
-            hold_time,
-            bgp_identifier: Ipv4Addr::from_bits(identifier),
-        },
-    ))
+    let (version, rest) = octet(input)?;
+    let (my_as, rest) = be_u16(rest)?;
+    let (hold_time, rest) = be_u16(rest)?;
+    let (identifier, rest) = be_u32(rest)?;
+    let fixed = Fixed {
+        version,
+        my_as,
+        hold_time,
+        bgp_identifier: Ipv4Addr::from_bits(identifier),
+    };
+    Some((fixed, rest))
 }
 
 /// A list of parameters: what stands where the type does, and how wide their lengths are.
 fn parameter_list(input: &[u8]) -> Parsed<'_, (bool, &[u8])> {
-    let (rest, length) = octet(input)?;
+    let (length, rest) = octet(input)?;
     if length != 0
-        && let Ok((extended, PARAMETER_EXTENDED)) = octet(rest)
+        && let Some((PARAMETER_EXTENDED, extended)) = octet(rest)
     {
         // RFC 9072 §2: the one-octet length says nothing once the type is 255.
-        let (rest, parameters) = long_value(extended)?;
-        return Ok((rest, (true, parameters)));
+        let (parameters, rest) = long_value(extended)?;
+        return Some(((true, parameters), rest));
     }
-    let (rest, parameters) = octets(rest, usize::from(length))?;
-    Ok((rest, (false, parameters)))
+    let (parameters, rest) = octets(rest, usize::from(length))?;
+    Some(((false, parameters), rest))
 }
 
-fn decode_parameters(body: &Bytes, input: &[u8]) -> Result<Vec<Capability>, Notification> {
-    let unspecific = |_| error(subcode::open::UNSPECIFIC);
-    let (behind, (extended, mut input)) = parameter_list(input).map_err(unspecific)?;
+fn decode_parameters(input: &[u8]) -> Result<Vec<Capability>, Notification> {
+    let ((extended, mut input), behind) = parameter_list(input).ok_or_else(unspecific)?;
     if !behind.is_empty() {
-        return Err(error(subcode::open::UNSPECIFIC));
+        return Err(unspecific());
     }
-    let mut capabilities = Vec::new();
+    let value_of = if extended { long_value } else { short_value };
+    let mut capabilities = Vec::with_capacity(USUAL_CAPABILITIES.min(input.len() / 2));
     while !input.is_empty() {
-        let (rest, kind) = octet(input).map_err(unspecific)?;
-        let (rest, value) = if extended {
-            long_value(rest)
-        } else {
-            short_value(rest)
-        }
-        .map_err(unspecific)?;
+        let (kind, rest) = octet(input).ok_or_else(unspecific)?;
+        let (value, rest) = value_of(rest).ok_or_else(unspecific)?;
         if kind != PARAMETER_CAPABILITIES {
             return Err(error(subcode::open::UNSUPPORTED_OPTIONAL_PARAMETER));
         }
-        decode_capabilities(body, value, &mut capabilities)?;
+        decode_capabilities(value, &mut capabilities)?;
         input = rest;
     }
     Ok(capabilities)
 }
 
-fn decode_capabilities(
-    body: &Bytes,
-    mut input: &[u8],
-    into: &mut Vec<Capability>,
-) -> Result<(), Notification> {
-    let unspecific = |_| error(subcode::open::UNSPECIFIC);
+fn decode_capabilities(mut input: &[u8], into: &mut Vec<Capability>) -> Result<(), Notification> {
     while !input.is_empty() {
-        let (rest, code) = octet(input).map_err(unspecific)?;
-        let (rest, value) = short_value(rest).map_err(unspecific)?;
-        let capability = Capability::decode(code, &body.slice_ref(value)).map_err(|bad| {
+        let (code, rest) = octet(input).ok_or_else(unspecific)?;
+        let (value, rest) = short_value(rest).ok_or_else(unspecific)?;
+        let capability = Capability::decode(code, value).map_err(|bad| {
             error(match bad {
                 BadCapability::Length => subcode::open::UNSPECIFIC,
                 BadCapability::Asn => subcode::open::BAD_PEER_AS,
@@ -218,16 +210,18 @@ fn encode_extended(parameters: &[BytesMut], out: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::types::Family;
 
-    fn body(my_as: u16, hold_time: u16, identifier: u32, parameters: &[u8]) -> Bytes {
+    fn body(my_as: u16, hold_time: u16, identifier: u32, parameters: &[u8]) -> Vec<u8> {
         let mut body = vec![4];
         body.extend_from_slice(&my_as.to_be_bytes());
         body.extend_from_slice(&hold_time.to_be_bytes());
         body.extend_from_slice(&identifier.to_be_bytes());
         body.extend_from_slice(parameters);
-        body.into()
+        body
     }
 
     fn decode(parameters: &[u8]) -> Result<Open, Notification> {
@@ -236,10 +230,10 @@ mod tests {
 
     #[test]
     fn c_010_version_is_4() {
-        let mut octets = body(64520, 90, 1, &[0]).to_vec();
+        let mut octets = body(64520, 90, 1, &[0]);
         octets[0] = 5;
         assert_eq!(
-            Open::decode(&octets.into()),
+            Open::decode(&octets),
             Err(Notification::with_data(2, 1, &[0, 4]))
         );
     }
@@ -370,7 +364,7 @@ mod tests {
             let mut out = BytesMut::new();
             open.encode(&mut out);
             assert_eq!(out[9] == 255, extended);
-            assert_eq!(Open::decode(&out.freeze()), Ok(open));
+            assert_eq!(Open::decode(&out), Ok(open));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! UPDATE (RFC 4271 §4.3, RFC 4760), and what its errors lead to (RFC 7606).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::attribute::{Attribute, AttributeFlags, MpReach, MpUnreach, Multiprotocol, type_code};
 use super::notification::{Notification, code, subcode};
-use super::parse::{Parsed, long_value, octet, short_value};
+use super::parse::{Parsed, long_value, short_value};
 use super::{Prefixes, WireContext, nlri, set_u16};
 use crate::types::Family;
 
@@ -40,6 +40,11 @@ pub enum AttributeAction {
     /// Every prefix of the UPDATE is withdrawn.
     TreatAsWithdraw,
 }
+
+/// Flags, type and a length of one octet.
+const MIN_ATTRIBUTE_LENGTH: usize = 3;
+/// As many attributes as most UPDATEs have.
+const USUAL_ATTRIBUTES: usize = 8;
 
 impl Update {
     /// Whether errors turn everything that is announced here into withdrawals (RFC 7606 §2).
@@ -112,40 +117,40 @@ impl Update {
             .chain(multiprotocol.flat_map(Prefixes::iter))
     }
 
-    pub(super) fn decode(body: &Bytes, context: WireContext) -> Result<Self, Notification> {
-        let (rest, withdrawn_routes) = long_value(body).map_err(|_| malformed())?;
-        let (nlri, attributes) = long_value(rest).map_err(|_| malformed())?;
+    pub(super) fn decode(body: &[u8], context: WireContext) -> Result<Self, Notification> {
+        let (withdrawn_routes, rest) = long_value(body).ok_or_else(malformed)?;
+        let (attributes, nlri) = long_value(rest).ok_or_else(malformed)?;
         let mut update = Self {
-            withdrawn_routes: nlri::decode_v4(withdrawn_routes)
+            withdrawn_routes: nlri::decode(withdrawn_routes)
                 .map_err(|_| invalid_network_field())?,
-            nlri: nlri::decode_v4(nlri).map_err(|_| invalid_network_field())?,
+            nlri: nlri::decode(nlri).map_err(|_| invalid_network_field())?,
             ..Self::default()
         };
-        update.decode_attributes(body, attributes, context)?;
+        update.decode_attributes(attributes, context)?;
         update.require_mandatory_attributes();
         Ok(update)
     }
 
     fn decode_attributes(
         &mut self,
-        body: &Bytes,
         mut input: &[u8],
         context: WireContext,
     ) -> Result<(), Notification> {
-        let mut seen = [false; 256];
+        let most = input.len() / MIN_ATTRIBUTE_LENGTH;
+        self.attributes = Vec::with_capacity(most.min(USUAL_ATTRIBUTES));
+        let mut seen = CodeSet::default();
         while !input.is_empty() {
-            let Ok((rest, raw)) = split_attribute(input) else {
+            let Some((raw, rest)) = split_attribute(input) else {
                 return self.truncated(input);
             };
-            let place = seen.get_mut(usize::from(raw.code));
-            let repeated = place.is_some_and(|seen| std::mem::replace(seen, true));
+            let repeated = !seen.insert(raw.code);
             match (repeated, raw.code) {
                 // RFC 7606 §3g
                 (true, type_code::MP_REACH_NLRI | type_code::MP_UNREACH_NLRI) => {
                     return Err(malformed());
                 }
                 (true, code) => self.error(code, AttributeAction::Discard),
-                (false, _) => self.decode_attribute(body, &raw, context)?,
+                (false, _) => self.decode_attribute(&raw, context)?,
             }
             input = rest;
         }
@@ -154,7 +159,6 @@ impl Update {
 
     fn decode_attribute(
         &mut self,
-        body: &Bytes,
         raw: &RawAttribute<'_>,
         context: WireContext,
     ) -> Result<(), Notification> {
@@ -168,16 +172,15 @@ impl Update {
         if !flags_agree {
             self.error(raw.code, AttributeAction::TreatAsWithdraw); // RFC 7606 §3c
         }
-        let value = body.slice_ref(raw.value);
         let unreadable = || {
             let optional_attribute_error = subcode::update::OPTIONAL_ATTRIBUTE_ERROR;
             Notification::with_data(code::UPDATE_MESSAGE, optional_attribute_error, raw.whole)
         };
         let multiprotocol = match raw.code {
-            type_code::MP_REACH_NLRI => MpReach::decode(&value)
+            type_code::MP_REACH_NLRI => MpReach::decode(raw.value)
                 .ok_or_else(unreadable)?
-                .map(Attribute::MpReach),
-            type_code::MP_UNREACH_NLRI => MpUnreach::decode(&value)
+                .map(|reach| Attribute::MpReach(Box::new(reach))),
+            type_code::MP_UNREACH_NLRI => MpUnreach::decode(raw.value)
                 .ok_or_else(unreadable)?
                 .map(Attribute::MpUnreach),
             _ if !flags_agree => return Ok(()),
@@ -185,7 +188,7 @@ impl Update {
         };
         let attribute = match multiprotocol {
             Some(attribute) => Ok(attribute),
-            None => Attribute::decode(flags, raw.code, value, context),
+            None => Attribute::decode(flags, raw.code, raw.value, context),
         };
         match attribute {
             Ok(attribute) => self.attributes.push(attribute),
@@ -216,29 +219,24 @@ impl Update {
         if self.reachable().next().is_none() {
             return;
         }
-        let mut mandatory = vec![type_code::ORIGIN, type_code::AS_PATH];
-        if !self.nlri.is_empty() {
-            mandatory.push(type_code::NEXT_HOP);
-        }
-        for code in mandatory {
-            if !self
-                .attributes
-                .iter()
-                .any(|attribute| attribute.code() == code)
-            {
+        let next_hop = (!self.nlri.is_empty()).then_some(type_code::NEXT_HOP);
+        let always = [type_code::ORIGIN, type_code::AS_PATH];
+        for code in always.into_iter().chain(next_hop) {
+            let mut codes = self.attributes.iter().map(Attribute::code);
+            if !codes.any(|present| present == code) {
                 self.error(code, AttributeAction::TreatAsWithdraw);
             }
         }
     }
 
     pub(super) fn encode(&self, context: WireContext, out: &mut BytesMut) {
-        put_section(out, |out| nlri::encode_v4(&self.withdrawn_routes, out));
+        put_section(out, |out| nlri::encode(&self.withdrawn_routes, out));
         put_section(out, |out| {
             for attribute in &self.attributes {
                 attribute.encode(context, out);
             }
         });
-        nlri::encode_v4(&self.nlri, out);
+        nlri::encode(&self.nlri, out);
     }
 }
 
@@ -280,23 +278,33 @@ struct RawAttribute<'a> {
 
 fn split_attribute(input: &[u8]) -> Parsed<'_, RawAttribute<'_>> {
     const EXTENDED_LENGTH: u8 = 0x10;
-    let (rest, flags) = octet(input)?;
-    let (rest, code) = octet(rest)?;
-    let (rest, value) = if flags & EXTENDED_LENGTH == 0 {
+    let ([flags, code], rest) = input.split_first_chunk()?;
+    let (value, rest) = if flags & EXTENDED_LENGTH == 0 {
         short_value(rest)
     } else {
         long_value(rest)
     }?;
-    let whole = input.get(..input.len() - rest.len()).unwrap_or(input);
-    Ok((
-        rest,
-        RawAttribute {
-            flags,
-            code,
-            value,
-            whole,
-        },
-    ))
+    let attribute = RawAttribute {
+        flags: *flags,
+        code: *code,
+        value,
+        whole: input.get(..input.len() - rest.len())?,
+    };
+    Some((attribute, rest))
+}
+
+/// A set of type codes, a bit for each.
+#[derive(Default)]
+struct CodeSet([u64; 4]);
+
+impl CodeSet {
+    /// Whether `code` was not in it.
+    fn insert(&mut self, code: u8) -> bool {
+        let bit = 1 << (code % 64);
+        self.0
+            .get_mut(usize::from(code / 64))
+            .is_some_and(|word| std::mem::replace(word, *word | bit) & bit == 0)
+    }
 }
 
 #[cfg(test)]
