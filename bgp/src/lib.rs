@@ -7,6 +7,7 @@ pub mod session;
 pub mod types;
 pub mod wire;
 
+pub use adj_rib_out::Table;
 pub use route::{RouteAttributes, Routes};
 pub use session::{
     Addresses, Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MalformedUpdate,

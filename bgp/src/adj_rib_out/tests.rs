@@ -1,5 +1,15 @@
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::dialect::path_attributes;
+use super::table::FAMILIES;
 use super::*;
+use crate::route::RouteAttributes;
+use crate::types::Asn;
 use crate::types::Community;
+use crate::wire::{AsPath, Attribute, MpNextHop, WireContext};
 use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, Update};
 
 fn dialect() -> Dialect {
@@ -18,7 +28,7 @@ fn dialect() -> Dialect {
 
 fn established(wanted: Routes) -> AdjRibOut {
     let mut rib = AdjRibOut::default();
-    rib.set_wanted(wanted);
+    rib.set_routes(&wanted);
     rib.begin(dialect());
     rib
 }
@@ -177,7 +187,7 @@ fn c_079_attributes_that_no_message_can_hold() {
     let prefix = "192.0.2.1/32".parse().unwrap();
     let mut rib = established(routes(&["192.0.2.1/32"]));
     drain(&mut rib);
-    rib.set_wanted([(prefix, Arc::new(huge))].into());
+    rib.set_routes(&[(prefix, Arc::new(huge))].into());
     let mut out = BytesMut::new();
     assert_eq!(rib.next_update(&mut out), Err(Unsendable { prefix }));
     assert!(out.is_empty());
@@ -192,7 +202,7 @@ fn c_079_attributes_that_no_message_can_hold() {
 fn c_080_withdrawals_do_not_wait_behind_announcements() {
     let mut rib = established(routes(&["192.0.2.1/32"]));
     drain(&mut rib);
-    rib.set_wanted(many(5000));
+    rib.set_routes(&many(5000));
     assert_eq!(words(&drain(&mut rib))[0], "-192.0.2.1/32");
 }
 
@@ -200,10 +210,11 @@ fn c_080_withdrawals_do_not_wait_behind_announcements() {
 fn c_080_a_change_of_mind_before_it_is_sent_costs_nothing() {
     let mut rib = established(routes(&["192.0.2.1/32"]));
     drain(&mut rib);
-    rib.set_wanted(routes(&["192.0.2.1/32", "192.0.2.2/32"]));
-    rib.set_wanted(routes(&["192.0.2.1/32"]));
-    rib.set_wanted(Routes::new());
-    rib.set_wanted(routes(&["192.0.2.1/32"]));
+    rib.table
+        .set_routes(&routes(&["192.0.2.1/32", "192.0.2.2/32"]));
+    rib.set_routes(&routes(&["192.0.2.1/32"]));
+    rib.set_routes(&Routes::new());
+    rib.set_routes(&routes(&["192.0.2.1/32"]));
     assert_eq!(drain(&mut rib), []);
 }
 
@@ -215,7 +226,8 @@ fn a_changed_attribute_is_announced_without_a_withdrawal() {
         multi_exit_disc: Some(1),
         ..RouteAttributes::default()
     };
-    rib.set_wanted([("192.0.2.1/32".parse().unwrap(), Arc::new(changed))].into());
+    rib.table
+        .set_routes(&[("192.0.2.1/32".parse().unwrap(), Arc::new(changed))].into());
     assert_eq!(words(&drain(&mut rib)), ["+192.0.2.1/32"]);
 }
 
@@ -230,7 +242,8 @@ fn route_refresh_sends_one_family_again() {
 #[test]
 fn a_family_without_next_hop_is_not_announced() {
     let mut rib = AdjRibOut::default();
-    rib.set_wanted(routes(&["192.0.2.1/32", "2001:db8:5::1/128"]));
+    rib.table
+        .set_routes(&routes(&["192.0.2.1/32", "2001:db8:5::1/128"]));
     rib.begin(Dialect {
         next_hop_v6: None,
         ..dialect()
@@ -260,7 +273,269 @@ fn a_new_session_starts_from_nothing() {
     drain(&mut rib);
     rib.end();
     assert_eq!(drain(&mut rib), []);
-    rib.set_wanted(routes(&["192.0.2.2/32"]));
+    rib.set_routes(&routes(&["192.0.2.2/32"]));
     rib.begin(dialect());
     assert_eq!(words(&drain(&mut rib))[0], "+192.0.2.2/32");
+}
+
+/// Octets of every UPDATE that is due, as they are.
+fn octets(rib: &mut AdjRibOut) -> BytesMut {
+    let mut out = BytesMut::new();
+    while rib.next_update(&mut out) != Ok(false) {}
+    out
+}
+
+fn sharing(table: &Table) -> AdjRibOut {
+    let mut rib = AdjRibOut::default();
+    rib.set_table(table.clone());
+    rib.begin(dialect());
+    rib
+}
+
+#[test]
+fn sessions_that_share_a_table_say_the_same_at_their_own_pace() {
+    let table = Table::default();
+    table.set_routes(&many(2000));
+    let (mut fast, mut slow) = (sharing(&table), sharing(&table));
+    let first = octets(&mut fast);
+    let mut out = BytesMut::new();
+    assert_eq!(slow.next_update(&mut out), Ok(true));
+    table.withdraw(&"10.0.0.1/32".parse().unwrap());
+    table.withdraw(&"10.0.7.0/32".parse().unwrap());
+    table.announce("192.0.2.1/32".parse().unwrap(), Arc::default());
+    assert_eq!(
+        words(&drain(&mut fast)),
+        ["-10.0.0.1/32 -10.0.7.0/32", "+192.0.2.1/32"]
+    );
+    let rest = words(&drain(&mut slow));
+    assert_eq!(rest[0], "-10.0.0.1/32", "the other was never said");
+    assert!(!rest.iter().any(|words| words.contains("+10.0.7.0/32 ")));
+    assert!(rest.iter().any(|words| words.contains("192.0.2.1/32")));
+    assert_eq!(fast.advertised(), slow.advertised());
+    assert_eq!(sharing(&table).advertised().len(), 0);
+    assert!(first.len() > out.len());
+}
+
+#[test]
+fn a_table_that_all_have_keeps_nothing_for_them() {
+    let table = Table::default();
+    table.set_routes(&many(2000));
+    let (mut one, mut other) = (sharing(&table), sharing(&table));
+    octets(&mut one);
+    table.set_routes(&routes(&["192.0.2.1/32"]));
+    octets(&mut one);
+    assert!(table.lock().keeps_anything());
+    octets(&mut other);
+    assert!(!table.lock().keeps_anything());
+    drop((one, other));
+    assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn a_session_that_changes_tables_sends_the_difference() {
+    let (one, other) = (Table::default(), Table::default());
+    one.set_routes(&routes(&["192.0.2.1/32", "192.0.2.2/32"]));
+    other.set_routes(&routes(&["192.0.2.2/32", "192.0.2.3/32"]));
+    let mut rib = sharing(&one);
+    drain(&mut rib);
+    rib.set_table(other.clone());
+    other.announce("192.0.2.4/32".parse().unwrap(), Arc::default());
+    assert_eq!(
+        words(&drain(&mut rib)),
+        ["-192.0.2.1/32", "+192.0.2.3/32", "+192.0.2.4/32"]
+    );
+    rib.set_table(one);
+    rib.set_table(other);
+    rib.set_routes(&routes(&["192.0.2.2/32", "192.0.2.3/32", "192.0.2.4/32"]));
+    drain(&mut rib);
+    assert_eq!(rib.advertised().len(), 3);
+}
+
+/// What can happen to two tables and the three sessions that read them.
+#[derive(Clone, Debug)]
+enum Operation {
+    Announce(bool, u8, u32),
+    Withdraw(bool, u8),
+    Replace(bool, u8, u32),
+    /// So many messages of one session are sent.
+    Send(usize, u8),
+    Begin(usize),
+    End(usize),
+    Switch(usize, bool),
+    Refresh(usize, bool),
+    NextHop(usize, u8),
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let med = 0..3u32;
+    let who = 0..3usize;
+    let prefix = 0..12u8;
+    prop_oneof![
+        4 => (any::<bool>(), prefix.clone(), med.clone()).prop_map(|(t, p, m)| Operation::Announce(t, p, m)),
+        3 => (any::<bool>(), prefix.clone()).prop_map(|(t, p)| Operation::Withdraw(t, p)),
+        1 => (any::<bool>(), prefix, med).prop_map(|(t, p, m)| Operation::Replace(t, p, m)),
+        6 => (who.clone(), 0..4u8).prop_map(|(who, count)| Operation::Send(who, count)),
+        1 => who.clone().prop_map(Operation::Begin),
+        1 => who.clone().prop_map(Operation::End),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, to)| Operation::Switch(who, to)),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, family)| Operation::Refresh(who, family)),
+        1 => (who, 0..3u8).prop_map(|(who, last)| Operation::NextHop(who, last)),
+    ]
+}
+
+/// Even numbers are IPv4, odd ones IPv6.
+fn prefix(number: u8) -> IpNet {
+    match number % 2 {
+        0 => format!("10.0.0.{number}/32").parse().unwrap(),
+        _ => format!("2001:db8::{number}/128").parse().unwrap(),
+    }
+}
+
+fn with_med(med: u32) -> Arc<RouteAttributes> {
+    Arc::new(RouteAttributes {
+        multi_exit_disc: Some(med),
+        ..RouteAttributes::default()
+    })
+}
+
+/// Room for a few prefixes only, so that there are many messages.
+fn narrow(last: u8) -> Dialect {
+    Dialect {
+        limit: 130,
+        next_hop_v6: (last != 2).then(|| MpNextHop::V6(u128::from(last).into())),
+        ..dialect()
+    }
+}
+
+/// A session and its neighbor's table: prefixes with their MED and next hop.
+#[derive(Default)]
+struct Neighbor {
+    rib: AdjRibOut,
+    has: std::collections::BTreeMap<IpNet, (u32, String)>,
+}
+
+impl Neighbor {
+    fn hear(&mut self, messages: usize) {
+        let mut out = BytesMut::new();
+        for _ in 0..messages {
+            self.rib.next_update(&mut out).unwrap();
+        }
+        let mut framer = Framer::default();
+        framer.push(&out);
+        while let Some((kind, body)) = framer.next_message(MAX_LENGTH).unwrap() {
+            let Ok(Message::Update(update)) = Message::decode(kind, &body, dialect().wire) else {
+                panic!("only UPDATEs");
+            };
+            assert_eq!(update.errors, []);
+            let med = update
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    Attribute::MultiExitDisc(med) => Some(*med),
+                    _ => None,
+                });
+            let next_hop = update
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    Attribute::NextHop(address) => Some(address.to_string()),
+                    Attribute::MpReach(reach) => Some(format!("{:?}", reach.next_hop)),
+                    _ => None,
+                });
+            for prefix in update.withdrawn() {
+                self.has.remove(&prefix);
+            }
+            for prefix in update.announced() {
+                self.has
+                    .insert(prefix, (med.unwrap(), next_hop.clone().unwrap()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whatever_happens_each_neighbor_comes_to_have_its_table(
+        operations in proptest::collection::vec(operation(), 1..80)
+    ) {
+        let tables = [Table::default(), Table::default()];
+        let mut wanted = [Routes::new(), Routes::new()];
+        let mut neighbors: [Neighbor; 3] = Default::default();
+        let mut reads = [0usize; 3];
+        let mut next_hops = [None; 3];
+        for neighbor in &mut neighbors {
+            neighbor.rib.set_table(tables[0].clone());
+        }
+        for operation in operations {
+            match operation {
+                Operation::Announce(table, number, med) => {
+                    tables[usize::from(table)].announce(prefix(number), with_med(med));
+                    wanted[usize::from(table)].insert(prefix(number), with_med(med));
+                }
+                Operation::Withdraw(table, number) => {
+                    tables[usize::from(table)].withdraw(&prefix(number));
+                    wanted[usize::from(table)].remove(&prefix(number));
+                }
+                Operation::Replace(table, count, med) => {
+                    let routes = (0..count).map(|number| (prefix(number), with_med(med))).collect();
+                    tables[usize::from(table)].set_routes(&routes);
+                    wanted[usize::from(table)] = routes;
+                }
+                Operation::Send(who, count) => neighbors[who].hear(count.into()),
+                Operation::Begin(who) => {
+                    neighbors[who].has.clear();
+                    neighbors[who].rib.begin(narrow(0));
+                    next_hops[who] = Some(0);
+                }
+                Operation::End(who) => {
+                    neighbors[who].has.clear();
+                    neighbors[who].rib.end();
+                    next_hops[who] = None;
+                }
+                Operation::Switch(who, to) => {
+                    reads[who] = usize::from(to);
+                    neighbors[who].rib.set_table(tables[usize::from(to)].clone());
+                }
+                Operation::Refresh(who, v6) => {
+                    let family = if v6 { Family::IPV6_UNICAST } else { Family::IPV4_UNICAST };
+                    neighbors[who].rib.refresh(family);
+                }
+                Operation::NextHop(who, last) => {
+                    if next_hops[who].is_some() {
+                        neighbors[who].rib.set_dialect(narrow(last));
+                        next_hops[who] = Some(last);
+                    }
+                }
+            }
+        }
+        for (who, neighbor) in neighbors.iter_mut().enumerate() {
+            neighbor.hear(200);
+            let Some(last) = next_hops[who] else {
+                prop_assert!(neighbor.has.is_empty());
+                continue;
+            };
+            let speaks = |prefix: &IpNet| narrow(last).speaks(Family::of(prefix));
+            let expected = wanted[reads[who]].iter().filter(|(prefix, _)| speaks(prefix));
+            let expected = expected.map(|(prefix, route)| {
+                let next_hop = match prefix {
+                    IpNet::V4(_) => dialect().next_hop_v4.unwrap().to_string(),
+                    IpNet::V6(_) => format!("{:?}", narrow(last).next_hop_v6.unwrap()),
+                };
+                (*prefix, (route.multi_exit_disc.unwrap(), next_hop))
+            });
+            prop_assert_eq!(&neighbor.has, &expected.collect());
+            let advertised = neighbor.rib.advertised();
+            prop_assert_eq!(advertised.keys().collect::<Vec<_>>(), neighbor.has.keys().collect::<Vec<_>>());
+            for family in FAMILIES {
+                prop_assert_eq!(neighbor.rib.progress(family).pending, 0);
+                let count = neighbor.has.keys().filter(|prefix| Family::of(prefix) == family).count();
+                prop_assert_eq!(neighbor.rib.progress(family).advertised, count);
+            }
+        }
+        for table in &tables {
+            prop_assert!(!table.lock().keeps_anything());
+        }
+    }
 }

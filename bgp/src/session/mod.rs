@@ -25,7 +25,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use self::connection::{Connection, Connections};
-use crate::adj_rib_out::{AdjRibOut, Unsendable};
+use crate::adj_rib_out::{AdjRibOut, Table, Unsendable};
 use crate::route::Routes;
 use crate::types::Family;
 use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
@@ -215,7 +215,18 @@ impl Session {
     /// what it has is sent.
     pub fn set_routes(&mut self, now: Instant, routes: Routes) {
         self.advance(now);
-        self.rib.set_wanted(routes);
+        self.rib.set_routes(&routes);
+    }
+
+    /// Has the neighbor get the routes of `table`, which other sessions may share: what is encoded
+    /// for one of them is encoded for all that have agreed on the same things. The difference to
+    /// what the neighbor has is sent.
+    ///
+    /// The table's changes are seen by [`poll_transmit`](Self::poll_transmit); it is for whoever
+    /// changes the table to have it called.
+    pub fn set_table(&mut self, now: Instant, table: Table) {
+        self.advance(now);
+        self.rib.set_table(table);
     }
 
     /// What BFD says of the path (RFC 5882). `generation` counts the times it came up; a Down of an
@@ -448,7 +459,7 @@ impl Session {
     /// The routes that the neighbor has, or will have once everything that was handed out has
     /// reached it.
     #[must_use]
-    pub const fn advertised(&self) -> &Routes {
+    pub fn advertised(&self) -> Routes {
         self.rib.advertised()
     }
 

@@ -1,0 +1,203 @@
+//! How routes are written on one session, and the UPDATEs that say them (RFC 4271 §4.3, RFC 4760).
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::{BufMut, BytesMut};
+
+use crate::route::RouteAttributes;
+use crate::types::{Asn, Family};
+use crate::wire::{self, AsPath, Attribute, MessageType, MpNextHop, WireContext};
+
+/// LOCAL_PREF of a route that asks for none, towards internal peers (RFC 4271 §5.1.5 leaves it to
+/// local policy; everyone says 100).
+const DEFAULT_LOCAL_PREF: u32 = 100;
+
+/// How this session writes routes: everything that makes its octets differ from another session's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) local_as: Asn,
+    pub(crate) wire: WireContext,
+    /// Octets that a message may have.
+    pub(crate) limit: usize,
+    pub(crate) next_hop_v4: Option<Ipv4Addr>,
+    pub(crate) next_hop_v6: Option<MpNextHop>,
+    /// Negotiated families, in the order in which they are sent.
+    pub(crate) families: Vec<Family>,
+}
+
+impl Dialect {
+    pub(super) fn next_hop(&self, family: Family) -> Option<IpAddr> {
+        if family == Family::IPV4_UNICAST {
+            return self.next_hop_v4.map(IpAddr::V4);
+        }
+        self.next_hop_v6.map(|next_hop| match next_hop {
+            MpNextHop::V4(address) => address.into(),
+            MpNextHop::V6(address) | MpNextHop::V6WithLinkLocal(address, _) => address.into(),
+        })
+    }
+
+    /// Whether routes of `family` can be said: it was negotiated, and there is a next hop to name.
+    pub(super) fn speaks(&self, family: Family) -> bool {
+        self.next_hop(family).is_some() && self.families.contains(&family)
+    }
+}
+
+/// Octets of a withdrawal before its prefixes, of the family that needs most: header, two section
+/// lengths, the attribute's head and its family.
+const WITHDRAWAL_OVERHEAD: usize = wire::HEADER_LENGTH + 4 + 4 + 3;
+/// Octets of an announcement beside its attributes and prefixes: as above, with the longest next
+/// hop, its length and the reserved octet.
+const ANNOUNCEMENT_OVERHEAD: usize = WITHDRAWAL_OVERHEAD + 1 + 32 + 1;
+
+impl Dialect {
+    /// Octets that prefixes may take in a withdrawal.
+    pub(super) const fn withdrawal_room(&self) -> usize {
+        self.limit.saturating_sub(WITHDRAWAL_OVERHEAD)
+    }
+
+    /// Octets that prefixes may take beside encoded attributes.
+    pub(super) const fn announcement_room(&self, attributes: &[u8]) -> usize {
+        self.limit
+            .saturating_sub(ANNOUNCEMENT_OVERHEAD + attributes.len())
+    }
+}
+
+/// IPv4 prefixes stand in NLRI, others in MP_REACH_NLRI.
+pub(super) fn put_announcement(
+    family: Family,
+    attributes: &[u8],
+    prefixes: &[u8],
+    dialect: &Dialect,
+    out: &mut BytesMut,
+) {
+    if family == Family::IPV4_UNICAST {
+        return put_update(&[], &[attributes], prefixes, out);
+    }
+    let reach = mp_reach(family, dialect, prefixes.len());
+    put_update(&[], &[&reach, prefixes, attributes], &[], out);
+}
+
+/// IPv4 prefixes stand in Withdrawn Routes, others in MP_UNREACH_NLRI. With none of them it is
+/// End-of-RIB (RFC 4724 §2).
+pub(super) fn put_withdrawal(family: Family, prefixes: &[u8], out: &mut BytesMut) {
+    if family == Family::IPV4_UNICAST {
+        return put_update(prefixes, &[], &[], out);
+    }
+    let unreach = mp_attribute(wire::type_code::MP_UNREACH_NLRI, family, 3 + prefixes.len());
+    put_update(&[], &[&unreach, prefixes], &[], out);
+}
+
+fn put_update(withdrawn_routes: &[u8], attributes: &[&[u8]], nlri: &[u8], out: &mut BytesMut) {
+    let start = out.len();
+    let attributes_length = attributes.iter().map(|part| part.len()).sum();
+    wire::put_header(out, MessageType::Update);
+    out.put_u16(length_field(withdrawn_routes.len()));
+    out.put_slice(withdrawn_routes);
+    out.put_u16(length_field(attributes_length));
+    attributes.iter().for_each(|part| out.put_slice(part));
+    out.put_slice(nlri);
+    wire::set_length(out, start);
+}
+
+/// Every length here is below that of the message, which fits.
+fn length_field(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
+}
+
+/// Head of an optional attribute with extended length, and the family its value begins with.
+fn mp_attribute(code: u8, family: Family, length: usize) -> BytesMut {
+    let mut head = BytesMut::new();
+    head.put_slice(&[0x90, code]);
+    head.put_u16(length_field(length));
+    head.put_u16(family.afi);
+    head.put_u8(family.safi);
+    head
+}
+
+/// MP_REACH_NLRI up to where its prefixes begin.
+fn mp_reach(family: Family, dialect: &Dialect, prefixes_length: usize) -> BytesMut {
+    let mut next_hop = BytesMut::new();
+    if let Some(address) = dialect.next_hop_v6 {
+        address.encode(&mut next_hop);
+    }
+    let length = 3 + 1 + next_hop.len() + 1 + prefixes_length;
+    let mut reach = mp_attribute(wire::type_code::MP_REACH_NLRI, family, length);
+    reach.put_u8(u8::try_from(next_hop.len()).unwrap_or(u8::MAX));
+    reach.put_slice(&next_hop);
+    reach.put_u8(0);
+    reach
+}
+
+pub(super) fn encode_attributes(
+    family: Family,
+    route: &RouteAttributes,
+    dialect: &Dialect,
+) -> BytesMut {
+    let mut octets = BytesMut::new();
+    for attribute in path_attributes(family, route, dialect) {
+        attribute.encode(dialect.wire, &mut octets);
+    }
+    octets
+}
+
+/// What is said of a route that begins here, by ascending type code (RFC 4271 §5). MP_REACH_NLRI is
+/// not among them: it goes first (RFC 7606 §5.1).
+pub(super) fn path_attributes(
+    family: Family,
+    route: &RouteAttributes,
+    dialect: &Dialect,
+) -> Vec<Attribute> {
+    let RouteAttributes {
+        origin,
+        multi_exit_disc,
+        local_pref,
+        as_path_prepend,
+        communities,
+        large_communities,
+    } = route;
+    let as_path = as_path(*as_path_prepend, dialect);
+    let as4_path =
+        (!dialect.wire.four_octet_as && as_path.needs_four_octets()).then(|| as_path.clone());
+    let next_hop = dialect
+        .next_hop_v4
+        .filter(|_| family == Family::IPV4_UNICAST);
+    // RFC 4271 §5.1.5: always to internal peers, never to external ones.
+    let local_pref = dialect
+        .wire
+        .internal
+        .then_some(local_pref.unwrap_or(DEFAULT_LOCAL_PREF));
+    let communities = sorted(communities);
+    let large_communities = sorted(large_communities);
+    [
+        Some(Attribute::Origin(*origin)),
+        Some(Attribute::AsPath(as_path)),
+        next_hop.map(Attribute::NextHop),
+        multi_exit_disc.map(Attribute::MultiExitDisc),
+        local_pref.map(Attribute::LocalPref),
+        (!communities.is_empty()).then_some(Attribute::Communities(communities)),
+        as4_path.map(Attribute::As4Path),
+        (!large_communities.is_empty()).then_some(Attribute::LargeCommunities(large_communities)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Empty towards internal peers, the own AS towards external ones (RFC 4271 §5.1.2), once more for
+/// each prepend.
+fn as_path(prepend: u8, dialect: &Dialect) -> AsPath {
+    if dialect.wire.internal {
+        return AsPath::default();
+    }
+    AsPath::sequence(&vec![dialect.local_as.value(); 1 + usize::from(prepend)])
+}
+
+fn sorted<T: Ord + Copy>(values: &[T]) -> Vec<T> {
+    values
+        .iter()
+        .copied()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
