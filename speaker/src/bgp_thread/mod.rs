@@ -67,7 +67,10 @@ pub struct BgpThread {
 #[derive(Debug)]
 enum PeerCommand {
     Setup(Box<PeerSetup>),
-    Routes(Arc<bgp::Routes>),
+    /// From here on the peer gets the routes of this table.
+    Table(bgp::Table),
+    /// The table has changed.
+    TableChanged,
     Liveness(bgp::Liveness, u64),
     Accepted(tokio::net::TcpStream),
     Reset(Option<String>),
@@ -84,6 +87,7 @@ enum Command {
     Listen(Vec<SocketAddr>, oneshot::Sender<Result<(), ListenError>>),
     SetPeer(PeerName, Box<PeerSetup>),
     RemovePeer(PeerName),
+    SetRoutes(Vec<(PeerName, Arc<bgp::Routes>)>),
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
@@ -130,9 +134,10 @@ impl BgpThread {
         self.tell(Command::RemovePeer(name.clone()));
     }
 
-    /// Replaces the routes that a peer should have.
-    pub fn set_routes(&self, name: &PeerName, routes: Arc<bgp::Routes>) {
-        self.tell(Command::Peer(name.clone(), PeerCommand::Routes(routes)));
+    /// Replaces the routes that these peers should have. Give peers that should have the same routes
+    /// the same `Arc`, in one call: what is sent to them is encoded once.
+    pub fn set_routes(&self, routes: Vec<(PeerName, Arc<bgp::Routes>)>) {
+        self.tell(Command::SetRoutes(routes));
     }
 
     /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.

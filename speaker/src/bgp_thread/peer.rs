@@ -138,10 +138,9 @@ impl PeerTask {
         let now = Instant::now();
         match command {
             PeerCommand::Setup(setup) => self.set_up(now, *setup),
-            PeerCommand::Routes(routes) => {
-                self.session
-                    .set_routes(now, std::sync::Arc::unwrap_or_clone(routes));
-            }
+            PeerCommand::Table(table) => self.session.set_table(now, table),
+            // To be awake is all it takes.
+            PeerCommand::TableChanged => {}
             PeerCommand::Liveness(liveness, generation) => {
                 self.session.handle_liveness(now, liveness, generation);
             }
@@ -163,7 +162,7 @@ impl PeerTask {
                 let _ = reply.send((self.name.clone(), self.session.status()));
             }
             PeerCommand::Advertised(reply) => {
-                let _ = reply.send(self.session.advertised().clone());
+                let _ = reply.send(self.session.advertised());
             }
             PeerCommand::Settled(reply) => self.settling.push(reply),
             PeerCommand::Stop(reason, ended) => {

@@ -1,9 +1,10 @@
 //! Who is who on the BGP thread: routes commands, connections and what BFD says to the peers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use bgp::{Liveness, StopReason};
+use bgp::{Liveness, Routes, StopReason, Table};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -57,6 +58,9 @@ struct Entry {
     /// Of a link-local address.
     scope: u32,
     bfd: Option<bfd::SessionId>,
+    routes: Arc<Routes>,
+    /// Of these routes; shared with whoever is to have the same.
+    table: Table,
     commands: UnboundedSender<PeerCommand>,
 }
 
@@ -80,6 +84,7 @@ impl Roster {
             }
             Command::SetPeer(name, setup) => self.set_peer(name, setup),
             Command::RemovePeer(name) => self.remove_peer(name),
+            Command::SetRoutes(routes) => self.set_routes(routes),
             Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
                 if let Some(entry) = self.peers.get(&name) {
@@ -114,12 +119,16 @@ impl Roster {
                 let (commands, inbox) = mpsc::unbounded_channel();
                 let task = PeerTask::new(name.clone(), *setup, inbox, self.events.clone());
                 self.tasks.spawn_local(task.run());
+                let table = Table::default();
+                let _ = commands.send(PeerCommand::Table(table.clone()));
                 self.peers.insert(
                     name.clone(),
                     Entry {
                         remote,
                         scope,
                         bfd,
+                        routes: Arc::default(),
+                        table,
                         commands,
                     },
                 );
@@ -135,6 +144,65 @@ impl Roster {
                 .commands
                 .send(PeerCommand::Liveness(*liveness, *generation));
         }
+    }
+
+    fn set_routes(&mut self, routes: Vec<(PeerName, Arc<Routes>)>) {
+        let mut alike: Vec<(Arc<Routes>, BTreeSet<PeerName>)> = Vec::new();
+        for (name, routes) in routes {
+            match alike
+                .iter_mut()
+                .find(|(same, _)| Arc::ptr_eq(same, &routes))
+            {
+                Some((_, names)) => drop(names.insert(name)),
+                None => alike.push((routes, BTreeSet::from([name]))),
+            }
+        }
+        for (routes, names) in alike {
+            let table = self.table_of(&names, &routes);
+            table.set_routes(&routes);
+            for (_, entry) in self
+                .peers
+                .iter_mut()
+                .filter(|(name, _)| names.contains(*name))
+            {
+                let command = match entry.table.is(&table) {
+                    true => PeerCommand::TableChanged,
+                    false => PeerCommand::Table(table.clone()),
+                };
+                entry.table = table.clone();
+                entry.routes = Arc::clone(&routes);
+                let _ = entry.commands.send(command);
+            }
+        }
+    }
+
+    /// The table of others who have these routes already; else one for these peers alone: that of
+    /// most of them, or a new one.
+    fn table_of(&self, names: &BTreeSet<PeerName>, routes: &Arc<Routes>) -> Table {
+        let is_one_of_them = |name: &PeerName| names.contains(name);
+        let others = self.peers.iter().filter(|(name, _)| !is_one_of_them(name));
+        let mut others = others.map(|(_, entry)| entry);
+        if let Some(same) = others.find(|entry| entry.routes == *routes) {
+            return same.table.clone();
+        }
+        let mut best: Option<(&Table, usize)> = None;
+        for (_, entry) in self.peers.iter().filter(|(name, _)| is_one_of_them(name)) {
+            if best.is_some_and(|(table, _)| table.is(&entry.table)) {
+                continue;
+            }
+            let users = self
+                .peers
+                .iter()
+                .filter(|(_, other)| other.table.is(&entry.table));
+            let users = users
+                .map(|(name, _)| is_one_of_them(name))
+                .collect::<Vec<_>>();
+            let is_theirs = users.iter().all(|is_one_of_them| *is_one_of_them);
+            if is_theirs && best.is_none_or(|(_, most)| users.len() > most) {
+                best = Some((&entry.table, users.len()));
+            }
+        }
+        best.map(|(table, _)| table.clone()).unwrap_or_default()
     }
 
     fn remove_peer(&mut self, name: PeerName) {

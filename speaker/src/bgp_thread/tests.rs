@@ -132,7 +132,7 @@ async fn routes_reach_the_neighbor_without_a_reset() {
         &["192.0.2.1/32", "192.0.2.2/32"],
         &[],
     ] {
-        active.thread.set_routes(&name(), routes(prefixes));
+        active.thread.set_routes(vec![(name(), routes(prefixes))]);
         eventually(&active, |status| {
             let ipv4 = &status.families[0];
             (ipv4.advertised, ipv4.pending) == (prefixes.len(), 0)
@@ -275,4 +275,49 @@ async fn a_flood_from_one_peer_does_not_keep_others_waiting() {
         assert_eq!(asked.expect("the thread answers").len(), 2);
     }
     active.thread.remove_peer(&flooding);
+}
+
+#[tokio::test]
+async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
+    let (mut active, mut passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    let second = PeerName::new("second").unwrap();
+    let remote = free_port("127.0.0.4");
+    let other = Speaker::new();
+    other.thread.listen(vec![remote]).await.unwrap();
+    let mut waiting = setup(64521, 64520, "127.0.0.2:179".parse().unwrap(), "127.0.0.4");
+    waiting.session.passive = true;
+    other.thread.set_peer(name(), waiting);
+    active
+        .thread
+        .set_peer(second.clone(), setup(64520, 64521, remote, "127.0.0.2"));
+    active.wait_for(State::Established).await;
+
+    let has = async |name: &PeerName, count: usize| {
+        let reached = async {
+            while active.thread.advertised(name).await.unwrap().len() != count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .expect("the routes are announced");
+    };
+    let both = routes(&["192.0.2.1/32", "192.0.2.2/32"]);
+    active
+        .thread
+        .set_routes(vec![(name(), both.clone()), (second.clone(), both)]);
+    has(&name(), 2).await;
+    has(&second, 2).await;
+    active
+        .thread
+        .set_routes(vec![(second.clone(), routes(&["192.0.2.3/32"]))]);
+    has(&second, 1).await;
+    has(&name(), 2).await;
+    active
+        .thread
+        .set_routes(vec![(name(), routes(&["192.0.2.3/32"]))]);
+    has(&name(), 1).await;
+    eventually(&passive, |status| status.families[0].received == 3).await;
 }

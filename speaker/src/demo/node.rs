@@ -101,7 +101,8 @@ impl Node {
             .map(|prefix| (prefix, Arc::clone(&attributes)))
             .collect();
         let at = Instant::now();
-        self.bgp.set_routes(&self.neighbor, Arc::new(routes));
+        self.bgp
+            .set_routes(vec![(self.neighbor.clone(), Arc::new(routes))]);
         at
     }
 

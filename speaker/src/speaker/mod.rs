@@ -460,14 +460,13 @@ impl Speaker {
     /// Works out what each peer is to be told, and tells those for whom it changed.
     fn announce(&mut self) {
         let announcements = announcer::announcements(&self.config, &self.kept.additions);
-        let mut routes = announcer::routes(&self.config, &announcements);
+        let routes = announcer::routes(&self.config, &announcements);
         self.announcements = Arc::new(announcements);
-        for (name, routes) in &mut routes {
-            match self.told.get(name) {
-                Some(told) if told == routes => {}
-                _ => self.bgp.set_routes(name, Arc::clone(routes)),
-            }
-        }
+        let changed = routes
+            .iter()
+            .filter(|(name, routes)| self.told.get(*name) != Some(routes));
+        let changed = changed.map(|(name, routes)| (name.clone(), Arc::clone(routes)));
+        self.bgp.set_routes(changed.collect());
         self.told = routes;
         for (name, unsendable) in &mut self.unsendable {
             let told = self.told.get(name);
