@@ -194,22 +194,19 @@ impl Inner {
             return;
         };
         let next = self.latest + 1;
-        let entry = match family.entries.get_mut(&prefix) {
-            None => {
-                let state = EntryState::Announced(attributes);
-                family.entries.insert(
-                    prefix,
-                    Entry {
-                        state,
-                        version: next,
-                        since: next,
-                    },
-                );
-                family.announced.insert(next, prefix);
-                self.latest = next;
-                return;
-            }
-            Some(entry) => entry,
+        let Some(entry) = family.entries.get_mut(&prefix) else {
+            let state = EntryState::Announced(attributes);
+            family.entries.insert(
+                prefix,
+                Entry {
+                    state,
+                    version: next,
+                    since: next,
+                },
+            );
+            family.announced.insert(next, prefix);
+            self.latest = next;
+            return;
         };
         let before = entry.version;
         match &entry.state {
@@ -241,7 +238,10 @@ impl Inner {
                 } else {
                     next
                 };
+                let version = entry.version;
                 self.forget_withdrawal(index, before);
+                // A session that had heard of it, and is gone, may have left messages without it.
+                self.forget_announcement(index, version);
             }
         }
         self.finish_announcement(index, prefix, attributes);
@@ -327,11 +327,9 @@ impl Inner {
 }
 
 fn forget(segments: Option<&mut BTreeMap<Version, Segment>>, version: Version) {
-    let Some(segments) = segments else { return };
-    let before = segments.range(..version).next_back();
-    if let Some((from, _)) = before.filter(|(_, segment)| segment.to >= version) {
-        let from = *from;
-        segments.remove(&from);
+    if let Some(segments) = segments {
+        // Segments may overlap: sessions that lag take other steps than those that keep up.
+        segments.retain(|from, segment| version <= *from || segment.to < version);
     }
 }
 
@@ -437,7 +435,14 @@ impl Inner {
             }
         }
         if let Some(reader) = self.readers.get_mut(&id) {
-            reader.extra.announcements.append(&mut extra.announcements);
+            for (key, prefixes) in extra.announcements {
+                reader
+                    .extra
+                    .announcements
+                    .entry(key)
+                    .or_default()
+                    .extend(prefixes);
+            }
         }
     }
 
@@ -698,8 +703,13 @@ impl Inner {
                 return Ok(false);
             };
             let dialect = Arc::clone(&reader.dialect);
+            let announced = reader.announced;
             // What has changed since is in the table's own sequence.
-            let is_current = |prefix: &IpNet| self.attributes(prefix) == Some(&route);
+            let is_current = |prefix: &IpNet| {
+                let handed_out = announced.get(family_index(prefix));
+                let is_old = self.entry(prefix).map(|entry| entry.version) <= handed_out.copied();
+                is_old && self.attributes(prefix) == Some(&route)
+            };
             prefixes.retain(|prefix| is_current(prefix) && dialect.speaks(family));
             let Some(first) = prefixes.first().copied() else {
                 continue;
