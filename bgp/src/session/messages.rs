@@ -8,7 +8,9 @@ use super::event::{ConnId, Event, MalformedUpdate};
 use super::status::{Cause, Negotiated, State};
 use super::{BackOff, Session, collision, negotiation};
 use crate::types::Family;
-use crate::wire::{Message, MessageType, Notification, Open, RouteRefresh, Update, code, subcode};
+use crate::wire::{
+    Attribute, Message, MessageType, Notification, Open, RouteRefresh, Update, code, subcode,
+};
 
 impl Session {
     pub(super) fn handle_message(
@@ -104,8 +106,15 @@ impl Session {
         self.events.extend(negotiated.map(Event::Established));
     }
 
-    fn handle_update(&mut self, now: Instant, conn: ConnId, update: Update, body: &[u8]) {
+    fn handle_update(&mut self, now: Instant, conn: ConnId, mut update: Update, body: &[u8]) {
         self.restart_hold_timer(now, conn);
+        let negotiated = self
+            .connections
+            .by_id(conn)
+            .and_then(|connection| connection.negotiated.as_ref());
+        let ignored = negotiated.is_some_and(|agreed| {
+            ignore_families(&mut update, |family| !agreed.families.contains(&family))
+        });
         if !update.errors.is_empty() {
             self.record.update_errors += 1;
             let malformed = MalformedUpdate {
@@ -115,6 +124,10 @@ impl Session {
             };
             self.events
                 .push_back(Event::MalformedUpdate(Box::new(malformed)));
+        }
+        // What is left may look like an End-of-RIB.
+        if ignored && prefix_count(&update) == 0 {
+            return;
         }
         for prefix in update.announced() {
             self.record
@@ -172,6 +185,32 @@ impl Session {
             MessageType::RouteRefresh => &mut counters.route_refresh,
         } += 1;
     }
+}
+
+/// Leaves out what is said of families that were not agreed upon (RFC 4760 §8). True if there was
+/// anything.
+fn ignore_families(update: &mut Update, is_ignored: impl Fn(Family) -> bool) -> bool {
+    let before = (update.attributes.len(), prefix_count(update));
+    if is_ignored(Family::IPV4_UNICAST) {
+        update.withdrawn_routes.clear();
+        update.nlri.clear();
+    }
+    update.attributes.retain(|attribute| match attribute {
+        Attribute::MpReach(reach) => !is_ignored(reach.nlri.family()),
+        Attribute::MpUnreach(unreach) => !is_ignored(unreach.withdrawn_routes.family()),
+        _ => true,
+    });
+    before != (update.attributes.len(), prefix_count(update))
+}
+
+/// How many prefixes it names, whatever it says of them.
+fn prefix_count(update: &Update) -> usize {
+    let multiprotocol = update.attributes.iter().map(|attribute| match attribute {
+        Attribute::MpReach(reach) => reach.nlri.len(),
+        Attribute::MpUnreach(unreach) => unreach.withdrawn_routes.len(),
+        _ => 0,
+    });
+    update.withdrawn_routes.len() + update.nlri.len() + multiprotocol.sum::<usize>()
 }
 
 /// The Finite State Machine Error for a message that has no place in `state` (RFC 6608);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::*;
 use crate::route::RouteAttributes;
 use crate::types::Family;
-use crate::types::{Asn, BgpIdentifier, HoldTime};
-use crate::wire::{Framer, WireContext};
+use crate::types::{Asn, BgpIdentifier, HoldTime, Origin};
+use crate::wire::{
+    AsPath, Attribute, Framer, MpNextHop, MpReach, MpUnreach, Prefixes, WireContext,
+};
 use crate::wire::{RouteRefresh, Update};
 
 const CONTEXT: WireContext = WireContext {
@@ -662,7 +664,7 @@ fn only_what_the_open_says_resets_the_session() {
 }
 
 #[test]
-fn f_101_garbage_ends_the_connection_and_nothing_else() {
+fn garbage_ends_the_connection_and_nothing_else() {
     for octets in [
         &[0; 19][..],
         &[0xFF; 19],
@@ -762,4 +764,53 @@ fn nothing_is_kept_of_a_connection_that_could_not_be_flushed() {
     assert!(!script.session.closing.is_empty());
     script.session.handle_closed(script.now, conn);
     assert!(script.session.closing.is_empty());
+}
+
+#[test]
+fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
+    let ipv4_only = SessionConfig {
+        families: vec![Family::IPV4_UNICAST],
+        received_routes: true,
+        ..config()
+    };
+    let (mut script, conn) = Script::established(ipv4_only);
+    let ipv6 = Prefixes::V6(vec!["2001:db8::/32".parse().unwrap()]);
+    let unreach = Attribute::MpUnreach(MpUnreach {
+        withdrawn_routes: ipv6.clone(),
+    });
+    let withdrawal = Update {
+        attributes: vec![unreach],
+        ..Update::default()
+    };
+    script.receive(conn, &Message::Update(withdrawal));
+    assert_eq!(script.events(), [], "nor is what is left an End-of-RIB");
+
+    let reach = MpReach {
+        next_hop: MpNextHop::V6("2001:db8::1".parse().unwrap()),
+        nlri: ipv6,
+    };
+    let attributes = vec![
+        Attribute::MpReach(Box::new(reach)),
+        Attribute::Origin(Origin::Igp),
+        Attribute::AsPath(AsPath::sequence(&[64521])),
+        Attribute::NextHop([192, 0, 2, 1].into()),
+    ];
+    let both = Update {
+        attributes,
+        nlri: vec!["192.0.2.0/24".parse().unwrap()],
+        ..Update::default()
+    };
+    script.receive(conn, &Message::Update(both));
+    let [Event::Update(update)] = &script.events()[..] else {
+        panic!("one event");
+    };
+    let announced: Vec<_> = update
+        .announced()
+        .map(|prefix| prefix.to_string())
+        .collect();
+    assert_eq!(announced, ["192.0.2.0/24"]);
+    let status = script.session.status();
+    assert_eq!(status.state, State::Established);
+    assert!(!status.families[0].end_of_rib_received);
+    assert_eq!(status.families[0].received, 1);
 }
