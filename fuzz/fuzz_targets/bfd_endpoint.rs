@@ -10,30 +10,14 @@ use bfd::{
     Diagnostic, Encapsulation, Endpoint, HopKind, Micros, RxMeta, SessionConfig, SessionId,
     SessionKey,
 };
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use herald_fuzz::Input;
 use libfuzzer_sys::fuzz_target;
-
-#[derive(Arbitrary, Debug)]
-enum Op {
-    Datagram {
-        multihop: bool,
-        ttl: Option<u8>,
-        /// Write the discriminator of this session into Your Discriminator, or else fuzzing would never find it.
-        your_discriminator: Option<bool>,
-        payload: Vec<u8>,
-    },
-    Pass(u32),
-    Timer,
-    SetConfig(bool, u32, u32, NonZeroU8, bool),
-    SetAdminDown(bool, bool),
-    TakeDown(bool, u8),
-    Remove(bool),
-}
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
-fuzz_target!(|ops: Vec<Op>| {
+fuzz_target!(|octets: &[u8]| {
+    let mut input = Input(octets);
     let mut now = Instant::now();
     let mut endpoint = Endpoint::new(1);
     let single = SessionKey::single_hop(PEER);
@@ -47,60 +31,80 @@ fuzz_target!(|ops: Vec<Op>| {
             .add(now, key, None, SessionConfig::default())
             .expect("the keys differ")
     });
-    for op in ops {
-        apply(&mut endpoint, ids, &mut now, op);
+    while let Some(operation) = input.operation() {
+        apply(&mut endpoint, ids, &mut now, operation, &mut input);
         while endpoint.poll_transmit(now).is_some() {}
         while endpoint.poll_event().is_some() {}
         endpoint.handle_timeout(now);
         let sent = std::iter::from_fn(|| endpoint.poll_transmit(now)).count();
         assert!(sent <= ids.len());
         endpoint.handle_timeout(now);
-        assert!(endpoint.poll_timeout().is_none_or(|at| at > now), "nothing is due any more");
+        assert!(
+            endpoint.poll_timeout().is_none_or(|at| at > now),
+            "nothing is due any more"
+        );
     }
 });
 
-fn apply(endpoint: &mut Endpoint, ids: [SessionId; 2], now: &mut Instant, op: Op) {
-    let id = |second: bool| ids[usize::from(second)];
-    match op {
-        Op::Datagram {
-            multihop,
-            ttl,
-            your_discriminator,
-            mut payload,
-        } => {
-            if let Some(second) = your_discriminator
-                && let Some(field) = payload.get_mut(8..12)
-            {
-                field.copy_from_slice(&id(second).local_discr().get().to_be_bytes());
-            }
-            let meta = RxMeta {
-                source: SocketAddr::new(PEER, 49152),
-                destination: LOCAL,
-                interface_index: Some(1),
-                ttl: ttl.or(Some(255)),
-                encapsulation: match multihop {
-                    true => Encapsulation::Multihop,
-                    false => Encapsulation::SingleHop,
-                },
-            };
-            let _ = endpoint.handle_datagram(*now, &meta, &payload);
-        }
-        Op::Pass(micros) => *now += Duration::from_micros(micros.into()),
-        Op::Timer => *now = endpoint.poll_timeout().map_or(*now, |at| at.max(*now)),
-        Op::SetConfig(second, tx, rx, detect_mult, passive) => {
+/// The numbers are part of the seeds.
+fn apply(
+    endpoint: &mut Endpoint,
+    ids: [SessionId; 2],
+    now: &mut Instant,
+    operation: u8,
+    input: &mut Input<'_>,
+) {
+    let session = |input: &mut Input<'_>| ids[usize::from(input.flag())];
+    match operation {
+        0 => hear(endpoint, ids, *now, input),
+        1 => *now += Duration::from_micros(input.u32().into()),
+        2 => *now = endpoint.poll_timeout().map_or(*now, |at| at.max(*now)),
+        3 => {
+            let id = session(input);
             let config = SessionConfig {
-                desired_min_tx_interval: Micros::new(tx),
-                required_min_rx_interval: Micros::new(rx),
-                detect_mult,
-                passive,
+                desired_min_tx_interval: Micros::new(input.u32()),
+                required_min_rx_interval: Micros::new(input.u32()),
+                detect_mult: NonZeroU8::new(input.octet()).unwrap_or(NonZeroU8::MIN),
+                passive: input.flag(),
+                ..SessionConfig::default()
             };
-            endpoint.set_config(*now, id(second), config);
+            endpoint.set_config(*now, id, config);
         }
-        Op::SetAdminDown(second, down) => endpoint.set_admin_down(*now, id(second), down),
-        Op::TakeDown(second, code) => {
-            let diagnostic = Diagnostic::new(code & 31).unwrap_or_default();
-            endpoint.take_down(*now, id(second), diagnostic);
+        4 => {
+            let id = session(input);
+            endpoint.set_admin_down(*now, id, input.flag());
         }
-        Op::Remove(second) => endpoint.remove(*now, id(second)),
+        5 => {
+            let id = session(input);
+            let diagnostic = Diagnostic::new(input.octet() & 31).unwrap_or_default();
+            endpoint.take_down(*now, id, diagnostic);
+        }
+        6 => endpoint.remove(*now, session(input)),
+        _ => {}
     }
+}
+
+/// A datagram. Its first octet tells how it came: bit 0, at the multihop port; bit 1, with the TTL that follows; bit 2, with the
+/// discriminator of a session written into Your Discriminator, or else fuzzing would never find it; bit 3, of the second one.
+fn hear(endpoint: &mut Endpoint, ids: [SessionId; 2], now: Instant, input: &mut Input<'_>) {
+    let how = input.octet();
+    let ttl = if how & 2 == 0 { 255 } else { input.octet() };
+    let mut payload = input.octets().to_vec();
+    if how & 4 != 0
+        && let Some(field) = payload.get_mut(8..12)
+    {
+        let id = ids[usize::from(how & 8 != 0)];
+        field.copy_from_slice(&id.local_discr().get().to_be_bytes());
+    }
+    let meta = RxMeta {
+        source: SocketAddr::new(PEER, 49152),
+        destination: LOCAL,
+        interface_index: Some(1),
+        ttl: Some(ttl),
+        encapsulation: match how & 1 {
+            0 => Encapsulation::SingleHop,
+            _ => Encapsulation::Multihop,
+        },
+    };
+    let _ = endpoint.handle_datagram(now, &meta, &payload);
 }

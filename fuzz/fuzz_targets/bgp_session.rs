@@ -6,143 +6,122 @@ use std::time::{Duration, Instant};
 
 use bgp::{
     Addresses, Asn, BgpIdentifier, ConnId, Direction, Event, HoldTime, Liveness, RemoteAs,
-    RouteAttributes, Session, SessionConfig, StopReason,
+    RouteAttributes, Routes, Session, SessionConfig, StopReason,
 };
 use bytes::BytesMut;
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use herald_fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 
-#[derive(Arbitrary, Debug)]
-enum Operation {
-    Start,
-    Stop(u8),
-    Connected(bool),
-    ConnectFailed,
-    /// Raw octets.
-    Bytes(u8, Vec<u8>),
-    /// A message with a right header.
-    Message(u8, u8, Vec<u8>),
-    /// The OPEN that is expected.
-    Open(u8),
-    Keepalive(u8),
-    Written(u8, u16),
-    Transmit(u8),
-    Closed(u8),
-    Pass(u16),
-    Liveness(u8, u8),
-    Routes(u8),
-    HoldTime(u16),
+fuzz_target!(|octets: &[u8]| {
+    let mut input = Input(octets);
+    let mut world = World::new();
+    while let Some(operation) = input.operation() {
+        world.apply(operation, &mut input);
+        world.carry_out_events();
+    }
+});
+
+struct World {
+    session: Session,
+    now: Instant,
+    conns: Vec<ConnId>,
 }
 
-fuzz_target!(|operations: Vec<Operation>| {
-    let mut now = Instant::now();
-    let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).unwrap();
-    let local_as = Asn::new(64520).unwrap();
-    let config = SessionConfig {
-        received_routes: true,
-        ..SessionConfig::new(local_as, identifier, RemoteAs::External)
-    };
-    let mut session = Session::new(config, 1);
-    let mut conns: Vec<ConnId> = Vec::new();
-    for operation in operations {
-        let conn = |which: u8| conns.get(usize::from(which)).or(conns.last()).copied();
+impl World {
+    fn new() -> Self {
+        let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).expect("not zero");
+        let local_as = Asn::new(64520).expect("not reserved");
+        let config = SessionConfig {
+            received_routes: true,
+            ..SessionConfig::new(local_as, identifier, RemoteAs::External)
+        };
+        Self {
+            session: Session::new(config, 1),
+            now: Instant::now(),
+            conns: Vec::new(),
+        }
+    }
+
+    /// The numbers are part of the seeds.
+    fn apply(&mut self, operation: u8, input: &mut Input<'_>) {
+        let now = self.now;
         match operation {
-            Operation::Start => session.start(now),
-            Operation::Stop(reason) => session.stop(now, stop_reason(reason)),
-            Operation::Connected(incoming) => {
-                let direction = if incoming {
-                    Direction::Incoming
-                } else {
-                    Direction::Outgoing
-                };
-                let (local, remote) = ("192.0.2.71:179", "192.0.2.1:179");
-                let addresses = Addresses::new(local.parse().unwrap(), remote.parse().unwrap());
-                conns.push(session.handle_connected(now, direction, addresses));
+            0 => self.session.start(now),
+            1 => self.session.stop(now, stop_reason(input.octet())),
+            2 => self.connect(input.flag()),
+            3 => self.session.handle_connect_failed(now, "refused"),
+            4..=10 => self.apply_to_connection(operation, input),
+            11 => {
+                self.now += Duration::from_millis(u64::from(input.u16()) * 10);
+                self.session.handle_timeout(self.now);
+                let next = self.session.poll_timeout();
+                assert!(next.is_none_or(|deadline| deadline > self.now));
             }
-            Operation::ConnectFailed => session.handle_connect_failed(now, "refused"),
-            Operation::Bytes(which, octets) => {
-                if let Some(conn) = conn(which) {
-                    session.handle_bytes(now, conn, &octets);
-                }
+            12 => {
+                let (liveness, generation) = (liveness(input.octet()), input.octet());
+                self.session
+                    .handle_liveness(now, liveness, generation.into());
             }
-            Operation::Message(which, kind, body) => {
-                if let Some(conn) = conn(which) {
-                    session.handle_bytes(now, conn, &message(kind, &body));
-                }
-            }
-            Operation::Open(which) => {
-                if let Some(conn) = conn(which) {
-                    session.handle_bytes(
-                        now,
-                        conn,
-                        &message(1, &[4, 0xFC, 9, 0, 90, 192, 0, 2, 1, 0]),
-                    );
-                }
-            }
-            Operation::Keepalive(which) => {
-                if let Some(conn) = conn(which) {
-                    session.handle_bytes(now, conn, &message(4, &[]));
-                }
-            }
-            Operation::Written(which, count) => {
-                if let Some(conn) = conn(which) {
-                    session.handle_written(now, conn, usize::from(count));
-                }
-            }
-            Operation::Transmit(which) => {
-                if let Some(conn) = conn(which) {
-                    let mut out = BytesMut::new();
-                    session.poll_transmit(now, conn, &mut out);
-                    assert!(out.len() < 256 * 1024);
-                }
-            }
-            Operation::Closed(which) => {
-                if let Some(conn) = conn(which) {
-                    session.handle_closed(now, conn);
-                }
-            }
-            Operation::Pass(milliseconds) => {
-                now += Duration::from_millis(u64::from(milliseconds) * 10);
-                session.handle_timeout(now);
-                assert!(session.poll_timeout().is_none_or(|deadline| deadline > now));
-            }
-            Operation::Liveness(liveness, generation) => {
-                let liveness = match liveness % 4 {
-                    0 => Liveness::Up,
-                    1 => Liveness::Down,
-                    2 => Liveness::SignaledDown,
-                    _ => Liveness::AdminDown,
-                };
-                session.handle_liveness(now, liveness, generation.into());
-            }
-            Operation::Routes(count) => {
-                let route = |host| {
-                    let prefix = std::net::Ipv4Addr::from_bits(0x0A00_0000 + u32::from(host));
-                    (
-                        std::net::IpAddr::from(prefix).into(),
-                        RouteAttributes::default().into(),
-                    )
-                };
-                session.set_routes(now, (0..count).map(route).collect());
-            }
-            Operation::HoldTime(seconds) => {
-                if let Some(hold_time) = HoldTime::from_secs(seconds) {
+            13 => self.session.set_routes(now, routes(input.octet())),
+            14 => {
+                if let Some(hold_time) = HoldTime::from_secs(input.u16()) {
                     let config = SessionConfig {
                         hold_time,
-                        ..session.config().clone()
+                        ..self.session.config().clone()
                     };
-                    session.set_config(now, config);
+                    self.session.set_config(now, config);
                 }
             }
+            _ => {}
         }
-        while let Some(event) = session.poll_event() {
+    }
+
+    fn apply_to_connection(&mut self, operation: u8, input: &mut Input<'_>) {
+        let now = self.now;
+        let which = usize::from(input.octet());
+        let Some(conn) = self.conns.get(which).or(self.conns.last()).copied() else {
+            return;
+        };
+        let mut hear = |octets: &[u8]| self.session.handle_bytes(now, conn, octets);
+        match operation {
+            4 => hear(input.octets()),
+            5 => hear(&message(input.octet(), input.octets())),
+            // The one that is expected.
+            6 => hear(&message(1, &[4, 0xFC, 9, 0, 90, 192, 0, 2, 1, 0])),
+            7 => hear(&message(4, &[])),
+            8 => self.session.handle_written(now, conn, input.u16().into()),
+            9 => {
+                let mut out = BytesMut::new();
+                self.session.poll_transmit(now, conn, &mut out);
+                assert!(out.len() < 256 * 1024);
+            }
+            _ => self.session.handle_closed(now, conn),
+        }
+    }
+
+    fn connect(&mut self, incoming: bool) {
+        let direction = match incoming {
+            true => Direction::Incoming,
+            false => Direction::Outgoing,
+        };
+        let [local, remote] =
+            ["192.0.2.71:179", "192.0.2.1:179"].map(|address| address.parse().expect("valid"));
+        let addresses = Addresses::new(local, remote);
+        let conn = self
+            .session
+            .handle_connected(self.now, direction, addresses);
+        self.conns.push(conn);
+    }
+
+    fn carry_out_events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
             if let Event::Close { conn, .. } = event {
                 let mut out = BytesMut::new();
-                session.poll_transmit(now, conn, &mut out);
+                self.session.poll_transmit(self.now, conn, &mut out);
             }
         }
     }
-});
+}
 
 fn stop_reason(number: u8) -> StopReason {
     match number % 4 {
@@ -153,6 +132,28 @@ fn stop_reason(number: u8) -> StopReason {
     }
 }
 
+fn liveness(number: u8) -> Liveness {
+    match number % 4 {
+        0 => Liveness::Up,
+        1 => Liveness::Down,
+        2 => Liveness::SignaledDown,
+        _ => Liveness::AdminDown,
+    }
+}
+
+fn routes(count: u8) -> Routes {
+    let host = |index| std::net::Ipv4Addr::from_bits(0x0A00_0000 + u32::from(index));
+    (0..count)
+        .map(|index| {
+            (
+                std::net::IpAddr::from(host(index)).into(),
+                RouteAttributes::default().into(),
+            )
+        })
+        .collect()
+}
+
+/// A message with a right header.
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(19 + body.len()).unwrap_or(u16::MAX);
     [&[0xFF; 16], &length.to_be_bytes()[..], &[kind], body].concat()
