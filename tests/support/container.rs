@@ -163,6 +163,9 @@ fn podman_run(namespace: &Namespace) -> Command {
         "--privileged",
         "--ulimit=nofile=20000:20000",
         "--ulimit=nproc=10000:10000",
+        // A router has processors of its own: beside a busy machine's other work it must not starve, and see failures that are none.
+        "--cgroup-parent=/",
+        "--cpu-shares=262144",
     ]);
     podman.arg(format!("--network=ns:{}", namespace.path().display()));
     podman
