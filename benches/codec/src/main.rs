@@ -1,6 +1,7 @@
 //! Our BGP codec beside those of others, on one corpus.
 //!
-//! `cargo run --release`, in this folder. Each round times every codec in turn, so that whatever
+//! `cargo run --release`, in this folder; with a word behind `--`, only the shapes whose names have
+//! it. Each round times every codec in turn, so that whatever
 //! else the machine does falls upon all of them; medians are compared, and the spread is shown.
 //! Every codec's walk over what it read must give the same checksum, or nothing is printed.
 
@@ -162,7 +163,11 @@ fn main() {
     let mut reading = Vec::new();
     let mut writing = Vec::new();
     let mut unfaithful = Vec::new();
-    for shape in corpus::shapes() {
+    let word = std::env::args().nth(1).unwrap_or_default();
+    let chosen = corpus::shapes()
+        .into_iter()
+        .filter(|shape| shape.name.contains(&word));
+    for shape in chosen {
         let count = shape.messages.len();
         let mut contenders = contenders(&shape);
         for contender in &contenders {
@@ -195,6 +200,10 @@ fn main() {
             .map(|(name, writes)| (name, if writes { timings.next() } else { None }))
             .collect();
         writing.push((title, column));
+    }
+    if reading.is_empty() {
+        eprintln!("no shape has \"{word}\" in its name");
+        std::process::exit(2);
     }
     print_table("decode and walk", &reading);
     print_table("encode", &writing);

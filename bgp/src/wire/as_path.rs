@@ -5,7 +5,6 @@ use std::fmt;
 use bytes::{BufMut, BytesMut};
 
 use super::parse::{octet, octets};
-use super::update::AttributeAction;
 use crate::types::Asn;
 
 /// The type of the only segments there are here: AS_SETs are not accepted (RFC 9774 §3), and those
@@ -14,7 +13,7 @@ const AS_SEQUENCE: u8 = 2;
 
 /// AS_PATH: the ASes that a route went through, nearest first; AS_TRANS may be among them when a
 /// two-octet speaker had its hands on the path.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AsPath(Segments);
 
 /// Most paths are one segment of a few ASes. Equal paths are held the same way.
@@ -29,23 +28,60 @@ enum Segments {
 /// ASes that take no more room than a vector does.
 const SHORT: usize = 7;
 
-impl Default for Segments {
-    fn default() -> Self {
-        Self::Short {
-            count: 0,
-            asns: [0; SHORT],
+impl Segments {
+    const NONE: Self = Self::Short {
+        count: 0,
+        asns: [0; SHORT],
+    };
+
+    /// At most one segment; `None` when it is long.
+    #[inline(always)]
+    fn short<T>(segment: &[T], asn: impl Fn(&T) -> u32) -> Option<Self> {
+        let count = u8::try_from(segment.len()).ok()?;
+        let asns = std::array::from_fn(|index| segment.get(index).map_or(0, &asn));
+        (segment.len() <= SHORT).then_some(Self::Short { count, asns })
+    }
+
+    #[inline(always)]
+    fn decode<const WIDTH: usize>(value: &[u8], asn: impl Fn(&[u8; WIDTH]) -> u32) -> Option<Self> {
+        if value.is_empty() {
+            return Some(Self::NONE);
         }
+        let (segment, rest) = split_segment(value)?;
+        if rest.is_empty()
+            && let Some(short) = Self::short(segment, &asn)
+        {
+            return Some(short);
+        }
+        let mut segments = Vec::new();
+        let mut input = value;
+        while !input.is_empty() {
+            let (segment, rest) = split_segment(input)?;
+            segments.push(segment.iter().map(&asn).collect());
+            input = rest;
+        }
+        Some(Self::Long(segments))
+    }
+}
+
+impl Default for AsPath {
+    /// The path of a route that begins in this AS: empty.
+    fn default() -> Self {
+        Self(Segments::NONE)
     }
 }
 
 impl AsPath {
+    /// What [`decode`](Self::decode) begins with.
+    pub(super) const UNREAD: Self = Self(Segments::Long(Vec::new()));
+
     /// A single AS_SEQUENCE, in as many segments as it takes; none for no AS.
     #[must_use]
     pub fn sequence(asns: &[u32]) -> Self {
-        let segments = asns.chunks(usize::from(u8::MAX));
+        let segments = || asns.chunks(usize::from(u8::MAX)).map(<[u32]>::to_vec);
         Self(
-            Segments::short(asns.iter().copied())
-                .unwrap_or_else(|| Segments::Long(segments.map(<[u32]>::to_vec).collect())),
+            Segments::short(asns, |asn| *asn)
+                .unwrap_or_else(|| Segments::Long(segments().collect())),
         )
     }
 
@@ -80,13 +116,25 @@ impl AsPath {
         self.asns().any(|asn| asn > u32::from(u16::MAX))
     }
 
-    pub(super) fn decode(value: &[u8], four_octets: bool) -> Result<Self, AttributeAction> {
-        let segments = if four_octets {
-            decode_segments(value, u32::from_be_bytes)
+    /// Reads a value; `None` when it cannot be read or has something that no path may have.
+    pub(super) fn decode(&mut self, value: &[u8], four_octets: bool) -> Option<()> {
+        self.0 = if four_octets {
+            Segments::decode(value, |octets| u32::from_be_bytes(*octets))
         } else {
-            decode_segments(value, |octets| u32::from(u16::from_be_bytes(octets)))
-        };
-        segments.map(Self).ok_or(AttributeAction::TreatAsWithdraw)
+            Segments::decode(value, |octets| u32::from(u16::from_be_bytes(*octets)))
+        }?;
+        (!self.has_zero()).then_some(()) // RFC 7607 §2
+    }
+
+    fn has_zero(&self) -> bool {
+        match &self.0 {
+            // Unrolled, which counting to `count` is not.
+            Segments::Short { count, asns } => asns
+                .iter()
+                .zip(0..)
+                .any(|(asn, index): (_, u8)| *asn == 0 && index < *count),
+            Segments::Long(segments) => segments.iter().flatten().any(|asn| *asn == 0),
+        }
     }
 
     pub(super) fn encoded_length(&self, four_octets: bool) -> usize {
@@ -109,52 +157,6 @@ impl AsPath {
             }
         }
     }
-}
-
-impl Segments {
-    /// `None` when there are too many ASes.
-    fn short(from: impl ExactSizeIterator<Item = u32>) -> Option<Self> {
-        let count = from.len();
-        let mut asns = [0; SHORT];
-        let places = asns.get_mut(..count)?;
-        places
-            .iter_mut()
-            .zip(from)
-            .for_each(|(place, asn)| *place = asn);
-        Some(Self::Short {
-            count: u8::try_from(count).ok()?,
-            asns,
-        })
-    }
-}
-
-/// `None` when the path cannot be read or has something that no path may have.
-fn decode_segments<const WIDTH: usize>(
-    value: &[u8],
-    asn: impl Fn([u8; WIDTH]) -> u32,
-) -> Option<Segments> {
-    let mut long = Vec::new();
-    let mut input = value;
-    while !input.is_empty() {
-        let (segment, rest) = split_segment::<WIDTH>(input)?;
-        let asns = segment.iter().map(|octets| asn(*octets));
-        if asns.clone().any(|asn| asn == 0) {
-            return None; // RFC 7607 §2
-        }
-        if long.is_empty()
-            && rest.is_empty()
-            && let Some(short) = Segments::short(asns.clone())
-        {
-            return Some(short);
-        }
-        long.push(asns.collect());
-        input = rest;
-    }
-    Some(if long.is_empty() {
-        Segments::default()
-    } else {
-        Segments::Long(long)
-    })
 }
 
 /// The AS numbers of the first segment, and what is behind it (RFC 7606 §7.2).
@@ -196,8 +198,10 @@ impl fmt::Debug for AsPath {
 mod tests {
     use super::*;
 
-    fn decode(value: &[u8]) -> AsPath {
-        AsPath::decode(value, false).unwrap()
+    fn decode(value: &[u8], four_octets: bool) -> AsPath {
+        let mut path = AsPath::default();
+        path.decode(value, four_octets).unwrap();
+        path
     }
 
     #[test]
@@ -209,14 +213,14 @@ mod tests {
             let mut out = BytesMut::new();
             path.encode(true, &mut out);
             assert_eq!(out.len(), path.encoded_length(true));
-            assert_eq!(AsPath::decode(&out, true), Ok(path), "{count}");
+            assert_eq!(decode(&out, true), path, "{count}");
         }
     }
 
     #[test]
     fn segments_stay_as_they_came() {
         let value = [2, 1, 0, 1, 2, 2, 0, 2, 0, 3];
-        let path = decode(&value);
+        let path = decode(&value, false);
         assert_eq!(path.segments().collect::<Vec<_>>(), [&[1][..], &[2, 3]]);
         assert_ne!(path, AsPath::sequence(&[1, 2, 3]));
         assert_eq!(path.to_string(), "1 2 3");

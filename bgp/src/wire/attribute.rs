@@ -193,66 +193,93 @@ impl Attribute {
         })
     }
 
-    /// Reads a value whose flags are those of its type. MP_REACH_NLRI and MP_UNREACH_NLRI are read
-    /// by their own functions.
+    pub(super) fn unknown(flags: AttributeFlags, code: u8, value: &[u8]) -> Self {
+        let value = Bytes::copy_from_slice(value);
+        Self::Unknown { flags, code, value }
+    }
+
+    /// What stands in a place until an attribute is read into it.
+    pub(super) const VACANT: Self = Self::AtomicAggregate;
+
+    /// Makes an attribute where it will stand, in a vacant place: moving it there would take longer
+    /// than reading it.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, attribute: Self) {
+        // A vacant place owns nothing, and need not be asked.
+        std::mem::forget(std::mem::replace(self, attribute));
+    }
+
+    /// Reads a value whose flags are those of its type into this place, which is
+    /// [`VACANT`](Self::VACANT). MP_REACH_NLRI and MP_UNREACH_NLRI are read by their own functions.
     ///
     /// # Errors
     /// What RFC 7606 §7 says to do about it.
     pub(super) fn decode(
+        &mut self,
         flags: AttributeFlags,
         code: u8,
         value: &[u8],
         context: WireContext,
-    ) -> Result<Self, AttributeAction> {
+    ) -> Result<(), AttributeAction> {
         use AttributeAction::{Discard, TreatAsWithdraw};
         match code {
-            type_code::ORIGIN => match value {
-                [0] => Ok(Self::Origin(Origin::Igp)),
-                [1] => Ok(Self::Origin(Origin::Egp)),
-                [2] => Ok(Self::Origin(Origin::Incomplete)),
-                _ => Err(TreatAsWithdraw),
-            },
-            type_code::AS_PATH => AsPath::decode(value, context.four_octet_as).map(Self::AsPath),
-            type_code::NEXT_HOP => be_address(value).map(Self::NextHop).ok_or(TreatAsWithdraw),
-            type_code::MULTI_EXIT_DISC => number(value)
-                .map(Self::MultiExitDisc)
-                .ok_or(TreatAsWithdraw),
+            type_code::ORIGIN => self.fill(Self::Origin(origin(value).ok_or(TreatAsWithdraw)?)),
+            type_code::AS_PATH => {
+                self.fill(Self::AsPath(AsPath::UNREAD));
+                if let Self::AsPath(path) = self {
+                    path.decode(value, context.four_octet_as)
+                        .ok_or(TreatAsWithdraw)?;
+                }
+            }
+            type_code::NEXT_HOP => {
+                self.fill(Self::NextHop(be_address(value).ok_or(TreatAsWithdraw)?));
+            }
+            type_code::MULTI_EXIT_DISC => {
+                self.fill(Self::MultiExitDisc(number(value).ok_or(TreatAsWithdraw)?));
+            }
             // RFC 7606 §7.5, §7.9, §7.10: from an external neighbor these say nothing.
             type_code::LOCAL_PREF | type_code::ORIGINATOR_ID | type_code::CLUSTER_LIST
                 if !context.internal =>
             {
-                Err(Discard)
+                return Err(Discard);
             }
-            type_code::LOCAL_PREF => number(value).map(Self::LocalPref).ok_or(TreatAsWithdraw),
-            type_code::ATOMIC_AGGREGATE if value.is_empty() => Ok(Self::AtomicAggregate),
-            type_code::ATOMIC_AGGREGATE => Err(Discard),
-            type_code::AGGREGATOR => aggregator(value, context.four_octet_as)
-                .map(Self::Aggregator)
-                .ok_or(Discard),
-            type_code::COMMUNITIES => list(value, |octets: [u8; 4]| {
-                Community(u32::from_be_bytes(octets))
-            })
-            .map(Self::Communities),
-            type_code::LARGE_COMMUNITY => list(value, large_community).map(Self::LargeCommunities),
-            type_code::AS4_PATH if context.four_octet_as => Err(Discard), // RFC 6793 §4.1
-            type_code::AS4_PATH => AsPath::decode(value, true)
-                .map(Self::As4Path)
-                .map_err(|_| Discard),
-            type_code::ORIGINATOR_ID if value.len() != 4 => Err(TreatAsWithdraw),
+            type_code::LOCAL_PREF => {
+                self.fill(Self::LocalPref(number(value).ok_or(TreatAsWithdraw)?));
+            }
+            type_code::ATOMIC_AGGREGATE if value.is_empty() => self.fill(Self::AtomicAggregate),
+            type_code::ATOMIC_AGGREGATE => return Err(Discard),
+            type_code::AGGREGATOR => {
+                let aggregator = aggregator(value, context.four_octet_as).ok_or(Discard)?;
+                self.fill(Self::Aggregator(aggregator));
+            }
+            type_code::COMMUNITIES => {
+                let community = |octets| Community(u32::from_be_bytes(octets));
+                let communities = list(value, community).ok_or(TreatAsWithdraw)?;
+                self.fill(Self::Communities(communities));
+            }
+            type_code::LARGE_COMMUNITY => {
+                let communities = list(value, large_community).ok_or(TreatAsWithdraw)?;
+                self.fill(Self::LargeCommunities(communities));
+            }
+            type_code::AS4_PATH if context.four_octet_as => return Err(Discard), // RFC 6793 §4.1
+            type_code::AS4_PATH => {
+                self.fill(Self::As4Path(AsPath::UNREAD));
+                if let Self::As4Path(path) = self {
+                    path.decode(value, true).ok_or(Discard)?;
+                }
+            }
+            type_code::ORIGINATOR_ID if value.len() != 4 => return Err(TreatAsWithdraw),
             type_code::CLUSTER_LIST if value.is_empty() || !value.len().is_multiple_of(4) => {
-                Err(TreatAsWithdraw)
+                return Err(TreatAsWithdraw);
             }
             type_code::EXTENDED_COMMUNITIES
                 if value.is_empty() || !value.len().is_multiple_of(8) =>
             {
-                Err(TreatAsWithdraw)
+                return Err(TreatAsWithdraw);
             }
-            _ => Ok(Self::Unknown {
-                flags,
-                code,
-                value: Bytes::copy_from_slice(value),
-            }),
+            _ => self.fill(Self::unknown(flags, code, value)),
         }
+        Ok(())
     }
 
     /// Its type code.
@@ -358,6 +385,15 @@ impl Attribute {
     }
 }
 
+fn origin(value: &[u8]) -> Option<Origin> {
+    match value {
+        [0] => Some(Origin::Igp),
+        [1] => Some(Origin::Egp),
+        [2] => Some(Origin::Incomplete),
+        _ => None,
+    }
+}
+
 fn number(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_be_bytes)
 }
@@ -377,15 +413,10 @@ fn aggregator(value: &[u8], four_octets: bool) -> Option<Aggregator> {
 }
 
 /// A list of values of `N` octets, one at least (RFC 7606 §7.8, RFC 8092 §5).
-fn list<T, const N: usize>(
-    value: &[u8],
-    read: impl Fn([u8; N]) -> T,
-) -> Result<Vec<T>, AttributeAction> {
+fn list<T, const N: usize>(value: &[u8], read: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
     let (values, rest) = value.as_chunks::<N>();
-    if values.is_empty() || !rest.is_empty() {
-        return Err(AttributeAction::TreatAsWithdraw);
-    }
-    Ok(values.iter().map(|octets| read(*octets)).collect())
+    (!values.is_empty() && rest.is_empty())
+        .then(|| values.iter().map(|octets| read(*octets)).collect())
 }
 
 fn large_community(octets: [u8; 12]) -> LargeCommunity {
@@ -414,12 +445,6 @@ fn prefixes(family: Family, input: &[u8]) -> Option<Prefixes> {
         Family::IPV6_UNICAST => nlri::decode(input).ok().map(Prefixes::V6),
         _ => None,
     }
-}
-
-/// What stands in a type 14 or 15: ours, or of a family that is not read here.
-pub(super) enum Multiprotocol<T> {
-    Unicast(T),
-    Opaque,
 }
 
 impl MpNextHop {
@@ -466,11 +491,12 @@ fn v6_address(value: &[u8]) -> Option<Ipv6Addr> {
 }
 
 impl MpReach {
-    /// `None` when it cannot be read (RFC 4760 §7, RFC 7606 §7.11).
-    pub(super) fn decode(value: &[u8]) -> Option<Multiprotocol<Self>> {
+    /// `None` when it cannot be read (RFC 4760 §7, RFC 7606 §7.11); nothing in it when it is of a
+    /// family that is not read here.
+    pub(super) fn decode(value: &[u8]) -> Option<Option<Self>> {
         let (family, rest) = family(value)?;
         if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
-            return Some(Multiprotocol::Opaque);
+            return Some(None);
         }
         let (next_hop, rest) = short_value(rest)?;
         let next_hop = MpNextHop::decode(next_hop)?;
@@ -478,10 +504,8 @@ impl MpReach {
             return None;
         }
         let (_reserved, nlri) = octet(rest)?;
-        Some(Multiprotocol::Unicast(Self {
-            next_hop,
-            nlri: prefixes(family, nlri)?,
-        }))
+        let nlri = prefixes(family, nlri)?;
+        Some(Some(Self { next_hop, nlri }))
     }
 
     fn encode(&self, out: &mut BytesMut) {
@@ -494,15 +518,14 @@ impl MpReach {
 }
 
 impl MpUnreach {
-    /// `None` when it cannot be read.
-    pub(super) fn decode(value: &[u8]) -> Option<Multiprotocol<Self>> {
+    /// `None` when it cannot be read; nothing in it when it is of a family that is not read here.
+    pub(super) fn decode(value: &[u8]) -> Option<Option<Self>> {
         let (family, rest) = family(value)?;
         if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
-            return Some(Multiprotocol::Opaque);
+            return Some(None);
         }
-        Some(Multiprotocol::Unicast(Self {
-            withdrawn_routes: prefixes(family, rest)?,
-        }))
+        let withdrawn_routes = prefixes(family, rest)?;
+        Some(Some(Self { withdrawn_routes }))
     }
 }
 

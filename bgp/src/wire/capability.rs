@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use crate::types::{Asn, Family};
 
@@ -23,7 +23,7 @@ pub enum Capability {
         /// The code.
         code: u8,
         /// Its value.
-        value: Bytes,
+        value: Box<[u8]>,
     },
 }
 
@@ -60,28 +60,26 @@ impl Capability {
             }
             (code, _) => Ok(Self::Unknown {
                 code,
-                value: Bytes::copy_from_slice(value),
+                value: value.into(),
             }),
         }
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
-        out.put_u8(self.code());
+        let code = self.code();
         match self {
             Self::Multiprotocol(Family { afi, safi }) => {
-                out.put_u8(4);
-                out.put_u16(*afi);
-                out.put_u8(0);
-                out.put_u8(*safi);
+                let [high, low] = afi.to_be_bytes();
+                out.put_slice(&[code, 4, high, low, 0, *safi]);
             }
-            Self::RouteRefresh | Self::ExtendedMessage => out.put_u8(0),
+            Self::RouteRefresh | Self::ExtendedMessage => out.put_slice(&[code, 0]),
             Self::FourOctetAs(asn) => {
-                out.put_u8(4);
-                out.put_u32(asn.value());
+                let [a, b, c, d] = asn.value().to_be_bytes();
+                out.put_slice(&[code, 4, a, b, c, d]);
             }
             Self::Unknown { value, .. } => {
                 let value = value.get(..usize::from(u8::MAX)).unwrap_or(value);
-                out.put_u8(u8::try_from(value.len()).unwrap_or(u8::MAX));
+                out.put_slice(&[code, u8::try_from(value.len()).unwrap_or(u8::MAX)]);
                 out.put_slice(value);
             }
         }

@@ -39,6 +39,7 @@ impl Framer {
 }
 
 /// The message that `octets` begin with; `None` when it is not all there.
+#[inline]
 pub(super) fn split_message(
     octets: &[u8],
     limit: usize,
@@ -50,6 +51,7 @@ pub(super) fn split_message(
     Ok(octets.get(HEADER_LENGTH..length).map(|body| (kind, body)))
 }
 
+#[inline]
 fn decode_header(
     header: &[u8; HEADER_LENGTH],
     limit: usize,

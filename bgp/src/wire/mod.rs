@@ -6,6 +6,7 @@
 
 mod as_path;
 mod attribute;
+mod attribute_list;
 mod capability;
 mod framing;
 mod nlri;
@@ -140,12 +141,24 @@ impl Message {
         context: WireContext,
     ) -> Result<Self, Notification> {
         Ok(match kind {
-            MessageType::Open => Self::Open(Open::decode(body)?),
-            MessageType::Update => Self::Update(Update::decode(body, context)?),
+            MessageType::Open => return Self::decode_open(body),
+            MessageType::Update => return Self::decode_update(body, context),
             MessageType::Notification => Self::Notification(Notification::decode(body)),
             MessageType::Keepalive => Self::Keepalive,
             MessageType::RouteRefresh => Self::RouteRefresh(RouteRefresh::decode(body)),
         })
+    }
+
+    // Apart from each other, so that a KEEPALIVE need not make room for what an UPDATE takes.
+
+    #[inline(never)]
+    fn decode_open(body: &[u8]) -> Result<Self, Notification> {
+        Open::decode(body).map(Self::Open)
+    }
+
+    #[inline(never)]
+    fn decode_update(body: &[u8], context: WireContext) -> Result<Self, Notification> {
+        Update::decode(body, context).map(Self::Update)
     }
 
     /// Appends the message, header included, to `out`.
@@ -201,6 +214,15 @@ pub(crate) fn put_header(out: &mut BytesMut, kind: MessageType) {
 pub(crate) fn set_length(out: &mut BytesMut, start: usize) {
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     set_u16(out, start + 16, length);
+}
+
+/// Appends what `put` does, behind its length of two octets.
+fn put_section(out: &mut BytesMut, put: impl FnOnce(&mut BytesMut)) {
+    let at = out.len();
+    out.put_u16(0);
+    put(out);
+    let length = u16::try_from(out.len() - at - 2).unwrap_or(u16::MAX);
+    set_u16(out, at, length);
 }
 
 /// Overwrites two octets that were put as a place holder.

@@ -171,19 +171,31 @@ pub(super) fn decode<P: Prefix<N>, const N: usize>(input: &[u8]) -> Result<Vec<P
         .take_while(|slot| P::is_host_slot(slot))
         .count();
     let (hosts, _) = slots.split_at(run);
-    let (_, mut rest) = input.split_at(run * (1 + N));
+    let (_, rest) = input.split_at(run * (1 + N));
+    if rest.is_empty() {
+        return Ok(hosts.iter().map(P::host_in).collect());
+    }
     let mut prefixes = Vec::with_capacity(run + count(rest)?);
     prefixes.extend(hosts.iter().map(P::host_in));
-    while let Some((length, address)) = rest.split_first() {
+    decode_others(rest, &mut prefixes)?;
+    Ok(prefixes)
+}
+
+/// Prefixes of any length.
+fn decode_others<P: Prefix<N>, const N: usize>(
+    mut input: &[u8],
+    into: &mut Vec<P>,
+) -> Result<(), BadPrefix> {
+    while let Some((length, address)) = input.split_first() {
         // What belongs to the next prefix is cleared with the host bits.
         let octets = match address.first_chunk() {
             Some(octets) => *octets,
             None => padded(address),
         };
-        prefixes.push(P::masked(octets, *length).ok_or(BadPrefix)?);
-        rest = address.get(octet_count(*length)..).ok_or(BadPrefix)?;
+        into.push(P::masked(octets, *length).ok_or(BadPrefix)?);
+        input = address.get(octet_count(*length)..).ok_or(BadPrefix)?;
     }
-    Ok(prefixes)
+    Ok(())
 }
 
 /// How many prefixes fill `input`.
@@ -211,22 +223,34 @@ const fn octet_count(length: u8) -> usize {
     (length as usize).div_ceil(8)
 }
 
+/// Prefixes that are written at a time.
+const BLOCK: usize = 64;
+
 /// Appends prefixes, one behind the other.
 pub(super) fn encode<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut BytesMut) {
-    let run = prefixes
-        .iter()
-        .take_while(|prefix| usize::from(prefix.length()) == 8 * N)
-        .count();
-    let (hosts, others) = prefixes.split_at(run);
+    for block in prefixes.chunks(BLOCK) {
+        if !put_hosts(block, out) {
+            for prefix in block {
+                put_parts(prefix.length(), &prefix.octets(), out);
+            }
+        }
+    }
+}
+
+/// Whether all of them were host routes; if not, `out` is as before.
+fn put_hosts<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut BytesMut) -> bool {
     let start = out.len();
-    out.resize(start + run * (1 + N), 0);
+    out.resize(start + prefixes.len() * (1 + N), 0);
     let slots = P::slots_mut(out.get_mut(start..).unwrap_or_default());
-    for (slot, host) in slots.iter_mut().zip(hosts) {
-        *slot = host.host_slot();
+    let mut are_hosts = true;
+    for (slot, prefix) in slots.iter_mut().zip(prefixes) {
+        are_hosts &= usize::from(prefix.length()) == 8 * N;
+        *slot = prefix.host_slot();
     }
-    for prefix in others {
-        put_parts(prefix.length(), &prefix.octets(), out);
+    if !are_hosts {
+        out.truncate(start);
     }
+    are_hosts
 }
 
 fn total_length<P: Prefix<N>, const N: usize>(prefixes: &[P]) -> usize {

@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use super::capability::{BadCapability, Capability};
 use super::notification::{Notification, code, subcode};
 use super::parse::{Parsed, be_u16, be_u32, long_value, octet, octets, short_value};
-use super::set_u16;
+use super::put_section;
 use crate::types::{Asn, BgpIdentifier, HoldTime};
 
 const VERSION: u8 = 4;
@@ -93,25 +93,39 @@ impl Open {
     /// All capabilities stand in one parameter each, in the short form as long as it lasts: some
     /// speakers cannot read the extended one.
     pub(super) fn encode(&self, out: &mut BytesMut) {
-        out.put_u8(VERSION);
-        out.put_u16(self.my_as);
-        out.put_u16(self.hold_time.as_secs());
-        out.put_u32(self.bgp_identifier.to_bits());
-        let mut encoded = BytesMut::new();
-        let mut parameters = Vec::new();
+        let [as_high, as_low] = self.my_as.to_be_bytes();
+        let [hold_high, hold_low] = self.hold_time.as_secs().to_be_bytes();
+        let [a, b, c, d] = self.bgp_identifier.to_bits().to_be_bytes();
+        out.put_slice(&[VERSION, as_high, as_low, hold_high, hold_low, a, b, c, d]);
+        let start = out.len();
+        if self.encode_short(out).is_none() {
+            out.truncate(start);
+            self.encode_extended(out);
+        }
+    }
+
+    /// `None` when a length exceeds its octet; a capability of 254 or 255 octets alone makes one.
+    fn encode_short(&self, out: &mut BytesMut) -> Option<()> {
+        let start = out.len();
+        out.put_u8(0);
         for capability in &self.capabilities {
-            capability.encode(&mut encoded);
-            parameters.push(encoded.split());
+            let at = out.len();
+            out.put_slice(&[PARAMETER_CAPABILITIES, 0]);
+            capability.encode(out);
+            *out.get_mut(at + 1)? = u8::try_from(out.len() - at - 2).ok()?;
         }
-        let short: usize = parameters.iter().map(|value| 2 + value.len()).sum();
-        // A capability of 254 or 255 octets does not fit a parameter whose length has one octet.
-        let fits = parameters
-            .iter()
-            .all(|value| value.len() <= usize::from(u8::MAX));
-        match u8::try_from(short) {
-            Ok(length) if fits => encode_short(length, &parameters, out),
-            _ => encode_extended(&parameters, out),
-        }
+        *out.get_mut(start)? = u8::try_from(out.len() - start - 1).ok()?;
+        Some(())
+    }
+
+    fn encode_extended(&self, out: &mut BytesMut) {
+        out.put_slice(&[PARAMETER_EXTENDED, PARAMETER_EXTENDED]);
+        put_section(out, |out| {
+            for capability in &self.capabilities {
+                out.put_u8(PARAMETER_CAPABILITIES);
+                put_section(out, |out| capability.encode(out));
+            }
+        });
     }
 }
 
@@ -185,33 +199,8 @@ fn decode_capabilities(mut input: &[u8], into: &mut Vec<Capability>) -> Result<(
     Ok(())
 }
 
-fn encode_short(length: u8, parameters: &[BytesMut], out: &mut BytesMut) {
-    out.put_u8(length);
-    for value in parameters {
-        out.put_u8(PARAMETER_CAPABILITIES);
-        out.put_u8(u8::try_from(value.len()).unwrap_or(u8::MAX));
-        out.put_slice(value);
-    }
-}
-
-fn encode_extended(parameters: &[BytesMut], out: &mut BytesMut) {
-    out.put_u8(PARAMETER_EXTENDED);
-    out.put_u8(PARAMETER_EXTENDED);
-    let at = out.len();
-    out.put_u16(0);
-    for value in parameters {
-        out.put_u8(PARAMETER_CAPABILITIES);
-        out.put_u16(u16::try_from(value.len()).unwrap_or(u16::MAX));
-        out.put_slice(value);
-    }
-    let length = u16::try_from(out.len() - at - 2).unwrap_or(u16::MAX);
-    set_u16(out, at, length);
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::types::Family;
 
@@ -334,7 +323,7 @@ mod tests {
         let ipv4 = Capability::Multiprotocol(Family::IPV4_UNICAST);
         let unknown = Capability::Unknown {
             code: 200,
-            value: Bytes::new(),
+            value: Box::default(),
         };
         assert_eq!(open.capabilities, [ipv4.clone(), ipv4, unknown]);
     }

@@ -3,6 +3,7 @@ use bgpkit_parser::models::{
     NetworkPrefix, NextHopAddress, ParamValue,
 };
 use bgpkit_parser::parser::bgp::parse_bgp_message;
+use bgpkit_parser::error::ParserError;
 use bytes::Bytes;
 use ipnet::IpNet;
 
@@ -14,19 +15,19 @@ pub struct Bgpkit;
 impl Codec for Bgpkit {
     const NAME: &'static str = "bgpkit-parser";
     type Octets = Bytes;
-    type Message = BgpMessage;
+    type Message = Result<BgpMessage, ParserError>;
 
     fn octets(message: &[u8]) -> Self::Octets {
         Bytes::copy_from_slice(message)
     }
 
-    fn decode(&mut self, octets: &Self::Octets) -> BgpMessage {
-        parse_bgp_message(&mut octets.clone(), false, &AsnLength::Bits32).unwrap()
+    fn decode(&mut self, octets: &Self::Octets) -> Self::Message {
+        parse_bgp_message(&mut octets.clone(), false, &AsnLength::Bits32)
     }
 
-    fn walk(message: &BgpMessage) -> u64 {
+    fn walk(message: &Self::Message) -> u64 {
         let mut sum = Checksum::default();
-        match message {
+        match message.as_ref().unwrap() {
             BgpMessage::Open(open) => {
                 sum.number(u32::from(open.asn));
                 sum.number(open.hold_time);
@@ -59,8 +60,8 @@ impl Codec for Bgpkit {
         sum.value()
     }
 
-    fn encode(&mut self, message: &BgpMessage, out: &mut Out) -> bool {
-        out.allocated = message.encode(AsnLength::Bits32).unwrap();
+    fn encode(&mut self, message: &Self::Message, out: &mut Out) -> bool {
+        out.allocated = message.as_ref().unwrap().encode(AsnLength::Bits32).unwrap();
         true
     }
 }

@@ -1,4 +1,4 @@
-use bgp::Capability;
+use bgp::{Capability, Notification};
 use bgp::wire::{Attribute, MAX_LENGTH, Message, MpNextHop, Prefixes, WireContext};
 
 use super::{Codec, Out};
@@ -14,19 +14,19 @@ pub struct Herald;
 impl Codec for Herald {
     const NAME: &'static str = "herald-bgp";
     type Octets = Vec<u8>;
-    type Message = Message;
+    type Message = Result<Message, Notification>;
 
     fn octets(message: &[u8]) -> Self::Octets {
         message.to_vec()
     }
 
-    fn decode(&mut self, octets: &Self::Octets) -> Message {
-        Message::from_octets(octets, CONTEXT, MAX_LENGTH).unwrap()
+    fn decode(&mut self, octets: &Self::Octets) -> Self::Message {
+        Message::from_octets(octets, CONTEXT, MAX_LENGTH)
     }
 
-    fn walk(message: &Message) -> u64 {
+    fn walk(message: &Self::Message) -> u64 {
         let mut sum = Checksum::default();
-        match message {
+        match message.as_ref().unwrap() {
             Message::Open(open) => {
                 sum.number(open.my_as);
                 sum.number(open.hold_time.as_secs());
@@ -54,7 +54,8 @@ impl Codec for Herald {
         sum.value()
     }
 
-    fn encode(&mut self, message: &Message, out: &mut Out) -> bool {
+    fn encode(&mut self, message: &Self::Message, out: &mut Out) -> bool {
+        let message = message.as_ref().unwrap();
         message.encode(CONTEXT, MAX_LENGTH, &mut out.bytes).unwrap();
         true
     }

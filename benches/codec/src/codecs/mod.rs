@@ -13,6 +13,8 @@ pub trait Codec {
     const NAME: &'static str;
     /// A message as this codec likes to be given it.
     type Octets;
+    /// What decoding gives, a `Result` included: taking the message out of it would be a move that
+    /// a caller may do without.
     type Message;
 
     fn octets(message: &[u8]) -> Self::Octets;

@@ -2,7 +2,7 @@ use netgauze_bgp_pkt::BgpMessage;
 use netgauze_bgp_pkt::capabilities::BgpCapability;
 use netgauze_bgp_pkt::open::BgpOpenMessageParameter;
 use netgauze_bgp_pkt::path_attribute::{AsPath, MpReach, PathAttributeValue};
-use netgauze_bgp_pkt::wire::deserializer::BgpParsingContext;
+use netgauze_bgp_pkt::wire::deserializer::{BgpMessageParsingError, BgpParsingContext};
 use netgauze_parse_utils::WritablePdu;
 use netgauze_parse_utils::reader::SliceReader;
 use netgauze_parse_utils::traits::ParseFromWithOneInput;
@@ -18,19 +18,19 @@ pub struct Netgauze {
 impl Codec for Netgauze {
     const NAME: &'static str = "netgauze-bgp-pkt";
     type Octets = Vec<u8>;
-    type Message = BgpMessage;
+    type Message = Result<BgpMessage, BgpMessageParsingError>;
 
     fn octets(message: &[u8]) -> Self::Octets {
         message.to_vec()
     }
 
-    fn decode(&mut self, octets: &Self::Octets) -> BgpMessage {
-        BgpMessage::parse(&mut SliceReader::new(octets), &mut self.context).unwrap()
+    fn decode(&mut self, octets: &Self::Octets) -> Self::Message {
+        BgpMessage::parse(&mut SliceReader::new(octets), &mut self.context)
     }
 
-    fn walk(message: &BgpMessage) -> u64 {
+    fn walk(message: &Self::Message) -> u64 {
         let mut sum = Checksum::default();
-        match message {
+        match message.as_ref().unwrap() {
             BgpMessage::Open(open) => {
                 sum.number(open.my_as());
                 sum.number(open.hold_time());
@@ -63,8 +63,8 @@ impl Codec for Netgauze {
         sum.value()
     }
 
-    fn encode(&mut self, message: &BgpMessage, out: &mut Out) -> bool {
-        message.write(&mut out.vec).unwrap();
+    fn encode(&mut self, message: &Self::Message, out: &mut Out) -> bool {
+        message.as_ref().unwrap().write(&mut out.vec).unwrap();
         true
     }
 }

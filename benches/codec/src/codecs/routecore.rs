@@ -2,6 +2,7 @@
 
 use inetnum::addr::Prefix;
 use routecore::bgp::message::{Message, SessionConfig};
+use routecore::bgp::ParseError;
 use routecore::bgp::nlri::afisafi::{AfiSafiNlri, Nlri};
 use routecore::bgp::nlri::nexthop::NextHop;
 use std::net::IpAddr;
@@ -24,19 +25,19 @@ impl Default for Routecore {
 impl Codec for Routecore {
     const NAME: &'static str = "routecore";
     type Octets = &'static [u8];
-    type Message = Message<&'static [u8]>;
+    type Message = Result<Message<&'static [u8]>, ParseError>;
 
     fn octets(message: &[u8]) -> Self::Octets {
         message.to_vec().leak()
     }
 
     fn decode(&mut self, octets: &Self::Octets) -> Self::Message {
-        Message::from_octets(*octets, Some(&self.session)).unwrap()
+        Message::from_octets(*octets, Some(&self.session))
     }
 
     fn walk(message: &Self::Message) -> u64 {
         let mut sum = Checksum::default();
-        match message {
+        match message.as_ref().unwrap() {
             Message::Open(open) => {
                 // `my_asn` would look for the four-octet one first.
                 let octets = open.octets();

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use rustbgpd_wire::{
-    AsPathSegment, Capability, Ipv4UnicastMode, Message, OpenMessage, ParsedUpdate, PathAttribute,
+    AsPathSegment, Capability, DecodeError, Ipv4UnicastMode, Message, OpenMessage, ParsedUpdate, PathAttribute,
     Prefix, UpdateMessage, decode_message, encode_message,
 };
 
@@ -12,7 +12,7 @@ pub struct Rustbgpd;
 /// Its own `Message` holds an UPDATE as octets.
 pub enum Parsed {
     Open(OpenMessage),
-    Update(ParsedUpdate),
+    Update(Result<ParsedUpdate, DecodeError>),
     Keepalive,
 }
 
@@ -28,7 +28,7 @@ impl Codec for Rustbgpd {
     fn decode(&mut self, octets: &Self::Octets) -> Parsed {
         match decode_message(&mut octets.clone(), 4096).unwrap() {
             Message::Open(open) => Parsed::Open(open),
-            Message::Update(update) => Parsed::Update(update.parse(true, false, &[]).unwrap()),
+            Message::Update(update) => Parsed::Update(update.parse(true, false, &[])),
             _ => Parsed::Keepalive,
         }
     }
@@ -51,6 +51,7 @@ impl Codec for Rustbgpd {
                 }
             }
             Parsed::Update(update) => {
+                let update = update.as_ref().unwrap();
                 for attribute in &update.attributes {
                     walk_attribute(attribute, &mut sum);
                 }
@@ -66,14 +67,17 @@ impl Codec for Rustbgpd {
     fn encode(&mut self, message: &Parsed, out: &mut Out) -> bool {
         out.allocated = match message {
             Parsed::Open(open) => encode_open(open),
-            Parsed::Update(update) => encode_message(&Message::Update(UpdateMessage::build(
-                &update.announced,
-                &update.withdrawn,
-                &update.attributes,
-                true,
-                false,
-                Ipv4UnicastMode::Body,
-            ))),
+            Parsed::Update(update) => {
+                let update = update.as_ref().unwrap();
+                encode_message(&Message::Update(UpdateMessage::build(
+                    &update.announced,
+                    &update.withdrawn,
+                    &update.attributes,
+                    true,
+                    false,
+                    Ipv4UnicastMode::Body,
+                )))
+            }
             Parsed::Keepalive => encode_message(&Message::Keepalive),
         }
         .unwrap()

@@ -40,15 +40,20 @@ impl Codec for Zettabgp {
         let (kind, length) = self.session.decode_message_head(octets).unwrap();
         let body = &octets[19..19 + length];
         match kind {
+            // Read where it will stay: a move would count against it.
             BgpMessageType::Open => {
-                let mut open = BgpOpenMessage::new();
-                open.decode_from(&self.session, body).unwrap();
-                Message::Open(open)
+                let mut message = Message::Open(BgpOpenMessage::new());
+                if let Message::Open(open) = &mut message {
+                    open.decode_from(&self.session, body).unwrap();
+                }
+                message
             }
             BgpMessageType::Update => {
-                let mut update = BgpUpdateMessage::new();
-                update.decode_from(&self.session, body).unwrap();
-                Message::Update(update)
+                let mut message = Message::Update(BgpUpdateMessage::new());
+                if let Message::Update(update) = &mut message {
+                    update.decode_from(&self.session, body).unwrap();
+                }
+                message
             }
             _ => Message::Keepalive,
         }

@@ -1,6 +1,8 @@
+use bytes::BufMut;
+
 use super::*;
 use crate::types::{Community, Origin};
-use crate::wire::{AsPath, MpNextHop};
+use crate::wire::{AsPath, MpNextHop, MpReach};
 
 const EXTERNAL: WireContext = WireContext {
     four_octet_as: true,
