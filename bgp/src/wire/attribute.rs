@@ -198,8 +198,9 @@ impl Attribute {
         Self::Unknown { flags, code, value }
     }
 
-    /// What stands in a place until an attribute is read into it.
-    pub(super) const VACANT: Self = Self::AtomicAggregate;
+    /// What stands in a place until an attribute is read into it: the one that takes most to make
+    /// and is nearly always there.
+    pub(super) const VACANT: Self = Self::AsPath(AsPath::UNREAD);
 
     /// Makes an attribute where it will stand, in a vacant place: moving it there would take longer
     /// than reading it.
@@ -225,7 +226,6 @@ impl Attribute {
         match code {
             type_code::ORIGIN => self.fill(Self::Origin(origin(value).ok_or(TreatAsWithdraw)?)),
             type_code::AS_PATH => {
-                self.fill(Self::AsPath(AsPath::UNREAD));
                 if let Self::AsPath(path) = self {
                     path.decode(value, context.four_octet_as)
                         .ok_or(TreatAsWithdraw)?;

@@ -73,7 +73,7 @@ pub(super) trait Prefix<const N: usize>: Copy {
     fn slots(octets: &[u8]) -> &[Self::Slot];
     fn slots_mut(octets: &mut [u8]) -> &mut [Self::Slot];
     fn host_in(slot: &Self::Slot) -> Self;
-    fn host_slot(self) -> Self::Slot;
+    fn write_host(self, slot: &mut Self::Slot);
     fn is_host_slot(slot: &Self::Slot) -> bool;
 
     /// Bits beyond the length say nothing (RFC 4271 §4.3) and are cleared. `None` when the length
@@ -98,9 +98,9 @@ impl Prefix<4> for Ipv4Net {
         Self::from(Ipv4Addr::new(*a, *b, *c, *d))
     }
 
-    fn host_slot(self) -> [u8; 5] {
-        let [a, b, c, d] = self.addr().octets();
-        [32, a, b, c, d]
+    fn write_host(self, [length, address @ ..]: &mut [u8; 5]) {
+        *length = 32;
+        *address = self.addr().octets();
     }
 
     fn is_host_slot([length, ..]: &[u8; 5]) -> bool {
@@ -137,11 +137,9 @@ impl Prefix<16> for Ipv6Net {
         Self::from(Ipv6Addr::from(*address))
     }
 
-    fn host_slot(self) -> [u8; 17] {
-        let mut slot = [128; 17];
-        let [_length, address @ ..] = &mut slot;
+    fn write_host(self, [length, address @ ..]: &mut [u8; 17]) {
+        *length = 128;
         *address = self.addr().octets();
-        slot
     }
 
     fn is_host_slot([length, ..]: &[u8; 17]) -> bool {
@@ -210,12 +208,7 @@ fn count(mut input: &[u8]) -> Result<usize, BadPrefix> {
 
 /// Fewer octets than an address has, filled up with zeros.
 fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
-    let mut padded = [0; N];
-    padded
-        .iter_mut()
-        .zip(octets)
-        .for_each(|(place, octet)| *place = *octet);
-    padded
+    std::array::from_fn(|index| octets.get(index).copied().unwrap_or(0))
 }
 
 /// Octets of an address of which `length` bits count.
@@ -228,8 +221,11 @@ const BLOCK: usize = 64;
 
 /// Appends prefixes, one behind the other.
 pub(super) fn encode<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut BytesMut) {
+    let is_host = |prefix: &P| usize::from(prefix.length()) == 8 * N;
     for block in prefixes.chunks(BLOCK) {
-        if !put_hosts(block, out) {
+        if block.iter().all(is_host) {
+            put_hosts(block, out);
+        } else {
             for prefix in block {
                 put_parts(prefix.length(), &prefix.octets(), out);
             }
@@ -237,20 +233,13 @@ pub(super) fn encode<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut Byt
     }
 }
 
-/// Whether all of them were host routes; if not, `out` is as before.
-fn put_hosts<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut BytesMut) -> bool {
+fn put_hosts<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut BytesMut) {
     let start = out.len();
     out.resize(start + prefixes.len() * (1 + N), 0);
     let slots = P::slots_mut(out.get_mut(start..).unwrap_or_default());
-    let mut are_hosts = true;
     for (slot, prefix) in slots.iter_mut().zip(prefixes) {
-        are_hosts &= usize::from(prefix.length()) == 8 * N;
-        *slot = prefix.host_slot();
+        prefix.write_host(slot);
     }
-    if !are_hosts {
-        out.truncate(start);
-    }
-    are_hosts
 }
 
 fn total_length<P: Prefix<N>, const N: usize>(prefixes: &[P]) -> usize {
