@@ -3,8 +3,8 @@
 //!
 //! The caller says what it wants as a whole; the difference is worked out in the [`Table`].
 //! Withdrawals go first and never wait behind announcements. A prefix that changes several times
-//! before the connection takes an UPDATE costs one UPDATE. Sessions that share a table share what is
-//! encoded.
+//! before the connection takes an UPDATE costs one UPDATE. Sessions that share a table share what
+//! is encoded.
 
 mod dialect;
 mod table;

@@ -1,8 +1,9 @@
 //! Routes that one or several sessions announce, and how far each session is.
 //!
-//! Every change gets a version, and stands in one of two sequences: of what is announced and of what
-//! is withdrawn, each by version. A session is a position in both. So it costs next to nothing that
-//! it lags: a prefix that changes a hundred times meanwhile is one entry, at its latest version.
+//! Every change gets a version, and stands in one of two sequences: of what is announced and of
+//! what is withdrawn, each by version. A session is a position in both. So it costs next to nothing
+//! that it lags: a prefix that changes a hundred times meanwhile is one entry, at its latest
+//! version.
 //!
 //! What is encoded for one session is kept for the others that write in the same dialect and are at
 //! the same position, until all of them have had it.
