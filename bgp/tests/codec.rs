@@ -6,6 +6,7 @@
     reason = "a test may panic"
 )]
 
+use allocation_counter::measure;
 use bytes::BytesMut;
 use herald_bgp::wire::{
     Aggregator, AsPath, Attribute, Framer, MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop,
@@ -181,7 +182,35 @@ fn decode_all(octets: &[u8]) -> Vec<Result<Message, Notification>> {
     }
 }
 
+/// Bodies of an UPDATE that are dear: attributes with right heads, and many short prefixes.
+fn dear_body() -> impl Strategy<Value = Vec<u8>> {
+    let short_prefixes = || vec(0u8..9, 0..2000);
+    (short_prefixes(), short_prefixes(), vec(any::<u8>(), 0..300)).prop_map(
+        |(ipv6, ipv4, communities)| {
+            let family_and_next_hop = [&[0, 2, 1, 16][..], &[0x20; 16], &[0]].concat();
+            let attribute = |code: u8, value: &[u8]| {
+                let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+                [&[0xD0, code][..], &length, value].concat()
+            };
+            let mut reach = attribute(14, &[family_and_next_hop, ipv6].concat());
+            reach[0] = 0x90;
+            let attributes = [reach, attribute(8, &communities)].concat();
+            let length = u16::try_from(attributes.len()).unwrap().to_be_bytes();
+            [&[0, 0][..], &length, &attributes, &ipv4].concat()
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn decoding_costs_memory_in_proportion(body in prop_oneof![dear_body(), vec(any::<u8>(), 0..600)]) {
+        let allocated = measure(|| {
+            let _ = Message::decode(MessageType::Update, &body, CONTEXT);
+        });
+        let limit = u64::try_from(32 * body.len() + 1024).unwrap();
+        prop_assert!(allocated.bytes_max <= limit, "{allocated:?} for {}", body.len());
+    }
+
     #[test]
     fn decoding_what_was_encoded_gives_the_same(message in message()) {
         let mut octets = BytesMut::new();

@@ -18,9 +18,8 @@ pub(crate) const NEXT_HOP: &str = "40 03 04 c0000201";
 /// 203.0.113.0/24
 pub(crate) const PREFIX: &str = "18 cb0071";
 
-/// The most that an octet may cost, at the worst moment: an IPv6 default route takes one on the wire
-/// and 17 in memory, in a list that is being copied to one twice as long.
-const ALLOCATED_PER_OCTET: usize = 64;
+/// The most that an octet may cost. The dearest is an IPv6 default route: one on the wire, 17 in memory.
+const ALLOCATED_PER_OCTET: usize = 32;
 
 /// What an input does to a session.
 #[derive(Debug, PartialEq, Eq)]
