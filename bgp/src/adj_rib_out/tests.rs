@@ -423,7 +423,7 @@ impl Neighbor {
         let mut framer = Framer::default();
         framer.push(&out);
         while let Some((kind, body)) = framer.next_message(MAX_LENGTH).unwrap() {
-            let Ok(Message::Update(update)) = Message::decode(kind, &body, dialect().wire) else {
+            let Ok(Message::Update(update)) = Message::decode(kind, body, dialect().wire) else {
                 panic!("only UPDATEs");
             };
             assert_eq!(update.errors, []);
