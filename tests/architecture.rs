@@ -5,10 +5,15 @@
     reason = "a panic is a test's verdict"
 )]
 
+#[path = "support/source.rs"]
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use source::rust_files;
 
 use serde_json::Value;
 
@@ -249,21 +254,6 @@ fn shown(file: &Path) -> String {
         .unwrap()
         .display()
         .to_string()
-}
-
-/// All Rust files below a directory; none if it does not exist.
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
 }
 
 /// The numbered lines of a file that are neither comments nor tests.
