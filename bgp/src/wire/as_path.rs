@@ -34,24 +34,31 @@ impl Segments {
         asns: [0; SHORT],
     };
 
-    /// At most one segment; `None` when it is long.
+    /// Whether the only segment could be held in place.
     #[inline(always)]
-    fn short<T>(segment: &[T], asn: impl Fn(&T) -> u32) -> Option<Self> {
-        let count = u8::try_from(segment.len()).ok()?;
-        let asns = std::array::from_fn(|index| segment.get(index).map_or(0, &asn));
-        (segment.len() <= SHORT).then_some(Self::Short { count, asns })
+    fn fill<T>(&mut self, segment: &[T], asn: impl Fn(&T) -> u32) -> bool {
+        match (self, u8::try_from(segment.len())) {
+            (Self::Short { count, asns }, Ok(length)) if segment.len() <= SHORT => {
+                *count = length;
+                *asns = std::array::from_fn(|index| segment.get(index).map_or(0, &asn));
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline(always)]
-    fn decode<const WIDTH: usize>(value: &[u8], asn: impl Fn(&[u8; WIDTH]) -> u32) -> Option<Self> {
+    fn decode<const WIDTH: usize>(
+        &mut self,
+        value: &[u8],
+        asn: impl Fn(&[u8; WIDTH]) -> u32,
+    ) -> Option<()> {
         if value.is_empty() {
-            return Some(Self::NONE);
+            return Some(());
         }
         let (segment, rest) = split_segment(value)?;
-        if rest.is_empty()
-            && let Some(short) = Self::short(segment, &asn)
-        {
-            return Some(short);
+        if rest.is_empty() && self.fill(segment, &asn) {
+            return Some(());
         }
         let mut segments = Vec::new();
         let mut input = value;
@@ -60,29 +67,30 @@ impl Segments {
             segments.push(segment.iter().map(&asn).collect());
             input = rest;
         }
-        Some(Self::Long(segments))
+        *self = Self::Long(segments);
+        Some(())
     }
 }
 
 impl Default for AsPath {
-    /// The path of a route that begins in this AS: empty.
     fn default() -> Self {
-        Self(Segments::NONE)
+        Self::EMPTY
     }
 }
 
 impl AsPath {
-    /// What [`decode`](Self::decode) begins with.
-    pub(super) const UNREAD: Self = Self(Segments::Long(Vec::new()));
+    /// The path of a route that begins in this AS.
+    pub const EMPTY: Self = Self(Segments::NONE);
 
     /// A single AS_SEQUENCE, in as many segments as it takes; none for no AS.
     #[must_use]
     pub fn sequence(asns: &[u32]) -> Self {
-        let segments = || asns.chunks(usize::from(u8::MAX)).map(<[u32]>::to_vec);
-        Self(
-            Segments::short(asns, |asn| *asn)
-                .unwrap_or_else(|| Segments::Long(segments().collect())),
-        )
+        let mut segments = Segments::NONE;
+        if !segments.fill(asns, |asn| *asn) {
+            let chunks = asns.chunks(usize::from(u8::MAX));
+            segments = Segments::Long(chunks.map(<[u32]>::to_vec).collect());
+        }
+        Self(segments)
     }
 
     /// AS_SEQUENCEs of 1 to 255 ASes each, in order.
@@ -116,13 +124,15 @@ impl AsPath {
         self.asns().any(|asn| asn > u32::from(u16::MAX))
     }
 
-    /// Reads a value; `None` when it cannot be read or has something that no path may have.
+    /// Reads a value into an empty path; `None` when it cannot be read or has something that no path
+    /// may have.
     pub(super) fn decode(&mut self, value: &[u8], four_octets: bool) -> Option<()> {
-        self.0 = if four_octets {
-            Segments::decode(value, |octets| u32::from_be_bytes(*octets))
+        if four_octets {
+            self.0.decode(value, |octets| u32::from_be_bytes(*octets))?;
         } else {
-            Segments::decode(value, |octets| u32::from(u16::from_be_bytes(*octets)))
-        }?;
+            self.0
+                .decode(value, |octets| u32::from(u16::from_be_bytes(*octets)))?;
+        }
         (!self.has_zero()).then_some(()) // RFC 7607 §2
     }
 

@@ -200,7 +200,7 @@ impl Attribute {
 
     /// What stands in a place until an attribute is read into it: the one that takes most to make
     /// and is nearly always there.
-    pub(super) const VACANT: Self = Self::AsPath(AsPath::UNREAD);
+    pub(super) const VACANT: Self = Self::AsPath(AsPath::EMPTY);
 
     /// Makes an attribute where it will stand, in a vacant place: moving it there would take longer
     /// than reading it.
@@ -263,7 +263,7 @@ impl Attribute {
             }
             type_code::AS4_PATH if context.four_octet_as => return Err(Discard), // RFC 6793 §4.1
             type_code::AS4_PATH => {
-                self.fill(Self::As4Path(AsPath::UNREAD));
+                self.fill(Self::As4Path(AsPath::EMPTY));
                 if let Self::As4Path(path) = self {
                     path.decode(value, true).ok_or(Discard)?;
                 }

@@ -81,6 +81,7 @@ fn decode_header(
 }
 
 /// Says the length that the header has, as far as there is one.
+#[cold]
 pub(super) fn bad_length(message: &[u8]) -> Notification {
     Notification::with_data(
         code::MESSAGE_HEADER,

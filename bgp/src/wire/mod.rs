@@ -118,6 +118,7 @@ impl Message {
     /// # Errors
     /// The NOTIFICATION that says what is wrong with it; Bad Message Length where `octets` are not
     /// as many as the header says.
+    #[inline]
     pub fn from_octets(
         octets: &[u8],
         context: WireContext,
@@ -135,6 +136,7 @@ impl Message {
     ///
     /// # Errors
     /// The NOTIFICATION that says what is wrong with it.
+    #[inline]
     pub fn decode(
         kind: MessageType,
         body: &[u8],
@@ -143,7 +145,7 @@ impl Message {
         Ok(match kind {
             MessageType::Open => return Self::decode_open(body),
             MessageType::Update => return Self::decode_update(body, context),
-            MessageType::Notification => Self::Notification(Notification::decode(body)),
+            MessageType::Notification => return Ok(Self::decode_notification(body)),
             MessageType::Keepalive => Self::Keepalive,
             MessageType::RouteRefresh => Self::RouteRefresh(RouteRefresh::decode(body)),
         })
@@ -159,6 +161,11 @@ impl Message {
     #[inline(never)]
     fn decode_update(body: &[u8], context: WireContext) -> Result<Self, Notification> {
         Update::decode(body, context).map(Self::Update)
+    }
+
+    #[inline(never)]
+    fn decode_notification(body: &[u8]) -> Self {
+        Self::Notification(Notification::decode(body))
     }
 
     /// Appends the message, header included, to `out`.

@@ -162,7 +162,15 @@ impl Prefix<16> for Ipv6Net {
 }
 
 /// Prefixes that fill `input`, in one allocation of just the size they take.
+#[inline]
 pub(super) fn decode<P: Prefix<N>, const N: usize>(input: &[u8]) -> Result<Vec<P>, BadPrefix> {
+    if input.is_empty() {
+        return Ok(Vec::new()); // as nearly all Withdrawn Routes are
+    }
+    decode_some(input)
+}
+
+fn decode_some<P: Prefix<N>, const N: usize>(input: &[u8]) -> Result<Vec<P>, BadPrefix> {
     let slots = P::slots(input);
     let run = slots
         .iter()
