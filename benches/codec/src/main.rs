@@ -1,9 +1,9 @@
 //! Our BGP codec beside those of others, on one corpus.
 //!
 //! `cargo run --release`, in this folder; with a word behind `--`, only the shapes whose names have
-//! it. Each round times every codec in turn, so that whatever
-//! else the machine does falls upon all of them; medians are compared, and the spread is shown.
-//! Every codec's walk over what it read must give the same checksum, or nothing is printed.
+//! it. Each round times every codec in turn, so that whatever else the machine does falls upon all
+//! of them. The table has medians and the spread; a ratio is the median of the ratios of the
+//! rounds. Every codec's walk over what it read must give the same checksum, or nothing is printed.
 
 mod checksum;
 mod codecs;
@@ -22,9 +22,9 @@ use codecs::zettabgp::Zettabgp;
 use codecs::{Codec, Out};
 use corpus::Shape;
 
-const ROUNDS: usize = 31;
+const ROUNDS: usize = 101;
 /// How long one codec is timed in one round.
-const SLICE: Duration = Duration::from_millis(3);
+const SLICE: Duration = Duration::from_millis(1);
 
 /// One codec on one shape: runs that many passes over the messages.
 type Run = Box<dyn FnMut(usize)>;
@@ -111,12 +111,32 @@ fn contenders(shape: &Shape) -> Vec<Contender> {
     ]
 }
 
-/// Nanoseconds for a message.
-#[derive(Clone, Copy)]
-struct Timing {
-    median: f64,
-    min: f64,
-    max: f64,
+/// Nanoseconds for a message, by round.
+struct Timing(Vec<f64>);
+
+impl Timing {
+    fn median(&self) -> f64 {
+        median(self.0.clone())
+    }
+
+    fn min(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    fn max(&self) -> f64 {
+        self.0.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// How many times as long as the other, in the same rounds.
+    fn ratio_to(&self, other: &Self) -> f64 {
+        let rounds = self.0.iter().zip(&other.0);
+        median(rounds.map(|(one, other)| one / other).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Times all runs in turn, round after round.
@@ -130,7 +150,7 @@ fn time(runs: &mut [&mut Run], messages: usize) -> Vec<Timing> {
             samples.push(start.elapsed().as_secs_f64() * 1e9 / (*passes * messages) as f64);
         }
     }
-    samples.into_iter().map(timing).collect()
+    samples.into_iter().map(Timing).collect()
 }
 
 /// As many as take about one slice.
@@ -144,15 +164,6 @@ fn passes(run: &mut Run) -> usize {
             return (passes as f64 * SLICE.as_secs_f64() / elapsed.as_secs_f64()).ceil() as usize;
         }
         passes *= 2;
-    }
-}
-
-fn timing(mut samples: Vec<f64>) -> Timing {
-    samples.sort_by(f64::total_cmp);
-    Timing {
-        median: samples[samples.len() / 2],
-        min: samples[0],
-        max: samples[samples.len() - 1],
     }
 }
 
@@ -213,52 +224,48 @@ fn main() {
 }
 
 fn print_table(title: &str, columns: &[(String, Column)]) {
-    let ours = |column: &Column| {
-        column
-            .iter()
-            .find(|(name, _)| *name == Herald::NAME)
-            .unwrap()
-            .1
-    };
-    let floor = |column: &Column| {
-        column
-            .iter()
-            .find(|(name, _)| *name == Floor::NAME)
-            .unwrap()
-            .1
-    };
     let heads: Vec<&str> = columns.iter().map(|(head, _)| head.as_str()).collect();
-    println!(
-        "| {title}, ns a message: median (min-max) | {} |",
-        heads.join(" | ")
-    );
+    let heads = heads.join(" | ");
+    println!("| {title}, ns a message: median (min-max) | {heads} |");
     println!("|---|{}", "---|".repeat(columns.len()));
     let rows = columns[0].1.iter().map(|(name, _)| *name);
     for (row, name) in rows.enumerate() {
-        let cells: Vec<String> = columns
-            .iter()
-            .map(|(_, column)| match column[row].1 {
-                Some(Timing { median, min, max }) => format!("{median:.0} ({min:.0}-{max:.0})"),
-                None => "-".to_owned(),
-            })
-            .collect();
-        println!("| {name} | {} |", cells.join(" | "));
+        let cell = |column: &Column| match &column[row].1 {
+            Some(t) => format!("{:.0} ({:.0}-{:.0})", t.median(), t.min(), t.max()),
+            None => "-".to_owned(),
+        };
+        print_row(name, columns, cell);
     }
-    let others = |column: &Column| {
-        column
-            .iter()
-            .filter(|(name, _)| ![Herald::NAME, Floor::NAME].contains(name))
-            .filter_map(|(_, timing)| timing.map(|timing| timing.median))
-            .fold(f64::INFINITY, f64::min)
-    };
-    let ratios = |of: &dyn Fn(&Column) -> f64| -> String {
-        let cells: Vec<String> = columns
-            .iter()
-            .map(|(_, column)| format!("{:.2}", ours(column).unwrap().median / of(column)))
-            .collect();
-        cells.join(" | ")
-    };
-    println!("| **herald-bgp / fastest other** | {} |", ratios(&others));
-    let to_floor = ratios(&|column| floor(column).unwrap().median);
-    println!("| **herald-bgp / floor** | {to_floor} |\n");
+    print_row("**herald-bgp / fastest other**", columns, |column| {
+        let (name, other) = fastest_other(column);
+        format!("**{:.2}** ({name})", ours(column).ratio_to(other))
+    });
+    print_row("**herald-bgp / floor**", columns, |column| {
+        let floor = named(column, Floor::NAME);
+        format!("**{:.2}**", ours(column).ratio_to(floor))
+    });
+    println!();
+}
+
+fn print_row(name: &str, columns: &[(String, Column)], cell: impl Fn(&Column) -> String) {
+    let cells: Vec<String> = columns.iter().map(|(_, column)| cell(column)).collect();
+    println!("| {name} | {} |", cells.join(" | "));
+}
+
+fn named<'a>(column: &'a Column, name: &str) -> &'a Timing {
+    let (_, timing) = column.iter().find(|(other, _)| *other == name).unwrap();
+    timing.as_ref().unwrap()
+}
+
+fn ours(column: &Column) -> &Timing {
+    named(column, Herald::NAME)
+}
+
+fn fastest_other(column: &Column) -> (&'static str, &Timing) {
+    column
+        .iter()
+        .filter(|(name, _)| ![Herald::NAME, Floor::NAME].contains(name))
+        .filter_map(|(name, timing)| Some((*name, timing.as_ref()?)))
+        .min_by(|(_, one), (_, other)| one.median().total_cmp(&other.median()))
+        .expect("there are others")
 }

@@ -1,9 +1,9 @@
+use bgpkit_parser::error::ParserError;
 use bgpkit_parser::models::{
     AsPathSegment, AsnLength, AttributeValue, BgpMessage, CapabilityValue, Community,
     NetworkPrefix, NextHopAddress, ParamValue,
 };
 use bgpkit_parser::parser::bgp::parse_bgp_message;
-use bgpkit_parser::error::ParserError;
 use bytes::Bytes;
 use ipnet::IpNet;
 

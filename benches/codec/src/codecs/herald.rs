@@ -1,5 +1,5 @@
-use bgp::{Capability, Notification};
 use bgp::wire::{Attribute, MAX_LENGTH, Message, MpNextHop, Prefixes, WireContext};
+use bgp::{Capability, Notification};
 
 use super::{Codec, Out};
 use crate::checksum::Checksum;

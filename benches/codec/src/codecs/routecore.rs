@@ -1,8 +1,8 @@
 //! A view, not a value: each accessor reads the octets again. It has no encoder for values.
 
 use inetnum::addr::Prefix;
-use routecore::bgp::message::{Message, SessionConfig};
 use routecore::bgp::ParseError;
+use routecore::bgp::message::{Message, SessionConfig};
 use routecore::bgp::nlri::afisafi::{AfiSafiNlri, Nlri};
 use routecore::bgp::nlri::nexthop::NextHop;
 use std::net::IpAddr;

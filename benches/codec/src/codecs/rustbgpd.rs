@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use rustbgpd_wire::{
-    AsPathSegment, Capability, DecodeError, Ipv4UnicastMode, Message, OpenMessage, ParsedUpdate, PathAttribute,
-    Prefix, UpdateMessage, decode_message, encode_message,
+    AsPathSegment, Capability, DecodeError, Ipv4UnicastMode, Message, OpenMessage, ParsedUpdate,
+    PathAttribute, Prefix, UpdateMessage, decode_message, encode_message,
 };
 
 use super::{Codec, Out};
