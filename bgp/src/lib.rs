@@ -15,6 +15,6 @@ pub use session::{
     StopReason, Transition,
 };
 pub use types::{
-    Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, UnknownName,
+    Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, Role, UnknownName,
 };
 pub use wire::{Capability, Notification, Update};

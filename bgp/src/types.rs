@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod role;
+
+pub use role::Role;
+
 /// An autonomous system number, never 0 (RFC 7607) and, being four octets wide, never a stand-in
 /// (RFC 6793).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

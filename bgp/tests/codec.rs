@@ -9,12 +9,14 @@
 use allocation_counter::measure;
 use bytes::BytesMut;
 use herald_bgp::wire::{
-    Aggregator, AsPath, Attribute, Framer, MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop,
-    MpReach, MpUnreach, Open, Prefixes, RouteRefresh, WireContext,
+    AddPath, AddPathDirection, Aggregator, AsPath, Attribute, ExtendedNextHop, Framer,
+    GracefulRestart, GracefulRestartFamily, Hostname, LongLivedGracefulRestart, LongLivedStaleTime,
+    MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop, MpReach, MpUnreach, Open, Prefixes,
+    RestartTime, RouteRefresh, WireContext,
 };
 use herald_bgp::{
     Asn, BgpIdentifier, Capability, Community, Family, HoldTime, LargeCommunity, Notification,
-    Origin, Update,
+    Origin, Role, Update,
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::collection::vec;
@@ -34,11 +36,62 @@ fn capability() -> impl Strategy<Value = Capability> {
         Just(Capability::RouteRefresh),
         Just(Capability::ExtendedMessage),
         asn().prop_map(Capability::FourOctetAs),
+        Just(Capability::EnhancedRouteRefresh),
+        Just(Capability::BfdStrict),
+        (0u8..=4).prop_map(|octet| Capability::Role(Role::from_octet(octet).unwrap())),
+        vec(extended_next_hop(), 0..9)
+            .prop_map(|tuples| Capability::ExtendedNextHop(tuples.into())),
+        graceful_restart().prop_map(|restart| Capability::GracefulRestart(restart.into())),
+        vec(add_path(), 0..9).prop_map(|tuples| Capability::AddPath(tuples.into())),
+        vec(long_lived(), 0..9)
+            .prop_map(|families| Capability::LongLivedGracefulRestart(families.into())),
+        ("\\PC{0,30}", "\\PC{0,30}").prop_map(|(host, domain)| {
+            Capability::Hostname(Hostname::new(host, domain).unwrap().into())
+        }),
         (100u8..128, vec(any::<u8>(), 0..=255)).prop_map(|(code, value)| Capability::Unknown {
             code,
             value: value.into()
         }),
     ]
+}
+
+fn extended_next_hop() -> impl Strategy<Value = ExtendedNextHop> {
+    (family(), any::<u16>()).prop_map(|(family, next_hop_afi)| ExtendedNextHop {
+        family,
+        next_hop_afi,
+    })
+}
+
+fn graceful_restart() -> impl Strategy<Value = GracefulRestart> {
+    let families = (family(), any::<bool>())
+        .prop_map(|(family, forwarding)| GracefulRestartFamily { family, forwarding });
+    (any::<(bool, bool)>(), 0u16..4096, vec(families, 0..9)).prop_map(
+        |((restarting, notification), seconds, families)| GracefulRestart {
+            restarting,
+            notification,
+            restart_time: RestartTime::from_secs(seconds).unwrap(),
+            families,
+        },
+    )
+}
+
+fn add_path() -> impl Strategy<Value = AddPath> {
+    let direction = prop_oneof![
+        Just(AddPathDirection::Receive),
+        Just(AddPathDirection::Send),
+        Just(AddPathDirection::Both),
+    ];
+    (family(), direction).prop_map(|(family, direction)| AddPath { family, direction })
+}
+
+fn long_lived() -> impl Strategy<Value = LongLivedGracefulRestart> {
+    (family(), any::<bool>(), 0u32..1 << 24).prop_map(|(family, forwarding, seconds)| {
+        LongLivedGracefulRestart {
+            family,
+            forwarding,
+            stale_time: LongLivedStaleTime::from_secs(seconds).unwrap(),
+        }
+    })
 }
 
 fn open() -> impl Strategy<Value = Message> {

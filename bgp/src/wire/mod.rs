@@ -20,7 +20,10 @@ use bytes::{BufMut, BytesMut};
 
 pub use as_path::AsPath;
 pub use attribute::{Aggregator, Attribute, AttributeFlags, MpNextHop, MpReach, MpUnreach};
-pub use capability::Capability;
+pub use capability::{
+    AddPath, AddPathDirection, Capability, ExtendedNextHop, GracefulRestart, GracefulRestartFamily,
+    Hostname, LongLivedGracefulRestart, LongLivedStaleTime, RestartTime,
+};
 pub use framing::Framer;
 pub use nlri::Prefixes;
 pub use notification::{Notification, code, subcode};
