@@ -2,8 +2,11 @@
 //!
 //! The file system is shared by all containers and never written to: each has an overlay of its own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::lab::owned_name;
 use super::namespace::Namespace;
@@ -33,6 +36,14 @@ impl Rootfs {
                 path.display()
             ))
         }
+    }
+
+    /// Runs a line of shell in it to its end, without a container; its standard output.
+    #[track_caller]
+    pub fn run(&self, line: &str) -> String {
+        run(Command::new("chroot")
+            .arg(&self.path)
+            .args(["/bin/sh", "-c", line]))
     }
 
     /// As podman's argument: with an overlay, so that the original stays as it is.
@@ -95,6 +106,40 @@ impl Container {
     #[track_caller]
     pub fn exec(&self, program: &str, arguments: &[&str]) -> String {
         run(self.command(program).args(arguments))
+    }
+
+    /// Runs a line of shell that leaves a daemon behind: one that ends when the container does.
+    #[track_caller]
+    pub fn launch(&self, line: &str) {
+        run(Command::new("nsenter").args([
+            "--target", &self.pid, "--mount", "--root", "--uts", "--net", "--pid", "--", "/bin/sh",
+            "-c", line,
+        ]));
+    }
+
+    /// The processes inside that run a program, by the numbers that they have outside.
+    pub fn processes(&self, program: &str) -> Vec<Pid> {
+        let namespace_of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let inside = namespace_of(&self.pid);
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        numbers
+            .filter(|pid| {
+                let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                comm.trim_end() == program && namespace_of(pid) == inside
+            })
+            .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+            .collect()
+    }
+
+    /// Sends a signal to the processes inside that run a program.
+    #[track_caller]
+    pub fn signal(&self, program: &str, signal: Signal) {
+        let processes = self.processes(program);
+        assert!(!processes.is_empty(), "no {program} runs in {}", self.name);
+        for process in processes {
+            let _ = kill_process(process, signal);
+        }
     }
 
     /// What its first process and the daemons have printed.

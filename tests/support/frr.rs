@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,7 +10,8 @@ use serde_json::Value;
 use super::container::Container;
 use super::lab::Lab;
 use super::namespace::Namespace;
-use super::{announce, ensure, run, wait_until};
+use super::router::{ReceivedRoute, Router, community_by_name};
+use super::{announce_log, ensure, run, wait_until};
 
 /// The daemons, in the order in which `frrinit.sh` starts them: the first two hold what the others ask for.
 const DAEMONS: &str = "mgmtd zebra staticd bfdd bgpd";
@@ -103,8 +103,22 @@ impl Frr {
     /// What `show bgp neighbors` tells about one.
     #[track_caller]
     pub fn neighbor(&self, address: IpAddr) -> Neighbor {
-        let mut neighbors = self.vtysh_json(&format!("show bgp neighbors {address} json"));
-        Neighbor(neighbors[address.to_string()].take())
+        self.neighbor_named(&address.to_string())
+    }
+
+    /// As [`Self::neighbor`], where it may be named by an interface too.
+    #[track_caller]
+    pub fn neighbor_named(&self, name: &str) -> Neighbor {
+        let mut neighbors = self.vtysh_json(&format!("show bgp neighbors {name} json"));
+        Neighbor(neighbors[name].take())
+    }
+
+    /// The line that leads into the configuration of BGP.
+    fn router_line(&self) -> String {
+        let config = self.vtysh("show running-config bgpd");
+        let mut lines = config.lines();
+        let line = lines.find(|line| line.starts_with("router bgp "));
+        line.expect("FRR speaks BGP").into()
     }
 
     /// What `show bfd peer` tells about the session with this address.
@@ -120,18 +134,44 @@ impl Frr {
     }
 }
 
+impl Router for Frr {
+    fn kind(&self) -> &'static str {
+        "FRR"
+    }
+
+    fn state(&self, neighbor: &str) -> String {
+        self.neighbor_named(neighbor).state().into()
+    }
+
+    fn received(&self, prefix: &str) -> Vec<ReceivedRoute> {
+        let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
+        let shown = self.vtysh_json(&format!("show bgp {family} unicast {prefix} json"));
+        let paths = shown["paths"].as_array();
+        paths.into_iter().flatten().map(received).collect()
+    }
+
+    fn request_refresh(&self, neighbor: &str) {
+        for family in ["ipv4", "ipv6"] {
+            self.vtysh(&format!("clear bgp {family} unicast {neighbor} soft in"));
+        }
+    }
+
+    fn reset(&self, neighbor: &str, text: &str) {
+        // `clear` sends no text; a shutdown does, and its end is a second command.
+        let router = self.router_line();
+        let shutdown = format!("neighbor {neighbor} shutdown message {text}");
+        self.configure(&[&router, &shutdown]);
+        self.configure(&[&router, &format!("no neighbor {neighbor} shutdown")]);
+    }
+
+    fn last_error(&self, neighbor: &str) -> String {
+        self.neighbor_named(neighbor).last_reset()
+    }
+}
+
 impl Drop for Frr {
     fn drop(&mut self) {
-        if thread::panicking() {
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(80).collect();
-            let tail: Vec<&str> = tail.into_iter().rev().collect();
-            announce(&format!(
-                "---- FRR {} said last:\n{}\n----",
-                self.label,
-                tail.join("\n")
-            ));
-        }
+        announce_log(&format!("FRR {}", self.label), &self.log);
     }
 }
 
@@ -211,6 +251,28 @@ impl Neighbor {
         self.0[key]
             .as_u64()
             .unwrap_or_else(|| panic!("no {key} in {:#}", self.0))
+    }
+}
+
+/// A path as `show bgp … PREFIX json` writes it.
+fn received(path: &Value) -> ReceivedRoute {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value| value.as_u64().map(|number| u32::try_from(number).unwrap());
+    let words = |value: &Value| -> Vec<String> {
+        let text = value["string"].as_str().unwrap_or_default();
+        text.split_whitespace().map(community_by_name).collect()
+    };
+    let mut hops: Vec<&Value> = path["nexthops"].as_array().into_iter().flatten().collect();
+    hops.sort_by_key(|hop| hop["scope"] == "link-local");
+    let hops = hops.into_iter().filter_map(|hop| hop["ip"].as_str());
+    ReceivedRoute {
+        next_hops: hops.map(|hop| hop.parse().unwrap()).collect(),
+        origin: text(&path["origin"]),
+        as_path: text(&path["aspath"]["string"]),
+        multi_exit_disc: number(&path["metric"]),
+        local_pref: number(&path["locPrf"]),
+        communities: words(&path["community"]),
+        large_communities: words(&path["largeCommunity"]),
     }
 }
 

@@ -18,8 +18,16 @@ const PREFIX: &str = "herald";
 #[derive(Debug)]
 pub struct Lab {
     directory: PathBuf,
-    frr: Rootfs,
+    rootfs: RouterRootfs,
     _exclusive: File,
+}
+
+/// The root file systems that the routers run in.
+#[derive(Clone, Debug)]
+struct RouterRootfs {
+    frr: Rootfs,
+    bird: Rootfs,
+    gobgp: Rootfs,
 }
 
 impl Lab {
@@ -44,8 +52,8 @@ impl Lab {
         let exclusive = lock()?;
         sweep();
 
-        static READY: OnceLock<Result<Rootfs, String>> = OnceLock::new();
-        let frr = READY.get_or_init(check_machine).clone()?;
+        static READY: OnceLock<Result<RouterRootfs, String>> = OnceLock::new();
+        let rootfs = READY.get_or_init(check_machine).clone()?;
 
         let directory = std::env::temp_dir().join(owned_name("files"));
         let _ = fs::remove_dir_all(&directory);
@@ -53,7 +61,7 @@ impl Lab {
             .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
         Ok(Self {
             directory,
-            frr,
+            rootfs,
             _exclusive: exclusive,
         })
     }
@@ -77,7 +85,17 @@ impl Lab {
 
     /// The root file system that FRR runs in.
     pub fn frr(&self) -> &Rootfs {
-        &self.frr
+        &self.rootfs.frr
+    }
+
+    /// The root file system that BIRD runs in.
+    pub fn bird(&self) -> &Rootfs {
+        &self.rootfs.bird
+    }
+
+    /// The root file system that GoBGP runs in.
+    pub fn gobgp(&self) -> &Rootfs {
+        &self.rootfs.gobgp
     }
 }
 
@@ -145,7 +163,7 @@ fn lock() -> Result<File, String> {
 }
 
 /// Tries once, for real, each thing the tests need of the machine.
-fn check_machine() -> Result<Rootfs, String> {
+fn check_machine() -> Result<RouterRootfs, String> {
     let hint = "run scripts/test, which installs what is missing";
     for (program, argument) in [
         ("ip", "-V"),
@@ -156,10 +174,15 @@ fn check_machine() -> Result<Rootfs, String> {
     ] {
         try_run(Command::new(program).arg(argument)).map_err(|error| format!("{error}; {hint}"))?;
     }
-    let frr = Rootfs::find("frr").map_err(|error| format!("{error}; {hint}"))?;
+    let find = |name| Rootfs::find(name).map_err(|error| format!("{error}; {hint}"));
+    let rootfs = RouterRootfs {
+        frr: find("frr")?,
+        bird: find("bird")?,
+        gobgp: find("gobgp")?,
+    };
     let probe = Namespace::create(&owned_name("probe"))
         .map_err(|error| format!("no network namespaces here: {error}"))?;
-    container::probe(&frr, &probe)
+    container::probe(&rootfs.frr, &probe)
         .map_err(|error| format!("podman cannot run a container here: {error}"))?;
-    Ok(frr)
+    Ok(rootfs)
 }

@@ -15,16 +15,20 @@
     reason = "a panic is a test's verdict"
 )]
 
+pub mod bird;
 pub mod container;
 pub mod daemon;
 pub mod frr;
+pub mod gobgp;
 pub mod http;
 pub mod lab;
 pub mod namespace;
 pub mod process;
+pub mod router;
 pub mod routes;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -58,6 +62,17 @@ pub fn ensure(condition: bool, seen: impl FnOnce() -> String) -> Result<(), Stri
 /// Prints a line that is seen whether or not the test runner captures output: measured figures, and what was skipped.
 pub fn announce(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints the last lines of a log while a test fails: what a router said goes with the test's own words.
+fn announce_log(name: &str, log: &Path) {
+    if !std::thread::panicking() {
+        return;
+    }
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    let last = lines[lines.len().saturating_sub(80)..].join("\n");
+    announce(&format!("---- {name} said last:\n{last}\n----"));
 }
 
 /// Runs a command to its end and returns its standard output; panics with everything it said when it fails.

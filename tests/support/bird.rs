@@ -1,0 +1,260 @@
+//! BIRD in a container, and what it says about its protocols and routes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::container::Container;
+use super::lab::Lab;
+use super::namespace::Namespace;
+use super::router::{ReceivedRoute, Router};
+use super::{announce_log, ensure, wait_until};
+
+/// Starts the daemon; it outlives the shell.
+const LAUNCH: &str =
+    "setsid bird -f -c /etc/bird/bird.conf -s /run/bird.ctl >>/etc/bird/bird.log 2>&1 &";
+
+/// A router that runs BIRD. When the test fails, its log is printed.
+#[derive(Debug)]
+pub struct Bird {
+    label: String,
+    container: Container,
+    directory: PathBuf,
+}
+
+impl Bird {
+    /// Starts BIRD on this `bird.conf` and waits until it answers. Its log is kept: the configuration need not say `log`.
+    #[track_caller]
+    pub fn start(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+        let directory = lab.directory(label);
+        write_config(&directory, config);
+        let script = format!(
+            "bird -p -c /etc/bird/bird.conf >/etc/bird/check.log 2>&1; echo $? >/etc/bird/check.status
+             {LAUNCH}
+             exec sleep infinity"
+        );
+        let mounts = [(directory.as_path(), "/etc/bird")];
+        let bird = Self {
+            label: label.into(),
+            container: Container::start(lab.bird(), namespace, label, &mounts, &script),
+            directory,
+        };
+        bird.wait_until_it_answers();
+        bird
+    }
+
+    /// What a command of `birdc` prints that changes nothing, e.g. `show("protocols all left")`.
+    #[track_caller]
+    pub fn show(&self, what: &str) -> String {
+        self.birdc(&["-r", "show"], what)
+    }
+
+    /// What any command of `birdc` prints.
+    #[track_caller]
+    pub fn command(&self, command: &str) -> String {
+        self.birdc(&[], command)
+    }
+
+    /// Writes another configuration and has BIRD read it.
+    #[track_caller]
+    pub fn configure(&self, config: &str) {
+        write_config(&self.directory, config);
+        let said = self.command("configure");
+        assert!(
+            said.contains("Reconfigured") || said.contains("Reconfiguration in progress"),
+            "BIRD {} refuses its configuration:\n{said}\n{config}",
+            self.label
+        );
+    }
+
+    /// What `show protocols all` tells about a protocol.
+    #[track_caller]
+    pub fn protocol(&self, name: &str) -> Protocol {
+        Protocol(self.show(&format!("protocols all {name}")))
+    }
+
+    /// Ends the daemon with SIGKILL; the container, and what the kernel has, stays.
+    #[track_caller]
+    pub fn kill(&self) {
+        self.container.signal("bird", Signal::KILL);
+    }
+
+    /// Starts the daemon anew, `arguments` to `bird` added, e.g. `-R` to recover from a graceful restart.
+    #[track_caller]
+    pub fn launch(&self, arguments: &str) {
+        let launch = LAUNCH.replacen("bird -f", &format!("bird -f {arguments}"), 1);
+        self.container.launch(&launch);
+        self.wait_until_it_answers();
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("bird.log")).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn birdc(&self, arguments: &[&str], command: &str) -> String {
+        let words = command.split_whitespace();
+        let arguments = ["-s", "/run/bird.ctl"]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .chain(words)
+            .collect::<Vec<_>>();
+        // Its status tells refusals, which are answers too. What it greets with is none.
+        let output = self.container.command("birdc").args(arguments).output();
+        let said = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
+        assert!(said.contains("ready."), "birdc {command}: {said}");
+        said.lines()
+            .filter(|line| !line.ends_with("ready.") && *line != "Access restricted")
+            .flat_map(|line| [line, "\n"])
+            .collect()
+    }
+
+    #[track_caller]
+    fn wait_until_it_answers(&self) {
+        let read = |file| fs::read_to_string(self.directory.join(file)).unwrap_or_default();
+        let what = format!("BIRD {} has read its configuration", self.label);
+        wait_until(&what, Duration::from_secs(20), || {
+            let (status, said) = (read("check.status"), read("check.log"));
+            assert!(
+                !status.ends_with('\n') || status.trim() == "0",
+                "BIRD {} refuses its configuration:\n{said}\n{}",
+                self.label,
+                read("bird.conf")
+            );
+            let mut birdc = self.container.command("birdc");
+            let answer = birdc.args(["-s", "/run/bird.ctl", "-r", "show", "status"]);
+            let answer = super::try_run(answer)?;
+            let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+            ensure(answer.contains("Daemon is up and running"), || answer)
+        });
+    }
+}
+
+impl Router for Bird {
+    fn kind(&self) -> &'static str {
+        "BIRD"
+    }
+
+    fn state(&self, neighbor: &str) -> String {
+        self.protocol(neighbor).state().into()
+    }
+
+    fn received(&self, prefix: &str) -> Vec<ReceivedRoute> {
+        let printed = self.show(&format!("route {prefix} all"));
+        // A line that begins with a path is followed by its attributes, one to a line and indented.
+        let mut routes: Vec<ReceivedRoute> = Vec::new();
+        for line in printed.lines() {
+            if line.contains("unicast [") {
+                routes.push(ReceivedRoute::default());
+            } else if let Some(route) = routes.last_mut()
+                && let Some((name, value)) = line.trim().split_once(':')
+            {
+                note(route, name, value.trim());
+            }
+        }
+        routes
+    }
+
+    fn request_refresh(&self, neighbor: &str) {
+        self.command(&format!("reload in {neighbor}"));
+    }
+
+    fn reset(&self, neighbor: &str, text: &str) {
+        self.command(&format!("restart {neighbor} \"{text}\""));
+    }
+
+    fn last_error(&self, neighbor: &str) -> String {
+        self.protocol(neighbor).last_error().into()
+    }
+}
+
+impl Drop for Bird {
+    fn drop(&mut self) {
+        announce_log(
+            &format!("BIRD {}", self.label),
+            &self.directory.join("bird.log"),
+        );
+    }
+}
+
+/// A BGP protocol as `show protocols all` writes it.
+#[derive(Clone, Debug)]
+pub struct Protocol(pub String);
+
+impl Protocol {
+    /// `Established`, `Active`, …
+    pub fn state(&self) -> &str {
+        self.value("BGP state").unwrap_or("Down")
+    }
+
+    /// E.g. `Received: Administrative shutdown`.
+    pub fn last_error(&self) -> &str {
+        self.value("Last error").unwrap_or("no error")
+    }
+
+    /// What follows `KEY:`, the first time it is there.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let mut lines = self.0.lines().map(str::trim);
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        Some(value.trim())
+    }
+
+    /// Whether the neighbor has sent a capability, e.g. `Enhanced refresh`.
+    pub fn has_received(&self, capability: &str) -> bool {
+        let neighbors = self.0.split("Neighbor capabilities").nth(1);
+        let neighbors = neighbors.unwrap_or_default().lines();
+        neighbors
+            .map(str::trim)
+            .take_while(|line| !line.starts_with("Session"))
+            .any(|line| line.split(':').next() == Some(capability))
+    }
+
+    /// The numbers of a channel's line of statistics, e.g. of `ipv4` and `Import updates`: received, rejected, filtered, ignored, and so on.
+    pub fn statistics(&self, channel: &str, line: &str) -> Vec<u64> {
+        let channel = self.0.split(&format!("Channel {channel}\n")).nth(1);
+        let mut lines = channel.unwrap_or_default().lines().map(str::trim);
+        let numbers = lines.find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
+        numbers
+            .unwrap_or_else(|| panic!("no {line} in {}", self.0))
+            .split_whitespace()
+            .map(|number| number.parse().unwrap_or(0))
+            .collect()
+    }
+}
+
+/// Takes an attribute into the route, as `show route all` writes it.
+fn note(route: &mut ReceivedRoute, name: &str, value: &str) {
+    match name {
+        "bgp_origin" if value == "Incomplete" => route.origin = "incomplete".into(),
+        "bgp_origin" => route.origin = value.into(),
+        "bgp_path" => route.as_path = value.into(),
+        "bgp_next_hop" => {
+            route.next_hops = value
+                .split_whitespace()
+                .map(|hop| hop.parse().unwrap())
+                .collect();
+        }
+        "bgp_med" => route.multi_exit_disc = Some(value.parse().unwrap()),
+        "bgp_local_pref" => route.local_pref = Some(value.parse().unwrap()),
+        "bgp_community" => route.communities = tuples(value),
+        "bgp_large_community" => route.large_communities = tuples(value),
+        _ => {}
+    }
+}
+
+/// `["1:2", "3:4"]` of `(1,2) (3, 4)`.
+fn tuples(text: &str) -> Vec<String> {
+    let inner = text.split(['(', ')']).map(str::trim);
+    inner
+        .filter(|tuple| !tuple.is_empty())
+        .map(|tuple| tuple.replace(", ", ":").replace(',', ":"))
+        .collect()
+}
+
+fn write_config(directory: &std::path::Path, config: &str) {
+    let config = format!("log stderr all;\n{config}");
+    fs::write(directory.join("bird.conf"), config).unwrap();
+}

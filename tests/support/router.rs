@@ -1,0 +1,68 @@
+//! What tests ask of any router, whoever made it.
+
+use std::net::IpAddr;
+
+/// A route as a router has received it: what tells whether an attribute arrived intact.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceivedRoute {
+    /// The global one first, then the link-local one if there is one.
+    pub next_hops: Vec<IpAddr>,
+    /// `IGP`, `EGP` or `incomplete`.
+    pub origin: String,
+    /// As the router writes it, e.g. `64520 64520`.
+    pub as_path: String,
+    pub multi_exit_disc: Option<u32>,
+    pub local_pref: Option<u32>,
+    /// In the order in which the router shows them, e.g. `64520:100`; well-known ones are numbers too.
+    pub communities: Vec<String>,
+    /// E.g. `64520:1:2`.
+    pub large_communities: Vec<String>,
+}
+
+/// A router that is a neighbor of `herald`'s.
+///
+/// A `neighbor` is named as this router names it: FRR and GoBGP by its address, BIRD by its protocol.
+pub trait Router {
+    /// `FRR`, `BIRD` or `GoBGP`.
+    fn kind(&self) -> &'static str;
+
+    /// The state of the session in the RFC's words, e.g. `Established`.
+    fn state(&self, neighbor: &str) -> String;
+
+    /// All paths to a prefix, whoever sent them; the best one first where the router knows one.
+    fn received(&self, prefix: &str) -> Vec<ReceivedRoute>;
+
+    /// Asks the neighbor for its routes once more (RFC 2918), in both families.
+    fn request_refresh(&self, neighbor: &str);
+
+    /// Ends the session; it comes back by itself. Where the router can, `text` goes with it (RFC 9003).
+    fn reset(&self, neighbor: &str, text: &str);
+
+    /// Why the session went down last, as far as the router tells.
+    fn last_error(&self, neighbor: &str) -> String;
+
+    /// `Err` says what it is instead.
+    fn ensure_established(&self, neighbor: &str) -> Result<(), String> {
+        let state = self.state(neighbor);
+        super::ensure(state == "Established", || {
+            format!("{} is {state}: {}", self.kind(), self.last_error(neighbor))
+        })
+    }
+}
+
+/// `64520:100` of the four octets of a community.
+pub(super) fn community(value: u32) -> String {
+    format!("{}:{}", value >> 16, value & 0xFFFF)
+}
+
+/// A well-known community by the name that FRR gives it, else as it stands.
+pub(super) fn community_by_name(name: &str) -> String {
+    match name {
+        "graceful-shutdown" => community(0xFFFF_0000),
+        "blackhole" => community(0xFFFF_029A),
+        "no-export" => community(0xFFFF_FF01),
+        "no-advertise" => community(0xFFFF_FF02),
+        "local-AS" => community(0xFFFF_FF03),
+        number => number.into(),
+    }
+}
