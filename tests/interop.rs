@@ -13,6 +13,10 @@ mod acceptance;
 mod failover;
 #[path = "interop/frr_hosts.rs"]
 mod frr_hosts;
+#[path = "interop/neighborhood.rs"]
+mod neighborhood;
+#[path = "interop/routers.rs"]
+mod routers;
 #[path = "interop/topology.rs"]
 mod topology;
 #[path = "interop/upstream.rs"]
