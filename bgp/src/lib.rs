@@ -1,18 +1,20 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod adj_rib_in;
 mod adj_rib_out;
 pub mod route;
 pub mod session;
 pub mod types;
 pub mod wire;
 
+pub use adj_rib_in::{AdjRibInLimit, ReceivedAttributes, ReceivedRoute};
 pub use adj_rib_out::Table;
 pub use route::{RouteAttributes, Routes};
 pub use session::{
-    Addresses, Cause, ConnId, Direction, Event, FamilyStatus, Liveness, MalformedUpdate,
-    MessageCounters, Negotiated, RemoteAs, Session, SessionConfig, SessionStatus, State,
-    StopReason, Transition,
+    Addresses, Cause, ConnId, Direction, Event, FamilyStatus, KeptStatus, Liveness,
+    MalformedUpdate, MessageCounters, Negotiated, PrefixLimits, ReceivedRoutes, RefreshError,
+    RemoteAs, Session, SessionConfig, SessionStatus, State, StopReason, Transition,
 };
 pub use types::{
     Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, Role, UnknownName,

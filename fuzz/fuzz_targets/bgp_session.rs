@@ -2,11 +2,14 @@
 //! than it should.
 #![no_main]
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use bgp::{
-    Addresses, Asn, BgpIdentifier, ConnId, Direction, Event, HoldTime, Liveness, RemoteAs,
-    RouteAttributes, Routes, Session, SessionConfig, StopReason,
+    Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, Family, HoldTime,
+    Liveness, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes, Routes, Session,
+    SessionConfig, StopReason,
 };
 use bytes::BytesMut;
 use herald_fuzz::Input;
@@ -21,6 +24,14 @@ fuzz_target!(|octets: &[u8]| {
     }
 });
 
+/// What is kept of a neighbor's routes.
+const KEPT: AdjRibInLimit = AdjRibInLimit {
+    routes: 16,
+    attribute_octets: 256,
+};
+/// How many prefixes of IPv6 it may announce.
+const PREFIXES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
+
 struct World {
     session: Session,
     now: Instant,
@@ -32,7 +43,11 @@ impl World {
         let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).expect("not zero");
         let local_as = Asn::new(64520).expect("not reserved");
         let config = SessionConfig {
-            received_routes: true,
+            received_routes: ReceivedRoutes::Kept(KEPT),
+            prefix_limits: PrefixLimits {
+                families: BTreeMap::from([(Family::IPV6_UNICAST, PREFIXES)]),
+                ..PrefixLimits::default()
+            },
             ..SessionConfig::new(local_as, identifier, RemoteAs::External)
         };
         Self {
@@ -114,6 +129,7 @@ impl World {
     }
 
     fn carry_out_events(&mut self) {
+        assert!(self.session.received_routes().len() <= KEPT.routes);
         while let Some(event) = self.session.poll_event() {
             if let Event::Close { conn, .. } = event {
                 let mut out = BytesMut::new();

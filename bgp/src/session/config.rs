@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::prefix_limit::PrefixLimits;
+use crate::adj_rib_in::AdjRibInLimit;
 use crate::types::{Asn, BgpIdentifier, Family, HoldTime};
 
 /// RFC 9687 §5: the least SendHoldTime by default.
@@ -17,6 +19,19 @@ pub enum RemoteAs {
     Internal,
     /// Any but ours (eBGP).
     External,
+}
+
+/// What becomes of the routes that the neighbor announces. They are counted either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceivedRoutes {
+    /// They are thrown away.
+    #[default]
+    Counted,
+    /// They are reported as [`Event::Update`](super::Event::Update), and not kept.
+    Reported,
+    /// They are kept in an Adj-RIB-In (RFC 4271 §3.2), as many as it may hold; see
+    /// [`Session::received_routes`](super::Session::received_routes).
+    Kept(AdjRibInLimit),
 }
 
 /// Configuration of one [`Session`](super::Session).
@@ -46,9 +61,13 @@ pub struct SessionConfig {
     /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
     /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
-    /// Report the routes that the neighbor sends, as [`Event::Update`](super::Event::Update). They
-    /// are counted either way.
-    pub received_routes: bool,
+    /// What becomes of the routes that the neighbor announces.
+    pub received_routes: ReceivedRoutes,
+    /// How many prefixes the neighbor may announce.
+    pub prefix_limits: PrefixLimits,
+    /// Believe no route of an external neighbor whose path does not begin with the neighbor's AS
+    /// (RFC 4271 §6.3). Not for route servers, which leave themselves out (RFC 7947 §2.2.2.1).
+    pub enforce_first_as: bool,
 }
 
 impl SessionConfig {
@@ -68,7 +87,9 @@ impl SessionConfig {
             next_hop_v4: None,
             next_hop_v6: None,
             send_hold_time: None,
-            received_routes: false,
+            received_routes: ReceivedRoutes::Counted,
+            prefix_limits: PrefixLimits::default(),
+            enforce_first_as: true,
         }
     }
 }
@@ -100,6 +121,8 @@ impl SessionConfig {
             next_hop_v6: _,
             send_hold_time: _,
             received_routes: _,
+            prefix_limits: _,
+            enforce_first_as: _,
         } = wanted;
         (
             self.local_as,

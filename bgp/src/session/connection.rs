@@ -191,6 +191,10 @@ impl Connections {
         self.iter().max_by_key(|connection| connection.state)
     }
 
+    pub(super) fn furthest_mut(&mut self) -> Option<&mut Connection> {
+        self.0.iter_mut().max_by_key(|connection| connection.state)
+    }
+
     pub(super) fn take(&mut self, id: ConnId) -> Option<Connection> {
         let index = self.0.iter().position(|connection| connection.id == id)?;
         Some(self.0.swap_remove(index))

@@ -1,11 +1,13 @@
 //! What a session asks of its driver, and what it reports.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::status::{Negotiated, Transition};
+use crate::types::Family;
 use crate::wire::{AttributeError, Notification, Update};
 
 /// One TCP connection of a session. Never reused within a session.
@@ -110,8 +112,19 @@ pub enum Event {
     StateChanged(Transition),
     /// Both sides agreed; the state is Established.
     Established(Negotiated),
-    /// The neighbor sent routes, and they were asked for. Nothing of them is kept here.
+    /// The neighbor sent routes, and they were asked for. Nothing of them is kept here. Those that
+    /// lead back to us are withdrawn in it.
     Update(Box<Update>),
+    /// The neighbor has announced nearly as many prefixes as it may. Said once a session for each
+    /// family.
+    PrefixLimitNear {
+        /// Of which family.
+        family: Family,
+        /// How many there are.
+        count: u32,
+        /// How many there may be.
+        limit: NonZeroU32,
+    },
     /// The neighbor sent an UPDATE with errors that do not end the session.
     MalformedUpdate(Box<MalformedUpdate>),
     /// The neighbor ended the session.

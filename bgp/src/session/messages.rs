@@ -2,15 +2,10 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::event::{ConnId, Event, MalformedUpdate};
+use super::event::{ConnId, Event};
 use super::status::{Cause, Negotiated, State};
 use super::{BackOff, Session, collision, negotiation};
-use crate::types::Family;
-use crate::wire::{
-    Attribute, Message, MessageType, Notification, Open, RouteRefresh, Update, code, subcode,
-};
+use crate::wire::{Message, MessageType, Notification, Open, code, subcode};
 
 impl Session {
     pub(super) fn handle_message(
@@ -106,63 +101,6 @@ impl Session {
         self.events.extend(negotiated.map(Event::Established));
     }
 
-    fn handle_update(&mut self, now: Instant, conn: ConnId, mut update: Update, body: &[u8]) {
-        self.restart_hold_timer(now, conn);
-        let negotiated = self
-            .connections
-            .by_id(conn)
-            .and_then(|connection| connection.negotiated.as_ref());
-        let ignored = negotiated.is_some_and(|agreed| {
-            ignore_families(&mut update, |family| !agreed.families.contains(&family))
-        });
-        if !update.errors.is_empty() {
-            self.record.update_errors += 1;
-            let malformed = MalformedUpdate {
-                errors: update.errors.clone(),
-                prefixes: update.announced().chain(update.withdrawn()).collect(),
-                body: Bytes::copy_from_slice(body),
-            };
-            self.events
-                .push_back(Event::MalformedUpdate(Box::new(malformed)));
-        }
-        // What is left may look like an End-of-RIB.
-        if ignored && prefix_count(&update) == 0 {
-            return;
-        }
-        for prefix in update.announced() {
-            self.record
-                .families
-                .entry(Family::of(&prefix))
-                .or_default()
-                .received += 1;
-        }
-        if let Some(family) = update.end_of_rib() {
-            self.record
-                .families
-                .entry(family)
-                .or_default()
-                .end_of_rib_received = true;
-        }
-        if self.config.received_routes {
-            self.events.push_back(Event::Update(Box::new(update)));
-        }
-    }
-
-    fn handle_route_refresh(&mut self, now: Instant, conn: ConnId, refresh: RouteRefresh) {
-        self.restart_hold_timer(now, conn);
-        let negotiated = self
-            .connections
-            .by_id(conn)
-            .and_then(|connection| connection.negotiated.as_ref());
-        // A family that was not agreed upon is ignored (RFC 2918 §4), and so is what RFC 7313 makes
-        // of the subtype.
-        if refresh.subtype == 0
-            && negotiated.is_some_and(|agreed| agreed.families.contains(&refresh.family))
-        {
-            self.rib.refresh(refresh.family);
-        }
-    }
-
     fn handle_notification(&mut self, now: Instant, conn: ConnId, notification: Notification) {
         self.end(conn, None); // RFC 4271 §6.4: never in reply to a NOTIFICATION
         self.record.connect_retry_counter += 1;
@@ -185,32 +123,6 @@ impl Session {
             MessageType::RouteRefresh => &mut counters.route_refresh,
         } += 1;
     }
-}
-
-/// Leaves out what is said of families that were not agreed upon (RFC 4760 §8). True if there was
-/// anything.
-fn ignore_families(update: &mut Update, is_ignored: impl Fn(Family) -> bool) -> bool {
-    let before = (update.attributes.len(), prefix_count(update));
-    if is_ignored(Family::IPV4_UNICAST) {
-        update.withdrawn_routes.clear();
-        update.nlri.clear();
-    }
-    update.attributes.retain(|attribute| match attribute {
-        Attribute::MpReach(reach) => !is_ignored(reach.nlri.family()),
-        Attribute::MpUnreach(unreach) => !is_ignored(unreach.withdrawn_routes.family()),
-        _ => true,
-    });
-    before != (update.attributes.len(), prefix_count(update))
-}
-
-/// How many prefixes it names, whatever it says of them.
-fn prefix_count(update: &Update) -> usize {
-    let multiprotocol = update.attributes.iter().map(|attribute| match attribute {
-        Attribute::MpReach(reach) => reach.nlri.len(),
-        Attribute::MpUnreach(unreach) => unreach.withdrawn_routes.len(),
-        _ => 0,
-    });
-    update.withdrawn_routes.len() + update.nlri.len() + multiprotocol.sum::<usize>()
 }
 
 /// The Finite State Machine Error for a message that has no place in `state` (RFC 6608);

@@ -12,8 +12,11 @@ mod collision;
 mod config;
 mod connection;
 mod event;
+mod import;
 mod messages;
 mod negotiation;
+mod prefix_limit;
+mod refresh;
 mod status;
 mod transitions;
 
@@ -25,15 +28,19 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use self::connection::{Connection, Connections};
+use self::prefix_limit::LimitedPrefixes;
+use crate::adj_rib_in::{AdjRibIn, ReceivedRoute};
 use crate::adj_rib_out::{AdjRibOut, Table, Unsendable};
 use crate::route::Routes;
 use crate::types::Family;
 use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
-pub use config::{RemoteAs, SessionConfig};
+pub use config::{ReceivedRoutes, RemoteAs, SessionConfig};
 pub use event::{Addresses, ConnId, Direction, Event, Liveness, MalformedUpdate, StopReason};
+pub use prefix_limit::PrefixLimits;
+pub use refresh::RefreshError;
 pub use status::{
-    Cause, FamilyStatus, MessageCounters, Negotiated, SessionStatus, State, Transition,
+    Cause, FamilyStatus, KeptStatus, MessageCounters, Negotiated, SessionStatus, State, Transition,
 };
 
 /// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
@@ -75,6 +82,13 @@ pub struct Session {
     /// The neighbor took BFD down while the session was settling; when this comes, it counts.
     path_doubted_until: Option<Instant>,
     rib: AdjRibOut,
+    /// Empty unless routes are to be kept.
+    adj_rib_in: AdjRibIn,
+    /// Empty unless there is a limit.
+    limited: LimitedPrefixes,
+    /// The neighbor has announced more prefixes of this family than it may; the session stays in
+    /// Idle.
+    over_limit: Option<Family>,
     events: VecDeque<Event>,
     record: Record,
 }
@@ -100,6 +114,7 @@ struct Record {
 #[derive(Clone, Copy, Debug, Default)]
 struct FamilyRecord {
     received: u64,
+    loops: u64,
     end_of_rib_received: bool,
 }
 
@@ -132,6 +147,9 @@ impl Session {
             waiting_for_liveness: false,
             path_doubted_until: None,
             rib: AdjRibOut::default(),
+            adj_rib_in: AdjRibIn::default(),
+            limited: LimitedPrefixes::default(),
+            over_limit: None,
             events: VecDeque::new(),
             record: Record::default(),
         }
@@ -171,6 +189,7 @@ impl Session {
         self.abort_connect();
         self.connect_retry = None;
         self.idle_hold = None;
+        self.over_limit = None;
         self.waiting_for_liveness = false;
         let cause = match self.connections.is_empty() {
             true => Cause::Stopped,
@@ -209,6 +228,7 @@ impl Session {
         if is_seeking && before.passive != self.config.passive {
             self.connect(now, Cause::Start);
         }
+        self.import_anew(now, &before);
     }
 
     /// Replaces the routes that the neighbor should have, whatever the state. The difference to
@@ -463,6 +483,13 @@ impl Session {
         self.rib.advertised()
     }
 
+    /// The routes that the neighbor has announced and not withdrawn, as far as they are
+    /// [kept](ReceivedRoutes::Kept); by family and prefix.
+    #[must_use]
+    pub fn received_routes(&self) -> Vec<ReceivedRoute> {
+        self.adj_rib_in.routes()
+    }
+
     /// Everything there is to tell.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
@@ -492,6 +519,7 @@ impl Session {
             dropped: self.record.dropped,
             connect_retry_counter: self.record.connect_retry_counter,
             idle_until: self.idle_hold,
+            over_limit: self.over_limit,
             last_reset: self.record.last_reset.clone(),
             update_errors: self.record.update_errors,
             last_read: self.record.last_read,
@@ -513,9 +541,33 @@ impl Session {
             advertised: progress.advertised,
             pending: progress.pending,
             received: heard.received,
+            loops: heard.loops,
+            prefixes: self.prefixes(family),
+            prefix_limit: self.config.prefix_limits.families.get(&family).copied(),
+            kept: self.kept(family),
             end_of_rib_sent: progress.end_of_rib_sent,
             end_of_rib_received: heard.end_of_rib_received,
         }
+    }
+
+    fn kept(&self, family: Family) -> Option<KeptStatus> {
+        let held = self.adj_rib_in.held(family);
+        matches!(self.config.received_routes, ReceivedRoutes::Kept(_)).then_some(KeptStatus {
+            routes: held.routes,
+            stale: held.stale,
+            not_kept: held.not_kept,
+        })
+    }
+
+    /// How many prefixes the neighbor has announced and not withdrawn, where that is known.
+    fn prefixes(&self, family: Family) -> Option<usize> {
+        let limited = self.limited.count(&self.config.prefix_limits, family);
+        let held = || {
+            let held = self.adj_rib_in.held(family);
+            // What was not kept may have been withdrawn since.
+            (self.kept(family).is_some() && held.not_kept == 0).then_some(held.prefixes)
+        };
+        limited.map(|count| count as usize).or_else(held)
     }
 
     fn put_updates(&mut self, now: Instant, conn: ConnId, start: usize, out: &mut BytesMut) {

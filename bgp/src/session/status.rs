@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::types::{Asn, BgpIdentifier, Family};
@@ -149,13 +150,32 @@ pub struct FamilyStatus {
     pub advertised: usize,
     /// Prefixes on their way: to be announced or withdrawn.
     pub pending: usize,
-    /// How many prefixes the neighbor has announced; one that it announces again counts again, for
-    /// nothing is kept.
+    /// How many prefixes the neighbor has announced; one that it announces again counts again.
     pub received: u64,
+    /// Announcements that lead back to us, and were left out (RFC 4271 §9.1.2).
+    pub loops: u64,
+    /// How many prefixes the neighbor has announced and not withdrawn, each once. `None` where that
+    /// is not known: neither are routes kept, nor is there a limit.
+    pub prefixes: Option<usize>,
+    /// How many prefixes it may announce; `None`: any number.
+    pub prefix_limit: Option<NonZeroU32>,
+    /// What of it is kept; `None` where nothing is.
+    pub kept: Option<KeptStatus>,
     /// Our End-of-RIB is out (RFC 4724 §2).
     pub end_of_rib_sent: bool,
     /// Theirs is in.
     pub end_of_rib_received: bool,
+}
+
+/// What an Adj-RIB-In holds of one family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptStatus {
+    /// Routes; each path of a prefix is one.
+    pub routes: usize,
+    /// Those that have not been announced since the session or the refresh began.
+    pub stale: usize,
+    /// Announcements that were not kept for want of room, since the session is there.
+    pub not_kept: u64,
 }
 
 /// A snapshot of one session.
@@ -185,6 +205,9 @@ pub struct SessionStatus {
     pub connect_retry_counter: u64,
     /// When the state machine leaves Idle by itself, if it waits there.
     pub idle_until: Option<Instant>,
+    /// The family of which the neighbor has announced more prefixes than it may: the session is in
+    /// Idle for it.
+    pub over_limit: Option<Family>,
     /// The last time an Established session ended; before there was one, the last time that a
     /// session failed to get there.
     pub last_reset: Option<Transition>,

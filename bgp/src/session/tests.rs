@@ -770,7 +770,7 @@ fn nothing_is_kept_of_a_connection_that_could_not_be_flushed() {
 fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
     let ipv4_only = SessionConfig {
         families: vec![Family::IPV4_UNICAST],
-        received_routes: true,
+        received_routes: ReceivedRoutes::Reported,
         ..config()
     };
     let (mut script, conn) = Script::established(ipv4_only);

@@ -17,6 +17,7 @@ impl Session {
     /// a new one.
     pub(super) fn connect(&mut self, now: Instant, cause: Cause) {
         self.idle_hold = None;
+        self.over_limit = None;
         self.waiting_for_liveness = false;
         self.abort_connect();
         self.connecting = !self.config.passive;
@@ -81,7 +82,7 @@ impl Session {
 
     pub(super) fn path_is_up(&mut self, now: Instant) {
         // SYNs that were lost while the path was down would be repeated by TCP much later.
-        let is_trying = self.started && self.connections.is_empty() && self.idle_hold.is_none();
+        let is_trying = self.may_connect() && self.connections.is_empty();
         if self.waiting_for_liveness || is_trying {
             self.connect(now, Cause::Start);
         }
@@ -105,7 +106,12 @@ impl Session {
         for conn in self.connections.ids() {
             self.fail(now, conn, notification.clone(), BackOff::Keep);
         }
-        self.waiting_for_liveness = self.idle_hold.is_some();
+        self.waiting_for_liveness = self.idle_hold.is_some() && self.over_limit.is_none();
+    }
+
+    /// Whether the session is not to stay in Idle.
+    fn may_connect(&self) -> bool {
+        self.started && self.idle_hold.is_none() && self.over_limit.is_none()
     }
 
     /// Takes note of the state that the connections amount to.
@@ -126,6 +132,8 @@ impl Session {
         if from == State::Established {
             self.record.dropped += 1;
             self.rib.end();
+            self.adj_rib_in.clear();
+            self.limited.clear();
         }
         if from >= State::OpenSent && to < State::OpenSent {
             self.remember_reset(&transition);
@@ -147,12 +155,10 @@ impl Session {
             .connections
             .furthest()
             .map(|connection| connection.state);
-        furthest.unwrap_or(
-            match (self.started && self.idle_hold.is_none(), self.connecting) {
-                (false, _) => State::Idle,
-                (true, true) => State::Connect,
-                (true, false) => State::Active,
-            },
-        )
+        furthest.unwrap_or(match (self.may_connect(), self.connecting) {
+            (false, _) => State::Idle,
+            (true, true) => State::Connect,
+            (true, false) => State::Active,
+        })
     }
 }

@@ -118,6 +118,15 @@ impl AttributeList {
     }
 }
 
+/// Reads a list of attributes that this crate has written. What cannot be read is left out.
+pub(crate) fn decode_attributes(octets: &[u8], context: WireContext) -> Vec<Attribute> {
+    let mut list = AttributeList::default();
+    match list.read(octets, context) {
+        Ok(_) => list.attributes,
+        Err(_) => Vec::new(),
+    }
+}
+
 /// `None` when it cannot be read.
 fn read_multiprotocol(
     flags: AttributeFlags,

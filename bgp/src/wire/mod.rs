@@ -32,6 +32,7 @@ pub use route_refresh::RouteRefresh;
 pub use update::{AttributeAction, AttributeError, Update};
 
 pub(crate) use attribute::type_code;
+pub(crate) use attribute_list::decode_attributes;
 pub(crate) use nlri::{encoded_length as prefix_length, put as put_prefix};
 
 /// Octets of marker, length and type.

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use self::subcode::cease;
 use super::{HEADER_LENGTH, MAX_LENGTH};
+use crate::types::Family;
 
 /// An error or a reason, as it is told to the other side.
 #[derive(Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -164,6 +165,18 @@ impl Notification {
         Self::with_data(code::CEASE, subcode, &data)
     }
 
+    /// The family that has more prefixes than allowed, and how many are (RFC 4486 §4), if it is
+    /// told.
+    #[must_use]
+    pub fn prefix_limit(&self) -> Option<(Family, u32)> {
+        let &[afi_high, afi_low, safi, a, b, c, d] = self.data.as_ref() else {
+            return None;
+        };
+        let afi = u16::from_be_bytes([afi_high, afi_low]);
+        let is_told = (self.code, self.subcode) == (code::CEASE, cease::MAXIMUM_PREFIXES);
+        is_told.then_some((Family { afi, safi }, u32::from_be_bytes([a, b, c, d])))
+    }
+
     /// The text of an administrative shutdown or reset (RFC 9003 §2), if there is a legible one.
     #[must_use]
     pub fn communication(&self) -> Option<&str> {
@@ -265,6 +278,9 @@ impl fmt::Display for Notification {
         match self.subcode_name() {
             "" => {}
             name => write!(f, ", {name}")?,
+        }
+        if let Some((family, limit)) = self.prefix_limit() {
+            write!(f, ": at most {limit} of {family}")?;
         }
         match self.communication() {
             Some(text) => write!(f, ": {text:?}"),

@@ -10,6 +10,7 @@
 )]
 
 mod inputs;
+mod received;
 mod regressions;
 mod rules;
 mod script;

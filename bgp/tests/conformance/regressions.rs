@@ -630,7 +630,7 @@ fn f_106_a_path_with_our_own_as() {
     .concat();
     assert_eq!(
         established(&update(&[], &attributes, &hex(PREFIX))),
-        ANNOUNCED
+        WITHDRAWN
     );
 }
 

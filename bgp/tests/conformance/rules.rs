@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use herald_bgp::wire::{Attribute, Message, MessageType, MpNextHop, RouteRefresh};
 use herald_bgp::{
     Addresses, BgpIdentifier, Capability, Direction, Event, Family, HoldTime, Notification,
-    Session, SessionConfig, State, StopReason,
+    ReceivedRoutes, Session, SessionConfig, State, StopReason,
 };
 
 use crate::inputs::{
@@ -299,7 +299,7 @@ fn c_082_as_sets_are_not_accepted() {
 #[test]
 fn c_087_nothing_is_said_or_kept_unless_asked_for() {
     let quiet = SessionConfig {
-        received_routes: false,
+        received_routes: ReceivedRoutes::Counted,
         ..config()
     };
     let mut script = Script::open_sent(quiet);

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use herald_bgp::wire::{Framer, MAX_EXTENDED_LENGTH, Message, Open, WireContext};
 use herald_bgp::{
     Addresses, Asn, BgpIdentifier, Capability, ConnId, Direction, Event, Family, HoldTime,
-    Notification, RemoteAs, RouteAttributes, Routes, Session, SessionConfig, State,
+    Notification, ReceivedRoutes, RemoteAs, RouteAttributes, Routes, Session, SessionConfig, State,
 };
 
 pub(crate) const CONTEXT: WireContext = WireContext {
@@ -23,7 +23,7 @@ pub(crate) fn seconds(count: u64) -> Duration {
 pub(crate) fn config() -> SessionConfig {
     let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).unwrap();
     SessionConfig {
-        received_routes: true,
+        received_routes: ReceivedRoutes::Reported,
         ..SessionConfig::new(Asn::new(64520).unwrap(), identifier, RemoteAs::External)
     }
 }

@@ -63,7 +63,7 @@ fn everybody_agrees(world: &World) {
         assert_eq!(status.state, State::Established, "{status:#?}");
     }
     for (announced, heard) in world.tables() {
-        assert_eq!(announced, heard);
+        assert_eq!(*announced, heard);
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use herald_bgp::{
-    Addresses, Asn, BgpIdentifier, ConnId, Direction, Event, HoldTime, RemoteAs, RouteAttributes,
-    Routes, Session, SessionConfig, SessionStatus, State, StopReason,
+    Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, HoldTime,
+    ReceivedRoutes, RemoteAs, RouteAttributes, Routes, Session, SessionConfig, SessionStatus,
+    State, StopReason,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rand::rngs::SmallRng;
@@ -83,8 +84,17 @@ struct Peer {
     timeout: Option<Instant>,
     /// Open connections, and which link each is.
     links: BTreeMap<ConnId, usize>,
-    /// What the neighbor has announced.
+    /// What the neighbor has announced, where that is reported.
     table: BTreeSet<IpNet>,
+}
+
+impl Peer {
+    /// What the neighbor has announced.
+    fn heard(&self) -> BTreeSet<IpNet> {
+        let kept = self.session.received_routes();
+        let kept = kept.iter().map(|route| route.prefix);
+        kept.chain(self.table.iter().copied()).collect()
+    }
 }
 
 pub(crate) struct World {
@@ -157,7 +167,10 @@ impl World {
                 let config = SessionConfig {
                     passive: passive && host < neighbor,
                     hold_time: hold_time(&mut self.rng),
-                    received_routes: true,
+                    received_routes: match host % 2 {
+                        0 => ReceivedRoutes::Reported,
+                        _ => ReceivedRoutes::Kept(AdjRibInLimit::default()),
+                    },
                     next_hop_v6: "2001:db8::1".parse().ok(),
                     ..SessionConfig::new(asns[host], identifier(host), RemoteAs::Is(asns[neighbor]))
                 };
@@ -195,9 +208,9 @@ impl World {
     }
 
     /// For each end of a session: what its neighbor announces, and what it has heard of that.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = (&BTreeSet<IpNet>, &BTreeSet<IpNet>)> {
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&BTreeSet<IpNet>, BTreeSet<IpNet>)> {
         let peers = self.peers.iter();
-        peers.map(|(end, peer)| (&self.wanted[end.neighbor], &peer.table))
+        peers.map(|(end, peer)| (&self.wanted[end.neighbor], peer.heard()))
     }
 
     fn ends(&self) -> Vec<End> {

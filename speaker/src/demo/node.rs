@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bfd::engine::{Engine, EngineConfig};
 use bfd::{HopKind, Micros, SessionKey};
-use bgp::{Asn, BgpIdentifier, RemoteAs, RouteAttributes, SessionConfig};
+use bgp::{Asn, BgpIdentifier, ReceivedRoutes, RemoteAs, RouteAttributes, SessionConfig};
 use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -183,7 +183,10 @@ impl Role {
             connect_retry_time: CONNECT_RETRY_TIME,
             next_hop_v4: Some([192, 0, 2, last].into()),
             next_hop_v6: Some([0x2001, 0xDB8, 0, 0, 0, 0, 0, u16::from(last)].into()),
-            received_routes: self == Self::Router,
+            received_routes: match self {
+                Self::Speaker => ReceivedRoutes::Counted,
+                Self::Router => ReceivedRoutes::Reported,
+            },
             ..SessionConfig::new(Asn::new(local_as)?, identifier, remote_as)
         })
     }

@@ -36,6 +36,10 @@ fn session() -> bgp::SessionStatus {
         advertised: 0,
         pending: 0,
         received: 0,
+        loops: 0,
+        prefixes: None,
+        prefix_limit: None,
+        kept: None,
         end_of_rib_sent: true,
         end_of_rib_received: true,
     };
