@@ -160,12 +160,7 @@ fn setup(remote: SocketAddr) -> PeerSetup {
             connect_retry_time: Duration::from_millis(200),
             ..SessionConfig::new(Asn::new(64520).unwrap(), identifier, RemoteAs::External)
         },
-        transport: Transport {
-            remote,
-            local: None,
-            interface: None,
-            ttl: None,
-        },
+        transport: Transport::to(remote),
         bfd: None,
         enabled: true,
     }

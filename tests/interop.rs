@@ -17,6 +17,10 @@ mod frr_hosts;
 mod neighborhood;
 #[path = "interop/routers.rs"]
 mod routers;
+#[path = "interop/gtsm.rs"]
+mod gtsm;
+#[path = "interop/pair.rs"]
+mod pair;
 #[path = "interop/topology.rs"]
 mod topology;
 #[path = "interop/upstream.rs"]

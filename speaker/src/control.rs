@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 
 use crate::announcer::Announcement;
 use crate::bfd_thread::PeerBfdStatus;
-use crate::bgp_thread::BgpThread;
+use crate::bgp_thread::{BgpThread, TransportReport};
 use crate::config::{Config, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName};
 use crate::history::Record;
 use crate::malformed::Malformed;
 use crate::plan::Change;
+use crate::tcp_drops::TcpDrops;
 
 /// Why something was not done. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +78,10 @@ pub struct Snapshot {
     pub malformed: ByPeer<Arc<Malformed>>,
     /// The BGP sessions.
     pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
+    /// Their TCP connections.
+    pub transports: BTreeMap<PeerName, TransportReport>,
+    /// What the kernel has dropped of all connections.
+    pub tcp_drops: TcpDrops,
     /// The BFD sessions.
     pub bfd: BTreeMap<PeerName, PeerBfdStatus>,
     /// BFD datagrams that belonged to no session, by reason.
@@ -119,6 +124,7 @@ impl Control {
     pub async fn snapshot(&self) -> Result<Snapshot, Refusal> {
         let mut snapshot = self.ask(Command::Snapshot).await?;
         snapshot.bgp = self.bgp.status().await.into_iter().collect();
+        snapshot.transports = self.bgp.transports().await;
         Ok(snapshot)
     }
 

@@ -21,3 +21,4 @@ pub mod plan;
 pub mod router_id;
 pub mod speaker;
 pub mod status;
+pub mod tcp_drops;

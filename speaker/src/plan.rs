@@ -359,6 +359,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         source_interface,
         passive,
         ebgp_multihop,
+        ttl_security,
         families,
         bfd,
         enabled,
@@ -383,6 +384,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         source_interface,
     );
     found.compare(Restart, "ebgp-multihop", &old.ebgp_multihop, ebgp_multihop);
+    found.compare(Restart, "ttl-security", &old.ttl_security, ttl_security);
     // The OPEN (RFC 4271 §4.2), and whom we accept one from.
     found.compare(Restart, "local-as", &old.local_as, local_as);
     found.compare(Restart, "remote-as", &old.remote_as, remote_as);

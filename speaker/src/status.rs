@@ -3,6 +3,7 @@
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
 mod routes;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,6 +18,7 @@ use crate::history::{Record, Subject};
 use crate::malformed::Malformed;
 
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
+pub use transport::TransportStatus;
 
 /// `GET /v1/status`: the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,9 @@ pub struct PeerStatus {
     pub passive: bool,
     /// How many hops away it may be; null: on-link, or internal.
     pub ebgp_multihop: Option<u8>,
+    /// More about its TCP connections.
+    #[serde(default)]
+    pub transport: TransportStatus,
     /// Timers.
     pub timers: TimersStatus,
     /// What both OPENs together allow; null unless they did.
@@ -232,8 +237,8 @@ pub struct BfdStatus {
     pub interface: Option<String>,
     /// False: on-link, TTL 255 required.
     pub multihop: bool,
-    /// What of the configuration decided that: `ebgp-multihop`, `bfd-multihop`, `on-link` for an
-    /// external peer without either, `default` for an internal one.
+    /// What of the configuration decided that: `ebgp-multihop`, `ttl-security`, `bfd-multihop`,
+    /// `on-link` for an external peer without any, `default` for an internal one.
     pub hops_because: String,
     /// The least TTL that is accepted.
     pub minimum_ttl: u8,
@@ -428,6 +433,12 @@ impl Snapshot {
             source_interface: peer.interface().map(str::to_owned),
             passive: peer.passive,
             ebgp_multihop: peer.ebgp_multihop.map(std::num::NonZeroU8::get),
+            transport: TransportStatus::new(
+                peer,
+                session.is_some_and(|session| session.state == State::Established),
+                &self.transports.get(name).cloned().unwrap_or_default(),
+                &self.tcp_drops,
+            ),
             timers: timers(peer, negotiated),
             negotiated: negotiated.map(NegotiatedStatus::from),
             families_configured: texts(&peer.families),
@@ -503,9 +514,10 @@ impl Snapshot {
 
 /// What of the configuration decided how far a BFD session reaches.
 fn hops_because(peer: &PeerConfig, multihop: bool) -> &'static str {
-    let far = peer.ebgp_multihop.is_some_and(|hops| hops.get() > 1);
+    let far = peer.hops().get() > 1;
     let internal = [RemoteAs::Internal, RemoteAs::Is(peer.local_as)].contains(&peer.remote_as);
     match (multihop, far) {
+        (true, true) if peer.ttl_security.is_some() => "ttl-security",
         (true, true) => "ebgp-multihop",
         (false, false) if internal => "default",
         (false, false) => "on-link",
@@ -692,6 +704,8 @@ mod tests {
             ("remote-as = \"internal\"", "default"),
             ("remote-as = 64520", "default"),
             ("remote-as = 64521\nebgp-multihop = 2", "ebgp-multihop"),
+            ("remote-as = 64521\nttl-security = 1", "on-link"),
+            ("remote-as = 64521\nttl-security = 2", "ttl-security"),
             ("remote-as = 64521\nbfd-multihop = true", "bfd-multihop"),
             (
                 "remote-as = 64521\nebgp-multihop = 2\nbfd-multihop = false",

@@ -125,6 +125,29 @@ fn a_peer_may_do_without_the_bfd_of_the_defaults() {
 }
 
 #[test]
+fn a_peer_that_says_how_far_it_is_takes_neither_default_about_it() {
+    let config = accepted(
+        r#"
+        [peer-defaults]
+        remote-as = 64521
+        ebgp-multihop = 3
+        [[peer]]
+        address = "192.0.2.1"
+        ttl-security = 2
+        bfd-profile = "default"
+        [[peer]]
+        address = "192.0.2.2"
+        "#,
+    );
+    let [near, far] = ["192.0.2.1", "192.0.2.2"].map(|name| &config.peers[name]);
+    assert_eq!((near.ebgp_multihop, near.hops().get()), (None, 2));
+    assert_eq!((far.ttl_security, far.hops().get()), (None, 3));
+    let minimum_ttl = std::num::NonZeroU8::new(254).unwrap();
+    let hops = near.bfd.as_ref().unwrap().hops;
+    assert_eq!(hops, BfdHops::Multi { minimum_ttl });
+}
+
+#[test]
 fn multihop_peers_have_multihop_bfd() {
     let config = accepted(
         r#"
@@ -584,6 +607,15 @@ remote-as = 64521
 ebgp-multihop = 0
 "#
         => r#"7: [[peer]] "192.0.2.1": ebgp-multihop: found 0; must be a number from 1 to 255"#;
+
+    both_ways_to_say_the_distance: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+ebgp-multihop = 2
+ttl-security = 1
+"#
+        => r#"8: [[peer]] "192.0.2.1": ttl-security: found 1; must be absent beside ebgp-multihop: either says how far the neighbor may be"#;
 
     peer_name_twice: r#"
 [[peer]]

@@ -9,7 +9,9 @@ mod listener;
 mod peer;
 mod roster;
 mod socket;
+mod sys;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +35,22 @@ pub struct Transport {
     /// TTL or hop limit of what we send; default: 1 to external peers, which are on the link, and
     /// 255 to internal ones.
     pub ttl: Option<u8>,
+    /// The least TTL or hop limit that is accepted (RFC 5082 §3); default: any.
+    pub minimum_ttl: Option<u8>,
+}
+
+impl Transport {
+    /// To this neighbor, with every default.
+    #[must_use]
+    pub const fn to(remote: SocketAddr) -> Self {
+        Self {
+            remote,
+            local: None,
+            interface: None,
+            ttl: None,
+            minimum_ttl: None,
+        }
+    }
 }
 
 /// Everything the BGP thread needs to know of a peer.
@@ -46,6 +64,13 @@ pub struct PeerSetup {
     pub bfd: Option<bfd::SessionId>,
     /// Whether the session is to run at all.
     pub enabled: bool,
+}
+
+/// What there is to say of a peer's TCP connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransportReport {
+    /// Attempts of ours without any answer, since the last that had one.
+    pub unanswered_attempts: u64,
 }
 
 /// Something happened to a peer.
@@ -75,6 +100,7 @@ enum PeerCommand {
     Accepted(tokio::net::TcpStream),
     Reset(Option<String>),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
+    Transport(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Advertised(oneshot::Sender<bgp::Routes>),
     /// Answered when no connection is being closed any more.
     Settled(oneshot::Sender<()>),
@@ -91,6 +117,7 @@ enum Command {
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
+    Transports(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Settled(PeerName, oneshot::Sender<()>),
     Stop(Option<String>, oneshot::Sender<()>),
 }
@@ -163,6 +190,17 @@ impl BgpThread {
         }
         statuses.sort_by(|(one, _), (other, _)| one.cmp(other));
         statuses
+    }
+
+    /// What there is to say of the TCP connections of each peer.
+    pub async fn transports(&self) -> BTreeMap<PeerName, TransportReport> {
+        let (reply, mut replies) = mpsc::unbounded_channel();
+        self.tell(Command::Transports(reply));
+        let mut transports = BTreeMap::new();
+        while let Some((name, transport)) = replies.recv().await {
+            transports.insert(name, transport);
+        }
+        transports
     }
 
     /// The routes that a peer has from us; `None` if there is no such peer.

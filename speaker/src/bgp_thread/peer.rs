@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use super::{BgpEvent, PeerCommand, PeerSetup, addresses, socket};
+use super::{BgpEvent, PeerCommand, PeerSetup, TransportReport, addresses, socket};
 use crate::config::PeerName;
 
 /// How long a neighbor may take to hear the last word on a connection.
@@ -31,6 +31,10 @@ pub(super) struct PeerTask {
     session: Session,
     connections: BTreeMap<ConnId, Connection>,
     connecting: Option<Connecting>,
+    /// An attempt was given up, perhaps for a new one.
+    gave_up: bool,
+    /// Attempts that were given up for new ones, in a row.
+    unanswered_attempts: u64,
     inbox: UnboundedReceiver<PeerCommand>,
     events: UnboundedSender<BgpEvent>,
     read_buffer: Vec<u8>,
@@ -75,6 +79,8 @@ impl PeerTask {
             session,
             connections: BTreeMap::new(),
             connecting: None,
+            gave_up: false,
+            unanswered_attempts: 0,
             inbox,
             events,
             read_buffer: vec![0; READ_SIZE],
@@ -161,6 +167,12 @@ impl PeerTask {
             PeerCommand::Status(reply) => {
                 let _ = reply.send((self.name.clone(), self.session.status()));
             }
+            PeerCommand::Transport(reply) => {
+                let report = TransportReport {
+                    unanswered_attempts: self.unanswered_attempts,
+                };
+                let _ = reply.send((self.name.clone(), report));
+            }
             PeerCommand::Advertised(reply) => {
                 let _ = reply.send(self.session.advertised());
             }
@@ -200,6 +212,10 @@ impl PeerTask {
 
     fn connected(&mut self, outcome: io::Result<TcpStream>) {
         let now = Instant::now();
+        match &outcome {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.unanswered_attempts += 1,
+            _ => self.unanswered_attempts = 0,
+        }
         match outcome {
             Ok(stream) => self.add_connection(now, Direction::Outgoing, stream),
             Err(error) => {
@@ -211,6 +227,7 @@ impl PeerTask {
     fn add_connection(&mut self, now: Instant, direction: Direction, stream: TcpStream) {
         match addresses::of(&stream) {
             Ok(addresses) => {
+                self.gave_up = false;
                 let conn = self.session.handle_connected(now, direction, addresses);
                 let connection = Connection {
                     stream,
@@ -231,11 +248,14 @@ impl PeerTask {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Connect => {
+                    if std::mem::take(&mut self.gave_up) {
+                        self.unanswered_attempts += 1;
+                    }
                     let (transport, session) = (&self.setup.transport, &self.setup.session);
                     let attempt = socket::connect(transport.clone(), session.clone());
                     self.connecting = Some(Box::pin(attempt));
                 }
-                Event::AbortConnect => self.connecting = None,
+                Event::AbortConnect => self.gave_up = self.connecting.take().is_some(),
                 Event::Close {
                     conn,
                     after_flush: true,

@@ -97,6 +97,11 @@ impl Roster {
                     let _ = entry.commands.send(PeerCommand::Status(reply.clone()));
                 }
             }
+            Command::Transports(reply) => {
+                for entry in self.peers.values() {
+                    let _ = entry.commands.send(PeerCommand::Transport(reply.clone()));
+                }
+            }
             Command::Stop(..) => unreachable!("the loop has ended with it"),
         }
     }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use bgp::{RemoteAs, SessionConfig};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::Transport;
+use super::{Transport, sys};
 
 /// Internetwork control (RFC 791, RFC 2474): routing goes before what is routed.
 const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
@@ -75,6 +76,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // 0.0.0.0 and [::] are two listeners, so that each can be left out.
         socket.set_only_v6(true)?;
     }
+    // Neighbors with GTSM take no SYN-ACK of less (RFC 5082 §3), and others do not mind. What we
+    // demand of them is set on each connection, for here it would hold for all neighbors alike.
+    // A SYN from afar is therefore answered, and costs a connection that is accepted; what it says
+    // before that, an OPEN at most, is heard. The KEEPALIVE behind our own OPEN is not.
+    set_ttl(&socket, address, 255)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -100,18 +106,23 @@ fn configure(
     session: &SessionConfig,
 ) -> io::Result<()> {
     let ttl = u32::from(transport.ttl.unwrap_or_else(|| default_ttl(session)));
+    set_ttl(&socket, remote, ttl)?;
+    // RFC 5082 §3: what has come from farther away than the neighbor is not from the neighbor.
+    let minimum_ttl = transport.minimum_ttl.unwrap_or(0);
+    sys::set_minimum_ttl(socket.as_fd(), remote.is_ipv6(), minimum_ttl)?;
     match remote {
-        SocketAddr::V4(_) => {
-            socket.set_ttl_v4(ttl)?;
-            socket.set_tos_v4(TOS_INTERNETWORK_CONTROL)?;
-        }
-        SocketAddr::V6(_) => {
-            socket.set_unicast_hops_v6(ttl)?;
-            socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL)?;
-        }
+        SocketAddr::V4(_) => socket.set_tos_v4(TOS_INTERNETWORK_CONTROL)?,
+        SocketAddr::V6(_) => socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL)?,
     }
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(user_timeout(session))
+}
+
+fn set_ttl(socket: &Socket, address: SocketAddr, ttl: u32) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_ttl_v4(ttl),
+        SocketAddr::V6(_) => socket.set_unicast_hops_v6(ttl),
+    }
 }
 
 /// Sets anew what [`configure`] has set, for a session that has changed.

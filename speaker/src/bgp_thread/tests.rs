@@ -50,10 +50,8 @@ fn setup(local_as: u32, remote_as: u32, remote: SocketAddr, local: &str) -> Peer
             RemoteAs::Is(asn(remote_as)),
         ),
         transport: Transport {
-            remote,
             local: Some(local.parse().unwrap()),
-            interface: None,
-            ttl: None,
+            ..Transport::to(remote)
         },
         bfd: None,
         enabled: true,
@@ -320,4 +318,42 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
         .set_routes(vec![(name(), routes(&["192.0.2.3/32"]))]);
     has(&name(), 1).await;
     eventually(&passive, |status| status.families[0].received == 3).await;
+}
+
+/// Loopback counts down no TTL: what GTSM drops is what was not sent with 255.
+#[tokio::test]
+async fn c_112_gtsm_hears_only_what_was_sent_with_255() {
+    for (local, remote) in [("127.0.0.2", "127.0.0.3"), ("::1", "::1")] {
+        for (active_gtsm, passive_gtsm) in [(true, true), (true, false), (false, true)] {
+            let (mut active, passive) = (Speaker::new(), Speaker::new());
+            let listen = free_port(remote);
+            passive.thread.listen(vec![listen]).await.unwrap();
+            let secured = |mut setup: PeerSetup, gtsm: bool| {
+                if gtsm {
+                    setup.transport.ttl = Some(255);
+                    setup.transport.minimum_ttl = Some(255);
+                }
+                setup
+            };
+            let from = SocketAddr::new(local.parse().unwrap(), 179);
+            let mut waiting = secured(setup(64521, 64520, from, remote), passive_gtsm);
+            waiting.session.passive = true;
+            passive.thread.set_peer(name(), waiting);
+            let connecting = secured(setup(64520, 64521, listen, local), active_gtsm);
+            active.thread.set_peer(name(), connecting);
+            if active_gtsm && passive_gtsm {
+                active.wait_for(State::Established).await;
+                continue;
+            }
+            active.wait_for(State::OpenSent).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            // The other side hears everything, and may think better of it.
+            let strict = if active_gtsm { &active } else { &passive };
+            let (_, status) = strict.thread.status().await.remove(0);
+            assert_eq!(
+                status.established, 0,
+                "{local}: {active_gtsm} {passive_gtsm}"
+            );
+        }
+    }
 }

@@ -293,6 +293,9 @@ pub struct PeerConfig {
     pub passive: bool,
     /// How many hops away an external neighbor may be; `None`: on-link.
     pub ebgp_multihop: Option<NonZeroU8>,
+    /// How many hops away the neighbor may be, with GTSM to make sure (RFC 5082); instead of
+    /// [`ebgp_multihop`](Self::ebgp_multihop).
+    pub ttl_security: Option<NonZeroU8>,
     /// The families that we offer, sorted, at least one.
     pub families: Vec<Family>,
     /// BFD beside it.
@@ -303,7 +306,20 @@ pub struct PeerConfig {
     pub description: Option<String>,
 }
 
+/// The least TTL that a packet may have from a neighbor at most `hops` away that sends 255 (RFC 5082
+/// §3).
+pub(crate) const fn minimum_ttl(hops: NonZeroU8) -> u8 {
+    u8::MAX - (hops.get() - 1)
+}
+
 impl PeerConfig {
+    /// How many hops away the neighbor may be: 1 unless somebody says more.
+    #[must_use]
+    pub fn hops(&self) -> NonZeroU8 {
+        let hops = self.ttl_security.or(self.ebgp_multihop);
+        hops.unwrap_or(NonZeroU8::MIN)
+    }
+
     /// The interface that its packets leave by, where that is not left to routing.
     #[must_use]
     pub fn interface(&self) -> Option<&str> {

@@ -128,6 +128,9 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     if let Some(hops) = peer.ebgp_multihop {
         out.plain("ebgp-multihop", hops);
     }
+    if let Some(hops) = peer.ttl_security {
+        out.plain("ttl-security", hops);
+    }
     out.texts("families", &peer.families);
     if let Some(bfd) = &peer.bfd {
         out.text("bfd-profile", &bfd.profile.name);

@@ -63,10 +63,8 @@ impl Node {
         let setup = PeerSetup {
             session: role.session_config().ok_or(Failure::Ended)?,
             transport: Transport {
-                remote: role.bgp_remote(relay),
                 local: Some(LOCALHOST.into()),
-                interface: None,
-                ttl: None,
+                ..Transport::to(role.bgp_remote(relay))
             },
             bfd: Some(session),
             enabled: true,

@@ -8,6 +8,7 @@ mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,13 +25,14 @@ use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
-use crate::config::{Config, PeerConfig, PeerName, is_link_local, nearest};
+use crate::config::{Config, PeerConfig, PeerName, is_link_local, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::plan::{self, Change};
 use crate::router_id;
+use crate::tcp_drops::TcpDrops;
 
 /// How many commands may wait.
 const COMMANDS: usize = 64;
@@ -267,6 +269,8 @@ impl Speaker {
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
             bgp: BTreeMap::new(),
+            transports: BTreeMap::new(),
+            tcp_drops: TcpDrops::read(),
             bfd: self.bfd.status(),
             bfd_discards: self.bfd.discards(),
         }
@@ -533,7 +537,11 @@ pub(crate) fn peer_setup(
             },
             local: peer.source_address,
             interface: peer.interface().map(str::to_owned),
-            ttl: peer.ebgp_multihop.map(std::num::NonZeroU8::get),
+            ttl: match peer.ttl_security {
+                Some(_) => Some(u8::MAX),
+                None => peer.ebgp_multihop.map(NonZeroU8::get),
+            },
+            minimum_ttl: peer.ttl_security.map(minimum_ttl),
         },
         bfd,
         enabled: peer.enabled,

@@ -8,6 +8,8 @@ use crate::status::{
     BfdSessionStatus, EventStatus, MessageCounts, NegotiatedStatus, PeerStatus, UpdateErrorStatus,
 };
 
+mod transport;
+
 /// The whole page.
 pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
     let mut page = Page::default();
@@ -105,6 +107,7 @@ impl Page {
             transport.push("passive".to_owned());
         }
         self.line(2, format_args!("Transport     {}", transport.join(", ")));
+        self.transport(&peer.transport);
     }
 
     fn timers(&mut self, peer: &PeerStatus) {

@@ -11,7 +11,7 @@ use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
     BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, PeerAddress,
-    PeerBfd, PeerConfig, PeerName, SpeakerConfig, value,
+    PeerBfd, PeerConfig, PeerName, SpeakerConfig, minimum_ttl, value,
 };
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
@@ -27,6 +27,7 @@ pub(super) struct PeerKeys {
     source_interface: Option<Located<String>>,
     passive: Option<Located<bool>>,
     ebgp_multihop: Option<Located<NonZeroU8>>,
+    ttl_security: Option<Located<NonZeroU8>>,
     families: Option<Vec<Located<Family>>>,
     bfd_profile: Option<Located<Name>>,
     bfd_multihop: Option<Located<bool>>,
@@ -37,7 +38,6 @@ pub(super) struct PeerKeys {
 
 pub(super) const PEER_PLANS: &[&str] = &[
     "interface",
-    "ttl-security",
     "password-file",
     "bfd-strict",
     "graceful-restart",
@@ -76,6 +76,7 @@ impl PeerKeys {
             source_interface: section.take("source-interface", value::interface),
             passive: section.take("passive", value::boolean),
             ebgp_multihop: section.take("ebgp-multihop", value::nonzero_octet),
+            ttl_security: section.take("ttl-security", value::nonzero_octet),
             families: section.take_list("families", value::family),
             bfd_profile: section.take("bfd-profile", value::name),
             bfd_multihop: section.take("bfd-multihop", value::boolean),
@@ -87,16 +88,35 @@ impl PeerKeys {
         keys
     }
 
-    fn or(self, defaults: &Self) -> Self {
+    /// How far the neighbor may be, where that is said.
+    fn hops(&self) -> Option<NonZeroU8> {
+        let hops = self.ttl_security.as_ref().or(self.ebgp_multihop.as_ref());
+        hops.map(|hops| hops.value)
+    }
+
+    fn or(mut self, defaults: &Self) -> Self {
+        // The one excludes the other: a peer that has its own takes neither of the defaults.
+        let distance = (self.ebgp_multihop.take(), self.ttl_security.take());
+        let distance = match distance {
+            (None, None) => (
+                defaults.ebgp_multihop.clone(),
+                defaults.ttl_security.clone(),
+            ),
+            own => own,
+        };
+        (self.ebgp_multihop, self.ttl_security) = distance;
         macro_rules! merged {
-            ($($field:ident)*) => {
-                Self { $($field: self.$field.or_else(|| defaults.$field.clone()),)* }
+            ($($field:ident)*; $($settled:ident)*) => {
+                Self {
+                    $($field: self.$field.or_else(|| defaults.$field.clone()),)*
+                    $($settled: self.$settled,)*
+                }
             };
         }
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
-            source_address source_interface passive ebgp_multihop families bfd_profile
-            bfd_multihop bfd_port enabled description
+            source_address source_interface passive families bfd_profile bfd_multihop bfd_port
+            enabled description; ebgp_multihop ttl_security
         }
     }
 }
@@ -215,6 +235,7 @@ impl PeerSection<'_> {
             source_interface: keys.source_interface.map(|interface| interface.value),
             passive: keys.passive.is_some_and(|passive| passive.value),
             ebgp_multihop: keys.ebgp_multihop.map(|hops| hops.value),
+            ttl_security: keys.ttl_security.map(|hops| hops.value),
             families,
             bfd,
             enabled: keys.enabled.is_none_or(|enabled| enabled.value),
@@ -321,11 +342,7 @@ impl PeerSection<'_> {
             return None;
         }
         let multihop = keys.bfd_multihop.as_ref().map_or_else(
-            || {
-                keys.ebgp_multihop
-                    .as_ref()
-                    .is_some_and(|hops| hops.value.get() > 1)
-            },
+            || keys.hops().is_some_and(|hops| hops.get() > 1),
             |multihop| multihop.value,
         );
         if multihop && bfd.multihop_listen.as_ref().is_some_and(Vec::is_empty) {
@@ -348,11 +365,9 @@ impl PeerSection<'_> {
         let hops = if multihop {
             // As many routers as the BGP session may cross; one at least, or it would not be
             // multihop.
-            let hops = keys
-                .ebgp_multihop
-                .as_ref()
-                .map_or(2, |hops| hops.value.get().max(2));
-            let minimum_ttl = NonZeroU8::new(u8::MAX - (hops - 1)).unwrap_or(NonZeroU8::MIN);
+            const TWO: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
+            let hops = keys.hops().map_or(TWO, |hops| hops.max(TWO));
+            let minimum_ttl = NonZeroU8::new(minimum_ttl(hops)).unwrap_or(NonZeroU8::MIN);
             BfdHops::Multi { minimum_ttl }
         } else {
             BfdHops::Single
@@ -383,6 +398,13 @@ impl PeerSection<'_> {
     }
 
     fn check_multihop(&self, keys: &PeerKeys, local_as: Asn, remote_as: RemoteAs) {
+        if let (Some(_), Some(hops)) = (&keys.ebgp_multihop, &keys.ttl_security) {
+            self.section.refuse(
+                "ttl-security",
+                hops,
+                "absent beside ebgp-multihop: either says how far the neighbor may be",
+            );
+        }
         let internal =
             matches!(remote_as, RemoteAs::Internal) || remote_as == RemoteAs::Is(local_as);
         if let Some(multihop) = &keys.ebgp_multihop

@@ -73,6 +73,8 @@ fn states(
         malformed: BTreeMap::new(),
         bgp: [(tor(), session)].into(),
         bfd: BTreeMap::new(),
+        transports: BTreeMap::new(),
+        tcp_drops: crate::tcp_drops::TcpDrops::default(),
         bfd_discards: bfd::DiscardCounters::default(),
     };
     let advertised = [(tor(), advertised)].into();

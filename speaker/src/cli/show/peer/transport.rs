@@ -1,0 +1,29 @@
+//! The lines about TCP.
+
+use super::Page;
+use crate::status::TransportStatus;
+
+impl Page {
+    pub(super) fn transport(&mut self, transport: &TransportStatus) {
+        if let (Some(hops), Some(ttl)) = (transport.ttl_security, transport.minimum_ttl) {
+            self.line(
+                2,
+                format_args!(
+                    "GTSM          at most {hops} hops: sends TTL 255, takes {ttl} and more"
+                ),
+            );
+        }
+        if transport.unanswered_attempts > 0 {
+            self.line(
+                2,
+                format_args!(
+                    "Unanswered    {} connection attempts",
+                    transport.unanswered_attempts
+                ),
+            );
+        }
+        for hint in &transport.hints {
+            self.line(4, format_args!("{hint}"));
+        }
+    }
+}
