@@ -21,6 +21,11 @@ pub(super) const fn notification() -> Notification {
     Notification::cease(subcode::cease::CONNECTION_COLLISION_RESOLUTION)
 }
 
+pub(super) fn is_notification(said: &Notification) -> bool {
+    let ours = notification();
+    (said.code, said.subcode) == (ours.code, ours.subcode)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,6 +50,9 @@ pub struct SessionConfig {
     pub keepalive_time: Option<Duration>,
     /// ConnectRetryTime (RFC 4271 §10), before jitter.
     pub connect_retry_time: Duration,
+    /// DelayOpenTime (RFC 4271 §8.1.1): how long to wait for the neighbor's OPEN on a new connection
+    /// before sending ours; zero: not at all.
+    pub delay_open_time: Duration,
     /// Wait for the neighbor to connect; never connect ourselves (PassiveTcpEstablishment).
     pub passive: bool,
     /// The families we offer.
@@ -82,6 +85,7 @@ impl SessionConfig {
             hold_time: HoldTime::DEFAULT,
             keepalive_time: None,
             connect_retry_time: Duration::from_secs(5),
+            delay_open_time: Duration::ZERO,
             passive: false,
             families: vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST],
             next_hop_v4: None,
@@ -116,6 +120,7 @@ impl SessionConfig {
             families,
             keepalive_time: _,
             connect_retry_time: _,
+            delay_open_time: _,
             passive: _,
             next_hop_v4: _,
             next_hop_v6: _,

@@ -1,4 +1,4 @@
-//! One TCP connection, from our OPEN on: its octets in both directions, its timers, and what was
+//! One TCP connection: its octets in both directions, its timers, and what was
 //! agreed on it.
 
 use std::net::IpAddr;
@@ -9,17 +9,23 @@ use bytes::BytesMut;
 use super::config::SessionConfig;
 use super::event::{Addresses, ConnId, Direction};
 use super::negotiation;
+use super::opening::Waiting;
 use super::status::{Negotiated, State};
 use crate::adj_rib_out::Dialect;
 use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext};
+
+/// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
+const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
 
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) direction: Direction,
     pub(super) addresses: Addresses,
-    /// OpenSent, OpenConfirm or Established.
+    /// OpenSent, OpenConfirm or Established; Connect or Active, by the direction, before our OPEN.
     pub(super) state: State,
+    /// Why our OPEN is not out yet.
+    pub(super) waiting: Option<Waiting>,
     pub(super) negotiated: Option<Negotiated>,
     pub(super) framer: Framer,
     /// Messages that wait for the driver; they go before any UPDATE.
@@ -35,25 +41,33 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
-        id: ConnId,
-        direction: Direction,
-        addresses: Addresses,
-        hold: Instant,
-    ) -> Self {
+    pub(super) fn new(id: ConnId, direction: Direction, addresses: Addresses) -> Self {
         Self {
             id,
             direction,
             addresses,
-            state: State::OpenSent,
+            state: State::Idle,
+            waiting: None,
             negotiated: None,
             framer: Framer::default(),
             outbox: BytesMut::new(),
             unwritten: 0,
-            hold: Some(hold),
+            hold: None,
             keepalive: None,
             send_hold: None,
         }
+    }
+
+    /// Our OPEN goes out; theirs is awaited.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.waiting = None;
+        self.state = State::OpenSent;
+        self.hold = Some(now + OPEN_HOLD_TIME);
+    }
+
+    /// Whether nothing is said or heard here yet, for another connection got further.
+    pub(super) const fn stands_by(&self) -> bool {
+        matches!(self.waiting, Some(Waiting::StandBy(_)))
     }
 
     /// Queues a message that is not an UPDATE.
@@ -150,7 +164,8 @@ impl Connection {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        [self.hold, self.keepalive, self.send_hold]
+        let waiting = self.waiting.map(Waiting::deadline);
+        [waiting, self.hold, self.keepalive, self.send_hold]
             .into_iter()
             .flatten()
             .min()

@@ -45,6 +45,13 @@ impl Session {
         if !self.survives_collision(conn, &negotiated) {
             return self.fail(now, conn, collision::notification(), BackOff::Keep);
         }
+        if self
+            .connections
+            .by_id(conn)
+            .is_some_and(|connection| connection.waiting.is_some())
+        {
+            self.send_open(now, conn); // RFC 4271 §8.2.2, Connect and Active, Event 20
+        }
         let hold = negotiated.hold_time.map(|hold_time| now + hold_time);
         if let Some(connection) = self.connections.by_id_mut(conn) {
             connection.state = State::OpenConfirm;
@@ -102,15 +109,26 @@ impl Session {
     }
 
     fn handle_notification(&mut self, now: Instant, conn: ConnId, notification: Notification) {
+        let state = self
+            .connections
+            .by_id(conn)
+            .map_or(State::Idle, |connection| connection.state);
         self.end(conn, None); // RFC 4271 §6.4: never in reply to a NOTIFICATION
-        self.record.connect_retry_counter += 1;
+        // RFC 4271 §8.2.2, Event 24: before Established, another version is no failure that counts.
+        let is_version = notification.code == code::OPEN_MESSAGE
+            && notification.subcode == subcode::open::UNSUPPORTED_VERSION_NUMBER;
+        if !is_version || state == State::Established {
+            self.record.connect_retry_counter += 1;
+        }
         self.events
             .push_back(Event::NotificationReceived(notification.clone()));
-        self.retreat(
-            now,
-            Cause::NotificationReceived(notification),
-            BackOff::Lengthen,
-        );
+        let lost_collision =
+            collision::is_notification(&notification) && state < State::Established;
+        let cause = Cause::NotificationReceived(notification);
+        match lost_collision {
+            true => self.fall_back(now, cause),
+            false => self.retreat(now, cause, BackOff::Lengthen),
+        }
     }
 
     fn count_received(&mut self, kind: MessageType) {
@@ -130,11 +148,13 @@ impl Session {
 fn unexpected(state: State, kind: MessageType) -> Option<Notification> {
     let is_expected = match state {
         _ if kind == MessageType::Notification => true,
-        State::OpenSent => kind == MessageType::Open,
+        State::Connect | State::Active | State::OpenSent => kind == MessageType::Open,
         State::OpenConfirm => kind == MessageType::Keepalive,
         _ => kind != MessageType::Open,
     };
     let subcode = match state {
+        // RFC 6608 has no word for a message in answer to no OPEN.
+        State::Connect | State::Active => 0,
         State::OpenSent => subcode::fsm::UNEXPECTED_MESSAGE_IN_OPEN_SENT,
         State::OpenConfirm => subcode::fsm::UNEXPECTED_MESSAGE_IN_OPEN_CONFIRM,
         _ => subcode::fsm::UNEXPECTED_MESSAGE_IN_ESTABLISHED,

@@ -15,6 +15,7 @@ mod event;
 mod import;
 mod messages;
 mod negotiation;
+mod opening;
 mod prefix_limit;
 mod refresh;
 mod status;
@@ -28,6 +29,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use self::connection::{Connection, Connections};
+use self::opening::Waiting;
 use self::prefix_limit::LimitedPrefixes;
 use crate::adj_rib_in::{AdjRibIn, ReceivedRoute};
 use crate::adj_rib_out::{AdjRibOut, Table, Unsendable};
@@ -43,8 +45,6 @@ pub use status::{
     Cause, FamilyStatus, KeptStatus, MessageCounters, Negotiated, SessionStatus, State, Transition,
 };
 
-/// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
-const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
 /// IdleHoldTime after the first failure (RFC 4271 §8.1.1, DampPeerOscillations); doubles with each
 /// further one.
 const MIN_IDLE_HOLD_TIME: Duration = Duration::from_secs(1);
@@ -297,17 +297,15 @@ impl Session {
         if direction == Direction::Outgoing {
             self.connecting = false;
         }
-        let mut connection = Connection::new(id, direction, addresses, now + OPEN_HOLD_TIME);
+        let connection = Connection::new(id, direction, addresses);
         match self.record.state {
             State::Idle => self.close(connection, None), // RFC 4271 §8.2.2
             // RFC 4271 §6.8
             State::Established => self.close(connection, Some(collision::notification())),
             _ => {
                 self.replace_same_direction(direction);
-                connection.push(&Message::Open(negotiation::open(&self.config)));
-                self.record.sent.open += 1;
                 self.connect_retry = None;
-                self.connections.push(connection);
+                self.open(now, connection);
                 self.settle(now, Cause::Connected);
             }
         }
@@ -334,8 +332,18 @@ impl Session {
         let Some(connection) = self.connections.by_id_mut(conn) else {
             return;
         };
+        connection.framer.push(bytes);
+        if self.is_to_be_read(now, conn) {
+            self.read_messages(now, conn);
+        }
+    }
+
+    /// Handles the messages that have come in whole.
+    fn read_messages(&mut self, now: Instant, conn: ConnId) {
+        let Some(connection) = self.connections.by_id_mut(conn) else {
+            return;
+        };
         let mut framer = std::mem::take(&mut connection.framer);
-        framer.push(bytes);
         // A message may end the connection, and with it what is behind the message.
         while self.connections.by_id(conn).is_some() {
             match framer.next_message(MAX_EXTENDED_LENGTH) {
@@ -367,12 +375,12 @@ impl Session {
         let Some(connection) = self.connections.take(conn) else {
             return;
         };
-        if connection.state == State::OpenSent {
-            // RFC 4271 §8.2.2, OpenSent, Event 18
-            if self.connections.is_empty() {
-                self.restart_connect_retry_timer(now);
-            }
-            return self.settle(now, Cause::ConnectionLost);
+        // RFC 4271 §8.2.2, Connect, Active and OpenSent, Event 18. In OpenConfirm it may be how a
+        // neighbor resolves a collision with the attempt that is under way.
+        if connection.state <= State::OpenSent
+            || connection.state == State::OpenConfirm && self.connecting
+        {
+            return self.fall_back(now, Cause::ConnectionLost);
         }
         self.record.connect_retry_counter += 1;
         self.retreat(now, Cause::ConnectionLost, BackOff::Lengthen);
@@ -403,6 +411,12 @@ impl Session {
         let Some(connection) = self.connections.by_id_mut(conn) else {
             return;
         };
+        if expired(connection.waiting.map(Waiting::deadline)) {
+            // RFC 4271 §8.2.2, Connect and Active, Event 12
+            self.send_open(now, conn);
+            self.settle(now, Cause::DelayOpen);
+            return self.read_messages(now, conn);
+        }
         if expired(connection.hold) {
             return self.fail(
                 now,

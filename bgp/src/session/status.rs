@@ -45,6 +45,8 @@ pub enum Cause {
     ConnectFailed(String),
     /// ConnectRetryTime is over.
     ConnectRetry,
+    /// DelayOpenTime is over, and the OPEN goes out.
+    DelayOpen,
     /// The neighbor's OPEN was accepted.
     OpenReceived,
     /// The neighbor's first KEEPALIVE came.
@@ -67,6 +69,7 @@ impl fmt::Display for Cause {
             Self::Connected => f.write_str("TCP connected"),
             Self::ConnectFailed(reason) => write!(f, "TCP connection failed: {reason}"),
             Self::ConnectRetry => f.write_str("connect retry"),
+            Self::DelayOpen => f.write_str("delay open"),
             Self::OpenReceived => f.write_str("OPEN received"),
             Self::KeepaliveReceived => f.write_str("KEEPALIVE received"),
             Self::ConnectionLost => f.write_str("TCP connection lost"),

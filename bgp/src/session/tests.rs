@@ -814,3 +814,5 @@ fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
     assert!(!status.families[0].end_of_rib_received);
     assert_eq!(status.families[0].received, 1);
 }
+
+mod opening;

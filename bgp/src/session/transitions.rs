@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{ConnId, Event};
 use super::status::{Cause, State, Transition};
-use super::{BackOff, MIN_IDLE_HOLD_TIME, SETTLING_TIME, Session};
+use super::{BackOff, MIN_IDLE_HOLD_TIME, SETTLING_TIME, Session, collision};
 use crate::wire::{Notification, subcode};
 
 /// IdleHoldTime grows no further than this.
@@ -57,6 +57,15 @@ impl Session {
         self.end(conn, None);
         self.record.connect_retry_counter += 1;
         self.retreat(now, Cause::SendHoldTimerExpired, BackOff::Lengthen);
+    }
+
+    /// A connection came to nothing, and there is no fault in that. Unless another one is left, the
+    /// session goes on listening, and with the attempt that is under way.
+    pub(super) fn fall_back(&mut self, now: Instant, cause: Cause) {
+        if self.connections.is_empty() {
+            self.restart_connect_retry_timer(now);
+        }
+        self.settle(now, cause);
     }
 
     /// A connection has failed. Unless another one is left, back to Idle, for IdleHoldTime.
@@ -114,8 +123,17 @@ impl Session {
         self.started && self.idle_hold.is_none() && self.over_limit.is_none()
     }
 
-    /// Takes note of the state that the connections amount to.
+    /// Something happened to a connection: if another stood by for it, that one goes on. Takes note
+    /// of the state that the connections amount to.
     pub(super) fn settle(&mut self, now: Instant, cause: Cause) {
+        let goes_on = self.end_stand_by(now);
+        self.note_state(now, cause);
+        if let Some(conn) = goes_on {
+            self.read_messages(now, conn);
+        }
+    }
+
+    fn note_state(&mut self, now: Instant, cause: Cause) {
         let from = self.record.state;
         let to = self.present_state();
         if from == to {
@@ -145,7 +163,13 @@ impl Session {
     /// That a later attempt came to nothing does not explain why the session ended.
     fn remember_reset(&mut self, transition: &Transition) {
         let ended = transition.from == State::Established;
-        if ended || self.record.established == 0 {
+        let collided = match &transition.cause {
+            Cause::NotificationReceived(notification) | Cause::NotificationSent(notification) => {
+                collision::is_notification(notification)
+            }
+            _ => false,
+        };
+        if ended || self.record.established == 0 && !collided {
             self.record.last_reset = Some(transition.clone());
         }
     }

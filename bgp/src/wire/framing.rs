@@ -20,6 +20,12 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// How many octets wait to be handed out.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.buffer.len() - self.consumed
+    }
+
     /// The next message's type and body; `None` when more octets are needed. The header is judged
     /// as soon as it is there, before any wait for a body.
     ///

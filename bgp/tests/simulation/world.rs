@@ -39,10 +39,16 @@ impl End {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
-    /// The attempt number `attempt` of an end to connect gets through.
+    /// The attempt number `attempt` of an end to connect gets to the other end.
     Connect {
         by: End,
         attempt: u64,
+    },
+    /// The other end has taken it.
+    Connected {
+        by: End,
+        attempt: u64,
+        link: usize,
     },
     Arrive {
         to: End,
@@ -100,6 +106,10 @@ impl Peer {
 pub(crate) struct World {
     now: Instant,
     end_of_trouble: Instant,
+    /// What is sent arrives within this many seconds.
+    latency: f64,
+    /// How likely it takes up to 2 s.
+    slowness: f64,
     rng: SmallRng,
     peers: BTreeMap<End, Peer>,
     /// What each host announces.
@@ -132,6 +142,14 @@ impl World {
         world
     }
 
+    /// Everybody starts at once, all ends connect, and everything arrives within 200 µs.
+    pub(crate) fn quick(hosts: usize, seed: u64, verbose: bool) -> Self {
+        let mut world = Self::new(hosts, seed, verbose);
+        (world.latency, world.slowness) = (0.0002, 0.0);
+        world.start(false);
+        world
+    }
+
     /// Everybody starts at once, all ends connect, and the paths always work.
     pub(crate) fn undisturbed(hosts: usize, seed: u64, verbose: bool) -> Self {
         let mut world = Self::new(hosts, seed, verbose);
@@ -148,6 +166,8 @@ impl World {
         Self {
             now,
             end_of_trouble: now,
+            latency: 0.05,
+            slowness: 0.05,
             rng: SmallRng::seed_from_u64(seed),
             peers: BTreeMap::new(),
             wanted: vec![BTreeSet::new(); hosts],
@@ -171,6 +191,7 @@ impl World {
                         0 => ReceivedRoutes::Reported,
                         _ => ReceivedRoutes::Kept(AdjRibInLimit::default()),
                     },
+                    delay_open_time: delay_open_time(self.slowness, &mut self.rng),
                     next_hop_v6: "2001:db8::1".parse().ok(),
                     ..SessionConfig::new(asns[host], identifier(host), RemoteAs::Is(asns[neighbor]))
                 };
@@ -192,8 +213,12 @@ impl World {
         }
     }
 
+    /// Until all trouble is over, and everybody has had time to recover.
     pub(crate) fn run(&mut self) {
-        let end = self.end_of_trouble + RECOVERY;
+        self.run_until(self.end_of_trouble + RECOVERY);
+    }
+
+    pub(crate) fn run_until(&mut self, end: Instant) {
         while let Some(Reverse((at, _, happening))) = self.agenda.pop() {
             if at > end {
                 break;
@@ -201,6 +226,10 @@ impl World {
             self.now = self.now.max(at);
             self.happen(happening);
         }
+    }
+
+    pub(crate) const fn now(&self) -> Instant {
+        self.now
     }
 
     pub(crate) fn statuses(&self) -> impl Iterator<Item = SessionStatus> {
@@ -226,8 +255,8 @@ impl World {
     }
 
     fn latency(&mut self) -> Duration {
-        let slow = self.rng.random_bool(0.05);
-        self.within(if slow { 2.0 } else { 0.05 })
+        let slow = self.rng.random_bool(self.slowness);
+        self.within(if slow { 2.0 } else { self.latency })
     }
 
     fn schedule(&mut self, at: Instant, happening: Happening) {
@@ -254,6 +283,7 @@ impl World {
         let now = self.now;
         match happening {
             Happening::Connect { by, attempt } => self.connect(by, attempt),
+            Happening::Connected { by, attempt, link } => self.connected(by, attempt, link),
             Happening::Arrive { to, link, octets } => self.arrive(to, link, &octets),
             Happening::Close { to, link } => self.close(to, link),
             Happening::Timeout(end) => {
@@ -305,33 +335,43 @@ impl World {
         if !peer.connecting || peer.attempt != attempt || troubled && lost {
             return;
         }
-        peer.connecting = false;
         if troubled && refused {
+            peer.connecting = false;
             peer.session.handle_connect_failed(now, "refused");
             return self.carry_out(by);
         }
         let link = self.links.len();
-        let ends = [by, by.other()];
-        let directions = [Direction::Outgoing, Direction::Incoming];
+        self.links.push(Link {
+            ends: [by, by.other()],
+            conns: [None; 2],
+            latest: [now; 2],
+        });
+        let at = self.arrival(by, link);
+        self.schedule(at, Happening::Connected { by, attempt, link });
+        self.tell_connected(by.other(), Direction::Incoming, link);
+    }
+
+    fn connected(&mut self, by: End, attempt: u64, link: usize) {
+        let peer = self.peer(by);
+        if !peer.connecting || peer.attempt != attempt {
+            return self.tell_closed(by.other(), link);
+        }
+        peer.connecting = false;
+        self.tell_connected(by, Direction::Outgoing, link);
+    }
+
+    fn tell_connected(&mut self, end: End, direction: Direction, link: usize) {
+        let now = self.now;
         let addresses = Addresses::new(
             "192.0.2.71:50000".parse().unwrap(),
             "192.0.2.1:179".parse().unwrap(),
         );
-        let mut conns = [None; 2];
-        for place in [0, 1] {
-            let peer = self.peer(ends[place]);
-            let conn = peer
-                .session
-                .handle_connected(now, directions[place], addresses);
-            peer.links.insert(conn, link);
-            conns[place] = Some(conn);
-        }
-        self.links.push(Link {
-            ends,
-            conns,
-            latest: [now; 2],
-        });
-        ends.into_iter().for_each(|end| self.carry_out(end));
+        let peer = self.peer(end);
+        let conn = peer.session.handle_connected(now, direction, addresses);
+        peer.links.insert(conn, link);
+        let place = self.links[link].place(end);
+        self.links[link].conns[place] = Some(conn);
+        self.carry_out(end);
     }
 
     fn disturb(&mut self) {
@@ -473,6 +513,13 @@ fn asn(rng: &mut SmallRng) -> Asn {
 fn hold_time(rng: &mut SmallRng) -> HoldTime {
     let seconds = [9, 30, 90, 90];
     HoldTime::from_secs(seconds[rng.random_range(0..seconds.len())]).unwrap()
+}
+
+/// Mostly none; always none where everything is `quick`.
+fn delay_open_time(slowness: f64, rng: &mut SmallRng) -> Duration {
+    let seconds = [0, 0, 0, 0, 1, 5];
+    let index = rng.random_range(0..seconds.len());
+    Duration::from_secs(if slowness > 0.0 { seconds[index] } else { 0 })
 }
 
 /// Mostly a few, at times more than fit one message, or one write.
