@@ -354,6 +354,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         hold_time,
         keepalive_time,
         connect_retry_time,
+        delay_open_time,
         send_hold_time,
         source_address,
         source_interface,
@@ -402,6 +403,12 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         "connect-retry-time",
         &old.connect_retry_time,
         connect_retry_time,
+    );
+    found.compare(
+        InPlace,
+        "delay-open-time",
+        &old.delay_open_time,
+        delay_open_time,
     );
     found.compare(
         InPlace,

@@ -126,6 +126,8 @@ pub struct TimersStatus {
     pub keepalive_time_ms: Option<u64>,
     /// ConnectRetryTime.
     pub connect_retry_time_ms: u64,
+    /// DelayOpenTime; 0: our OPEN does not wait.
+    pub delay_open_time_ms: u64,
     /// RFC 9687; null: the greater of 8 min and twice the hold time.
     pub send_hold_time_configured_ms: Option<u64>,
 }
@@ -664,6 +666,7 @@ fn timers(peer: &PeerConfig, negotiated: Option<&Negotiated>) -> TimersStatus {
         keepalive_time_configured_ms: peer.keepalive_time.map(millis),
         keepalive_time_ms: negotiated.map(|negotiated| in_force(negotiated.keepalive_time)),
         connect_retry_time_ms: millis(peer.connect_retry_time),
+        delay_open_time_ms: millis(peer.delay_open_time),
         send_hold_time_configured_ms: peer.send_hold_time.map(millis),
     }
 }

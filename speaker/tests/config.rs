@@ -543,6 +543,14 @@ connect-retry-time = 5
 "#
         => r#"7: [[peer]] "192.0.2.1": connect-retry-time: found 5; must be a duration from 100ms to 1h, with its unit"#;
 
+    delay_open_time_beyond_the_wait_for_an_open: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+delay-open-time = "5min"
+"#
+        => r#"7: [[peer]] "192.0.2.1": delay-open-time: found "5min"; must be a duration from 0s to 4m, with its unit"#;
+
     hold_time_with_a_fraction: r#"
 [[peer]]
 address = "192.0.2.1"

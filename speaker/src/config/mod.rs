@@ -282,6 +282,8 @@ pub struct PeerConfig {
     pub keepalive_time: Option<Duration>,
     /// How long a connection attempt may take, and how long until the next.
     pub connect_retry_time: Duration,
+    /// DelayOpenTime: how long to wait for the neighbor's OPEN before sending ours; zero: not at all.
+    pub delay_open_time: Duration,
     /// How long TCP may take no byte (RFC 9687); `None`: the greater of 8 min and twice the hold
     /// time.
     pub send_hold_time: Option<Duration>,

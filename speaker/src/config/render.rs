@@ -115,6 +115,7 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
         out.duration("keepalive-time", time);
     }
     out.duration("connect-retry-time", peer.connect_retry_time);
+    out.duration("delay-open-time", peer.delay_open_time);
     if let Some(time) = peer.send_hold_time {
         out.duration("send-hold-time", time);
     }

@@ -74,6 +74,10 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
         peer_plan("", "connect-retry-time = \"1s\""),
         ["peer tor: updated in place: connect-retry-time 5s -> 1s"]
     );
+    assert_eq!(
+        peer_plan("", "delay-open-time = \"1s\""),
+        ["peer tor: updated in place: delay-open-time 0s -> 1s"]
+    );
 }
 
 #[test]

@@ -525,6 +525,7 @@ pub(crate) fn peer_setup(
             hold_time: peer.hold_time,
             keepalive_time: peer.keepalive_time,
             connect_retry_time: peer.connect_retry_time,
+            delay_open_time: peer.delay_open_time,
             passive: peer.passive,
             families: peer.families.clone(),
             send_hold_time: peer.send_hold_time,

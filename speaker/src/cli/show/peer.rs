@@ -139,6 +139,12 @@ impl Page {
             2,
             format_args!("Retry         {}", seconds(timers.connect_retry_time_ms)),
         );
+        if timers.delay_open_time_ms > 0 {
+            self.line(
+                2,
+                format_args!("Delay open    {}", seconds(timers.delay_open_time_ms)),
+            );
+        }
         let send_hold = timers.send_hold_time_configured_ms.map(seconds);
         self.line(
             2,

@@ -22,6 +22,7 @@ pub(super) struct PeerKeys {
     hold_time: Option<Located<HoldTime>>,
     keepalive_time: Option<Located<Duration>>,
     connect_retry_time: Option<Located<Duration>>,
+    delay_open_time: Option<Located<Duration>>,
     send_hold_time: Option<Located<Duration>>,
     source_address: Option<Located<IpAddr>>,
     source_interface: Option<Located<String>>,
@@ -43,7 +44,6 @@ pub(super) const PEER_PLANS: &[&str] = &[
     "graceful-restart",
     "max-prefixes",
     "role",
-    "delay-open-time",
     "add-path",
     "enforce-first-as",
     "hostname",
@@ -67,6 +67,10 @@ impl PeerKeys {
             connect_retry_time: section.take(
                 "connect-retry-time",
                 value::duration_between(100 * MILLISECOND, 3600 * SECOND),
+            ),
+            delay_open_time: section.take(
+                "delay-open-time",
+                value::duration_between(Duration::ZERO, 240 * SECOND),
             ),
             send_hold_time: section.take(
                 "send-hold-time",
@@ -116,7 +120,7 @@ impl PeerKeys {
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
             source_address source_interface passive families bfd_profile bfd_multihop bfd_port
-            enabled description; ebgp_multihop ttl_security
+            enabled description delay_open_time; ebgp_multihop ttl_security
         }
     }
 }
@@ -230,6 +234,9 @@ impl PeerSection<'_> {
             connect_retry_time: keys
                 .connect_retry_time
                 .map_or(5 * SECOND, |time| time.value),
+            delay_open_time: keys
+                .delay_open_time
+                .map_or(Duration::ZERO, |time| time.value),
             send_hold_time: keys.send_hold_time.map(|time| time.value),
             source_address: keys.source_address.map(|address| address.value),
             source_interface: keys.source_interface.map(|interface| interface.value),

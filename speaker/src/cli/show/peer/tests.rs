@@ -59,6 +59,7 @@ fn a_session_that_is_not_there() {
         status[key] = value;
     }
     status["timers"]["hold_time_ms"] = json!(null);
+    status["timers"]["delay_open_time_ms"] = json!(0);
     status["timers"]["keepalive_time_ms"] = json!(0);
     assert_eq!(shown(status, json!([])), include_str!("idle.txt"));
 }
