@@ -13,14 +13,14 @@ mod acceptance;
 mod failover;
 #[path = "interop/frr_hosts.rs"]
 mod frr_hosts;
-#[path = "interop/neighborhood.rs"]
-mod neighborhood;
-#[path = "interop/routers.rs"]
-mod routers;
 #[path = "interop/gtsm.rs"]
 mod gtsm;
+#[path = "interop/neighborhood.rs"]
+mod neighborhood;
 #[path = "interop/pair.rs"]
 mod pair;
+#[path = "interop/routers.rs"]
+mod routers;
 #[path = "interop/topology.rs"]
 mod topology;
 #[path = "interop/upstream.rs"]

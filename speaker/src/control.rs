@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bfd::DiscardCounters;
+use bgp::ReceivedRoute;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -139,6 +140,16 @@ impl Control {
         }
         let answers = answers.join_all().await.into_iter().flatten();
         answers.map(|(routes, name)| (name, routes)).collect()
+    }
+
+    /// The routes that a peer has announced, by family and prefix.
+    ///
+    /// # Errors
+    /// When there is no such peer, or its routes are not kept.
+    pub async fn received_routes(&self, name: &PeerName) -> Result<Vec<ReceivedRoute>, Refusal> {
+        self.ask(Command::Snapshot).await?.keeps_routes(name)?;
+        let routes = self.bgp.received_routes(name).await;
+        Ok(routes.unwrap_or_default())
     }
 
     /// What happened to one peer, or to all and to the daemon; the oldest first.

@@ -91,7 +91,7 @@ fn described((code, action): (u8, AttributeAction)) -> String {
 }
 
 /// The name that IANA's registry has for an attribute.
-const fn attribute(code: u8) -> &'static str {
+pub(crate) const fn attribute(code: u8) -> &'static str {
     match code {
         1 => "ORIGIN",
         2 => "AS_PATH",

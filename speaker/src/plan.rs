@@ -8,14 +8,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bgp::{Asn, BgpIdentifier, Family, HoldTime, RemoteAs};
+use bgp::{Asn, BgpIdentifier, Family, HoldTime, PrefixLimits, ReceivedRoutes, RemoteAs};
 use ipnet::IpNet;
 
 use crate::config::{
-    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, LogConfig, OnExit, PeerAddress, PeerBfd,
-    PeerConfig, PeerName, ServiceName, SpeakerConfig,
+    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ImportConfig, LogConfig, OnExit,
+    PeerAddress, PeerBfd, PeerConfig, PeerName, ServiceName, SpeakerConfig,
 };
 
 /// One step from the running configuration to the wanted one.
@@ -365,6 +366,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         bfd,
         enabled,
         description,
+        import,
     } = wanted;
     let mut found = PeerDifferences::default();
     let old = running;
@@ -418,8 +420,50 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     );
     found.compare(InPlace, "passive", &old.passive, passive);
     found.compare(InPlace, "description", &old.description, description);
+    compare_import(&mut found, &old.import, import);
     compare_bfd(&mut found, old.bfd.as_ref(), bfd.as_ref());
     found
+}
+
+/// Where it takes routes that have gone by, the peer is asked for them once more (RFC 2918).
+fn compare_import(found: &mut PeerDifferences, running: &ImportConfig, wanted: &ImportConfig) {
+    use Effect::InPlace;
+    let ImportConfig {
+        received_routes,
+        prefix_limits,
+        enforce_first_as,
+    } = wanted;
+    found.compare(
+        InPlace,
+        "received-routes",
+        &running.received_routes,
+        received_routes,
+    );
+    let PrefixLimits {
+        families,
+        warning_percent,
+        restart,
+    } = prefix_limits;
+    let old = &running.prefix_limits;
+    found.compare(InPlace, "max-prefixes", &old.families, families);
+    found.compare(
+        InPlace,
+        "max-prefixes-warning",
+        &old.warning_percent,
+        warning_percent,
+    );
+    found.compare(
+        InPlace,
+        "max-prefixes-restart",
+        &Never(old.restart),
+        &Never(*restart),
+    );
+    found.compare(
+        InPlace,
+        "enforce-first-as",
+        &running.enforce_first_as,
+        enforce_first_as,
+    );
 }
 
 /// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3); a BFD session that goes, goes
@@ -555,6 +599,42 @@ impl Shown for OnExit {
         match self {
             Self::Withdraw => "withdraw".to_owned(),
         }
+    }
+}
+
+impl Shown for ReceivedRoutes {
+    fn shown(&self) -> String {
+        match self {
+            Self::Counted | Self::Reported => "counted".to_owned(),
+            Self::Kept(limit) => format!(
+                "kept (at most {}, and {} octets of attributes)",
+                limit.routes, limit.attribute_octets
+            ),
+        }
+    }
+}
+
+impl Shown for BTreeMap<Family, NonZeroU32> {
+    fn shown(&self) -> String {
+        let limits = self
+            .iter()
+            .map(|(family, limit)| format!("{family} {limit}"));
+        match limits.collect::<Vec<_>>() {
+            limits if limits.is_empty() => "0".to_owned(),
+            limits => limits.join(" and "),
+        }
+    }
+}
+
+/// A time that may never come.
+#[derive(PartialEq)]
+struct Never(Option<Duration>);
+
+impl Shown for Never {
+    fn shown(&self) -> String {
+        self.0
+            .as_ref()
+            .map_or_else(|| "never".to_owned(), Shown::shown)
     }
 }
 

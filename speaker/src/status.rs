@@ -2,6 +2,7 @@
 //! key (`_ms`), times are RFC 3339 in UTC, AS numbers and counters are numbers, addresses and
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
+mod received;
 mod routes;
 mod transport;
 
@@ -13,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bfd_thread::PeerBfdStatus;
 use crate::config::{PeerConfig, PeerName};
-use crate::control::{Reloaded, Snapshot};
+use crate::control::{Refusal, Reloaded, Snapshot};
 use crate::history::{Record, Subject};
 use crate::malformed::Malformed;
+use crate::speaker::unknown_peer;
 
+pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
 pub use transport::TransportStatus;
 
@@ -93,6 +96,9 @@ pub struct PeerStatus {
     pub families: Vec<FamilyStatus>,
     /// Messages by direction and type, since the peer was added.
     pub messages: MessagesStatus,
+    /// The family of which it has announced more prefixes than `max-prefixes` allows: the session
+    /// stays in Idle for it, until it is reset or `max-prefixes-restart` is over.
+    pub over_max_prefixes: Option<String>,
     /// UPDATEs with an error that RFC 7606 lets pass.
     pub update_errors: u64,
     /// The last one of them.
@@ -161,12 +167,32 @@ pub struct FamilyStatus {
     pub advertised: usize,
     /// Prefixes on their way.
     pub pending: usize,
-    /// Prefixes it announced.
+    /// How many prefixes it announced; one that is announced again counts again.
     pub received: u64,
+    /// Announcements that lead back to us, and were left out.
+    pub loops: u64,
+    /// How many prefixes it announces, each once; null where that is not known, for neither are
+    /// routes kept nor is there a limit.
+    pub prefixes: Option<usize>,
+    /// How many it may announce; null: any number.
+    pub max_prefixes: Option<u32>,
+    /// What is kept of them; null where nothing is.
+    pub kept: Option<KeptStatus>,
     /// Our End-of-RIB is out.
     pub end_of_rib_sent: bool,
     /// Its End-of-RIB is in.
     pub end_of_rib_received: bool,
+}
+
+/// Routes of one family that are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptStatus {
+    /// How many.
+    pub routes: usize,
+    /// How many of them have not been announced since the session or the refresh began.
+    pub stale: usize,
+    /// Announcements that were not kept for want of room.
+    pub not_kept: u64,
 }
 
 /// Messages of both directions.
@@ -386,6 +412,11 @@ impl Snapshot {
         Some(self.peer_status(name, peer))
     }
 
+    /// That there is no such peer, and which one may have been meant.
+    pub(crate) fn unknown_peer(&self, name: &str) -> Refusal {
+        unknown_peer(&self.config, name)
+    }
+
     fn peer_status(&self, name: &PeerName, peer: &PeerConfig) -> PeerStatus {
         let session = self.bgp.get(name);
         let negotiated = session.and_then(|session| session.negotiated.as_ref());
@@ -453,6 +484,7 @@ impl Snapshot {
                     .map_or(&no_messages, |session| &session.received)
                     .into(),
             },
+            over_max_prefixes: session.and_then(|session| text(session.over_limit)),
             update_errors: session.map_or(0, |session| session.update_errors),
             last_update_error: self
                 .malformed
@@ -601,6 +633,14 @@ impl From<&bgp::FamilyStatus> for FamilyStatus {
             advertised: status.advertised,
             pending: status.pending,
             received: status.received,
+            loops: status.loops,
+            prefixes: status.prefixes,
+            max_prefixes: status.prefix_limit.map(std::num::NonZeroU32::get),
+            kept: status.kept.map(|kept| KeptStatus {
+                routes: kept.routes,
+                stale: kept.stale,
+                not_kept: kept.not_kept,
+            }),
             end_of_rib_sent: status.end_of_rib_sent,
             end_of_rib_received: status.end_of_rib_received,
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bgp::{Family, RemoteAs};
+use bgp::{AdjRibInLimit, Family, ReceivedRoutes, RemoteAs};
 use herald::config::{BfdHops, Config};
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
@@ -176,6 +176,48 @@ fn multihop_peers_have_multihop_bfd() {
     );
     assert_eq!(bfd("192.0.2.2").hops, BfdHops::Single);
     assert_eq!(bfd("192.0.2.3").hops, minimum(254));
+}
+
+#[test]
+fn what_a_peer_announces_is_counted_unless_it_is_to_be_kept_and_limited() {
+    let config = accepted(
+        r#"
+        [peer-defaults]
+        remote-as = 64521
+        max-prefixes = 1000
+        max-prefixes-restart = "5min"
+        [[peer]]
+        address = "192.0.2.1"
+        [[peer]]
+        address = "192.0.2.2"
+        received-routes = "kept"
+        received-routes-limit = 50
+        max-prefixes = { ipv4-unicast = 0, ipv6-unicast = 10 }
+        max-prefixes-restart = "never"
+        enforce-first-as = false
+        "#,
+    );
+    let import = |name: &str| config.peers[name].import.clone();
+    let limit = |number| std::num::NonZeroU32::new(number).unwrap();
+    let plain = import("192.0.2.1");
+    assert_eq!(plain.received_routes, ReceivedRoutes::Counted);
+    assert_eq!(plain.prefix_limits.restart, Some(Duration::from_secs(300)));
+    let each = [
+        (Family::IPV4_UNICAST, limit(1000)),
+        (Family::IPV6_UNICAST, limit(1000)),
+    ];
+    assert_eq!(plain.prefix_limits.families, each.into());
+    assert!(plain.enforce_first_as);
+    let kept = import("192.0.2.2");
+    let room = AdjRibInLimit {
+        routes: 50,
+        ..AdjRibInLimit::default()
+    };
+    assert_eq!(kept.received_routes, ReceivedRoutes::Kept(room));
+    let ipv6 = [(Family::IPV6_UNICAST, limit(10))];
+    assert_eq!(kept.prefix_limits.families, ipv6.into());
+    assert_eq!(kept.prefix_limits.restart, None);
+    assert!(!kept.enforce_first_as);
 }
 
 #[test]
@@ -457,6 +499,54 @@ format = "xml"
 listen = "9120"
 "#
         => r#"5: [api]: listen: found "9120"; must be an address and a port, such as "0.0.0.0:179" or "[::]:179""#;
+
+    max_prefixes_that_are_no_number: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+max-prefixes = "many"
+"#
+        => r#"7: [[peer]] "192.0.2.1": max-prefixes: found "many"; must be a number from 0, for any number, to 4294967295, or one by family: { ipv4-unicast = 1000, ipv6-unicast = 500 }"#;
+
+    max_prefixes_of_a_family_that_is_none: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+max-prefixes = { ipv4 = 1000 }
+"#
+        => r#"7: [[peer]] "192.0.2.1": max-prefixes: found a table; must be a number from 0, for any number, to 4294967295, or one by family: { ipv4-unicast = 1000, ipv6-unicast = 500 }"#;
+
+    max_prefixes_restart_without_a_unit: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+max-prefixes-restart = 60
+"#
+        => r#"7: [[peer]] "192.0.2.1": max-prefixes-restart: found 60; must be "never", or a duration from 1s to 1day, with its unit"#;
+
+    max_prefixes_warning_out_of_range: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+max-prefixes-warning = 0
+"#
+        => r#"7: [[peer]] "192.0.2.1": max-prefixes-warning: found 0; must be a number from 1 to 100"#;
+
+    received_routes_that_are_neither: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+received-routes = true
+"#
+        => r#"7: [[peer]] "192.0.2.1": received-routes: found true; must be "counted" or "kept""#;
+
+    received_attributes_limit_too_low: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+received-attributes-limit = 100
+"#
+        => r#"7: [[peer]] "192.0.2.1": received-attributes-limit: found 100; must be a number from 4096 to 1073741824"#;
 
     peer_without_an_address: r#"
 [[peer]]

@@ -20,7 +20,8 @@ use crate::config::{Name, PeerName, RouteConfig, ServiceConfig, ServiceName, par
 use crate::control::{Control, Snapshot, Stored};
 use crate::metrics;
 use crate::status::{
-    BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReloadStatus, RouteStatus, ServiceStatus,
+    BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus,
+    RouteStatus, ServiceStatus,
 };
 
 /// The largest request body. The longest that makes sense, a service with some hundred addresses,
@@ -139,6 +140,7 @@ fn looking() -> Router<Context> {
         .route("/v1/config", get(config))
         .route("/v1/peers", get(peers))
         .route("/v1/peers/{name}", get(peer))
+        .route("/v1/peers/{name}/received", get(received))
         .route("/v1/bfd", get(bfd))
         .route("/v1/routes", get(routes))
         .route("/v1/services", get(services))
@@ -221,18 +223,27 @@ async fn peers(State(context): State<Context>) -> Answer<Json<Vec<PeerStatus>>> 
 async fn peer(State(context): State<Context>, Segment(name): Segment) -> Answer<Json<PeerStatus>> {
     let snapshot = snapshot(&context).await?;
     let status = PeerName::new(&name).and_then(|name| snapshot.peer(&name));
-    status.map(Json).ok_or_else(|| {
-        let known: Vec<&str> = snapshot.config.peers.keys().map(PeerName::as_str).collect();
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("there is no peer {name:?}; there is {known}"),
-        )
-    })
+    status
+        .map(Json)
+        .ok_or_else(|| snapshot.unknown_peer(&name).into())
+}
+
+async fn received(
+    State(context): State<Context>,
+    Segment(name): Segment,
+) -> Answer<Json<Vec<ReceivedRouteStatus>>> {
+    let routes = context
+        .control
+        .received_routes(&known(&context, &name).await?)
+        .await?;
+    Ok(Json(routes.iter().map(ReceivedRouteStatus::from).collect()))
+}
+
+/// The peer of this name.
+async fn known(context: &Context, name: &str) -> Answer<PeerName> {
+    let snapshot = context.control.snapshot().await?;
+    let known = PeerName::new(name).filter(|name| snapshot.config.peers.contains_key(name));
+    known.ok_or_else(|| snapshot.unknown_peer(name).into())
 }
 
 async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {

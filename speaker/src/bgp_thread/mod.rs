@@ -102,6 +102,7 @@ enum PeerCommand {
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Transport(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Advertised(oneshot::Sender<bgp::Routes>),
+    Received(oneshot::Sender<Vec<bgp::ReceivedRoute>>),
     /// Answered when no connection is being closed any more.
     Settled(oneshot::Sender<()>),
     /// The last command; answered when every connection is closed.
@@ -207,6 +208,13 @@ impl BgpThread {
     pub async fn advertised(&self, name: &PeerName) -> Option<bgp::Routes> {
         let (reply, routes) = oneshot::channel();
         self.tell(Command::Peer(name.clone(), PeerCommand::Advertised(reply)));
+        routes.await.ok()
+    }
+
+    /// The routes of a peer that are kept; `None` if there is no such peer.
+    pub async fn received_routes(&self, name: &PeerName) -> Option<Vec<bgp::ReceivedRoute>> {
+        let (reply, routes) = oneshot::channel();
+        self.tell(Command::Peer(name.clone(), PeerCommand::Received(reply)));
         routes.await.ok()
     }
 

@@ -176,6 +176,9 @@ impl PeerTask {
             PeerCommand::Advertised(reply) => {
                 let _ = reply.send(self.session.advertised());
             }
+            PeerCommand::Received(reply) => {
+                let _ = reply.send(self.session.received_routes());
+            }
             PeerCommand::Settled(reply) => self.settling.push(reply),
             PeerCommand::Stop(reason, ended) => {
                 self.settling.push(ended);

@@ -126,7 +126,11 @@ enum What {
     /// Every BFD session: state, how far and why, timers, diagnostics
     Bfd,
     /// Every prefix that is announced, and who has it
-    Routes,
+    Routes {
+        /// What this peer has announced to us, if it has received-routes = "kept"
+        #[arg(long, value_name = "PEER")]
+        received: Option<String>,
+    },
     /// Every service and its addresses
     Services,
     /// What happened to whom, and why; the latest last

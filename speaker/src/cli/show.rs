@@ -14,6 +14,7 @@ use crate::status::{
 };
 
 mod peer;
+mod received;
 
 /// What people's terminals have at least, and scripts are written for.
 const COLUMNS: u16 = 80;
@@ -42,7 +43,10 @@ fn path(what: &What) -> String {
         What::Peers => "/v1/peers".to_owned(),
         What::Peer { name } => format!("/v1/peers/{}", segment(name)),
         What::Bfd => "/v1/bfd".to_owned(),
-        What::Routes => "/v1/routes".to_owned(),
+        What::Routes { received: None } => "/v1/routes".to_owned(),
+        What::Routes {
+            received: Some(name),
+        } => format!("/v1/peers/{}/received", segment(name)),
         What::Services => "/v1/services".to_owned(),
         What::Events { peer: None } => "/v1/events".to_owned(),
         What::Events { peer: Some(name) } => format!("/v1/events?peer={}", segment(name)),
@@ -61,7 +65,10 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
     Ok(match what {
         What::Peers => peers(&client.get::<Vec<_>>(&path)?, wide),
         What::Bfd => bfd(&client.get::<Vec<_>>(&path)?, wide),
-        What::Routes => routes(&client.get::<Vec<_>>(&path)?, wide),
+        What::Routes {
+            received: Some(name),
+        } => received::routes(name, &client.get::<Vec<_>>(&path)?, wide),
+        What::Routes { received: None } => routes(&client.get::<Vec<_>>(&path)?, wide),
         What::Services => services(&client.get::<Vec<_>>(&path)?),
         What::Events { .. } => events(&client.get::<Vec<_>>(&path)?, wide),
         What::Config => {
@@ -89,11 +96,7 @@ fn peers(peers: &[PeerStatus], wide: bool) -> String {
             Cell::new(&peer.name),
             Cell::new(&peer.address),
             Cell::new(remote_as.as_ref().unwrap_or(&peer.remote_as_configured)),
-            match (peer.enabled, peer.state == "Established") {
-                (false, _) => faint("disabled"),
-                (true, true) => good(&peer.state),
-                (true, false) => bad(&peer.state),
-            },
+            state(peer),
             or_dash(peer.in_state_ms.map(age)),
             Cell::new(advertised),
             peer.bfd.as_ref().map_or_else(|| Cell::new("-"), bfd_state),
@@ -115,6 +118,15 @@ fn peers(peers: &[PeerStatus], wide: bool) -> String {
     });
     let empty = "no peers; add a [[peer]] to the configuration file";
     table(&heads, rows, wide, empty)
+}
+
+fn state(peer: &PeerStatus) -> Cell {
+    match peer.state.as_str() {
+        _ if !peer.enabled => faint("disabled"),
+        "Established" => good("Established"),
+        state if peer.over_max_prefixes.is_some() => bad(&format!("{state} (max-prefixes)")),
+        state => bad(state),
+    }
 }
 
 fn bfd(sessions: &[BfdStatus], wide: bool) -> String {

@@ -20,7 +20,9 @@ use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bgp::{Asn, BgpIdentifier, Family, HoldTime, RemoteAs, RouteAttributes};
+use bgp::{
+    Asn, BgpIdentifier, Family, HoldTime, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes,
+};
 use ipnet::IpNet;
 
 pub use name::{Name, PeerName, ServiceName};
@@ -306,6 +308,19 @@ pub struct PeerConfig {
     pub enabled: bool,
     /// For people.
     pub description: Option<String>,
+    /// What becomes of the routes that it announces.
+    pub import: ImportConfig,
+}
+
+/// What becomes of the routes that a peer announces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// Whether they are kept, to be looked at.
+    pub received_routes: ReceivedRoutes,
+    /// How many there may be.
+    pub prefix_limits: PrefixLimits,
+    /// Only paths that begin with the peer's AS are believed.
+    pub enforce_first_as: bool,
 }
 
 /// The least TTL that a packet may have from a neighbor at most `hops` away that sends 255 (RFC 5082

@@ -8,6 +8,7 @@ use bgp::RouteAttributes;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+mod import;
 mod peer;
 
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};

@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bgp::{RemoteAs, RouteAttributes};
+use bgp::{PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
-use super::{BfdHops, BfdProfile, Config, OnExit, PeerConfig, community_texts};
+use super::{BfdHops, BfdProfile, Config, ImportConfig, OnExit, PeerConfig, community_texts};
 
 impl Config {
     /// The configuration as TOML, defaults and profiles applied.
@@ -142,6 +142,39 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     if let Some(description) = &peer.description {
         out.text("description", description);
     }
+    write_import(out, &peer.import);
+}
+
+fn write_import(out: &mut Writer, import: &ImportConfig) {
+    match import.received_routes {
+        ReceivedRoutes::Counted | ReceivedRoutes::Reported => {
+            out.text("received-routes", "counted");
+        }
+        ReceivedRoutes::Kept(limit) => {
+            out.text("received-routes", "kept");
+            out.plain("received-routes-limit", limit.routes);
+            out.plain("received-attributes-limit", limit.attribute_octets);
+        }
+    }
+    let PrefixLimits {
+        families,
+        warning_percent,
+        restart,
+    } = &import.prefix_limits;
+    let limits: Vec<String> = families
+        .iter()
+        .map(|(family, limit)| format!("{family} = {limit}"))
+        .collect();
+    match limits.is_empty() {
+        true => out.plain("max-prefixes", 0),
+        false => out.plain("max-prefixes", format_args!("{{ {} }}", limits.join(", "))),
+    }
+    out.plain("max-prefixes-warning", warning_percent);
+    match restart {
+        Some(time) => out.duration("max-prefixes-restart", *time),
+        None => out.text("max-prefixes-restart", "never"),
+    }
+    out.plain("enforce-first-as", import.enforce_first_as);
 }
 
 fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {

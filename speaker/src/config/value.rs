@@ -1,6 +1,7 @@
 //! Single values: from TOML to a type that cannot hold a wrong one. Each function says in its error
 //! what would be right.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
@@ -292,6 +293,60 @@ pub(super) fn hold_time(value: &DeValue<'_>) -> Parsed<HoldTime> {
         .and_then(|duration| u16::try_from(duration.as_secs()).ok())
         .and_then(HoldTime::from_secs)
         .ok_or_else(|| "0s or 3s to 65535s".into())
+}
+
+/// What becomes of the routes of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Received {
+    #[default]
+    Counted,
+    Kept,
+}
+
+pub(super) fn received_routes(value: &DeValue<'_>) -> Parsed<Received> {
+    match value.as_str() {
+        Some("counted") => Ok(Received::Counted),
+        Some("kept") => Ok(Received::Kept),
+        _ => Err("\"counted\" or \"kept\"".into()),
+    }
+}
+
+/// How many prefixes a peer may announce; 0 for any number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum MaxPrefixes {
+    /// Of each family that it has.
+    Each(u32),
+    /// Of those that are named.
+    ByFamily(BTreeMap<Family, u32>),
+}
+
+pub(super) fn max_prefixes(value: &DeValue<'_>) -> Parsed<MaxPrefixes> {
+    let expected = || {
+        Expected::from(
+            "a number from 0, for any number, to 4294967295, or one by family: { ipv4-unicast = 1000, ipv6-unicast = 500 }",
+        )
+    };
+    let Some(table) = value.as_table() else {
+        return number(value).map(MaxPrefixes::Each).map_err(|_| expected());
+    };
+    let mut limits = BTreeMap::new();
+    for (name, limit) in table {
+        let family = name.get_ref().parse().map_err(|_| expected())?;
+        limits.insert(family, number(limit.get_ref()).map_err(|_| expected())?);
+    }
+    Ok(MaxPrefixes::ByFamily(limits))
+}
+
+/// `"never"`, or something else.
+pub(super) fn never_or<T>(
+    parse: impl Fn(&DeValue<'_>) -> Parsed<T>,
+) -> impl Fn(&DeValue<'_>) -> Parsed<Option<T>> {
+    move |value| match value.as_str() {
+        Some("never") => Ok(None),
+        _ => parse(value)
+            .map(Some)
+            .map_err(|Expected(expected)| format!("\"never\", or {expected}").into()),
+    }
 }
 
 pub(super) fn nonzero_octet(value: &DeValue<'_>) -> Parsed<NonZeroU8> {

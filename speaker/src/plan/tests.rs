@@ -97,6 +97,21 @@ fn a_router_id_restarts_every_session() {
 }
 
 #[test]
+fn what_becomes_of_received_routes_changes_in_place() {
+    assert_eq!(
+        peer_plan(
+            "max-prefixes = 10",
+            "max-prefixes = { ipv6-unicast = 5 }\nmax-prefixes-restart = \"1min\"\nreceived-routes = \"kept\"\nenforce-first-as = false"
+        ),
+        [
+            "peer tor: updated in place: received-routes counted -> kept (at most 100000, and 16777216 octets of attributes), \
+             max-prefixes ipv4-unicast 10 and ipv6-unicast 10 -> ipv6-unicast 5, max-prefixes-restart never -> 1m, \
+             enforce-first-as true -> false"
+        ]
+    );
+}
+
+#[test]
 fn sockets_wait_for_the_next_start() {
     let running = config("[speaker]\nlocal-as = 64520\n");
     let wanted = config("[speaker]\nlocal-as = 64520\n[api]\nlisten = \"127.0.0.1:9120\"\n");
@@ -119,6 +134,8 @@ fn any_config() -> impl Strategy<Value = Config> {
             "ebgp-multihop = 2\n",
             "passive = true\n",
             "enabled = false\n",
+            "max-prefixes = { ipv4-unicast = 7 }\nmax-prefixes-restart = \"2min\"\nenforce-first-as = false\n",
+            "received-routes = \"kept\"\nreceived-routes-limit = 9\n",
         ]),
     );
     let peers = prop::collection::btree_map(1_u8..5, peer, 0..4);

@@ -32,6 +32,18 @@ impl Speaker {
                 "BGP session established"
             ),
             Event::MalformedUpdate(update) => self.handle_malformed(&peer, &update),
+            Event::PrefixLimitNear {
+                family,
+                count,
+                limit,
+            } => {
+                let what = format!(
+                    "announces {count} {family} prefixes, nearly the {limit} that max-prefixes allows"
+                );
+                warn!(%peer, "{what}");
+                let at = SystemTime::now();
+                self.history.happened(at, &peer, Subject::Bgp, what);
+            }
             Event::Unsendable(prefix) => self.handle_unsendable(&peer, prefix),
             _ => {}
         }

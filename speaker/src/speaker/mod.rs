@@ -287,8 +287,7 @@ impl Speaker {
         if self.config.peers.contains_key(name) {
             return Ok(());
         }
-        let known = self.config.peers.keys().map(PeerName::as_str);
-        Err(not_found("peer", name.as_str(), known))
+        Err(unknown_peer(&self.config, name.as_str()))
     }
 
     fn reset_peer(
@@ -529,6 +528,9 @@ pub(crate) fn peer_setup(
             passive: peer.passive,
             families: peer.families.clone(),
             send_hold_time: peer.send_hold_time,
+            received_routes: peer.import.received_routes,
+            prefix_limits: peer.import.prefix_limits.clone(),
+            enforce_first_as: peer.import.enforce_first_as,
             ..SessionConfig::new(peer.local_as, router_id, peer.remote_as)
         },
         transport: Transport {
@@ -554,6 +556,12 @@ pub(crate) fn peer_setup(
 fn scope_id(peer: &PeerConfig) -> u32 {
     let scope = peer.interface().filter(|_| is_link_local(peer.address.ip));
     scope.map_or(0, |name| nix::net::if_::if_nametoindex(name).unwrap_or(0))
+}
+
+/// That there is no such peer, and which one may have been meant.
+pub(crate) fn unknown_peer(config: &Config, name: &str) -> Refusal {
+    let known = config.peers.keys().map(PeerName::as_str);
+    not_found("peer", name, known)
 }
 
 fn not_found<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> Refusal {

@@ -168,6 +168,25 @@ impl Daemon {
         });
     }
 
+    /// Waits until the peer's BGP session is up.
+    #[track_caller]
+    pub(crate) fn wait_until_established(&self, peer: &str) {
+        eventually("the session is established", || {
+            self.show(&["peer", peer])["state"] == "Established"
+        });
+    }
+
+    /// How much of the process is in memory.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .expect("a number")
+    }
+
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let id = self.child.as_ref().expect("it runs").id();
         let id = nix::unistd::Pid::from_raw(id.try_into().expect("a process id"));

@@ -5,7 +5,8 @@ use std::fmt::{Arguments, Write as _};
 use super::{age, event_text, ms};
 use crate::malformed::listed;
 use crate::status::{
-    BfdSessionStatus, EventStatus, MessageCounts, NegotiatedStatus, PeerStatus, UpdateErrorStatus,
+    BfdSessionStatus, EventStatus, FamilyStatus, MessageCounts, NegotiatedStatus, PeerStatus,
+    UpdateErrorStatus,
 };
 
 mod transport;
@@ -67,6 +68,15 @@ impl Page {
             2,
             format_args!("State         {}{disabled}{since}", peer.state),
         );
+        if let Some(family) = &peer.over_max_prefixes {
+            self.line(
+                2,
+                format_args!(
+                    "              it announced more {family} prefixes than max-prefixes allows; `herald peer reset {}` lets it try again",
+                    peer.name
+                ),
+            );
+        }
         if let Some(ms) = peer.idle_for_ms {
             self.line(2, format_args!("Next attempt  in {}", age(ms)));
         }
@@ -204,6 +214,7 @@ impl Page {
                     family.family, family.advertised, family.pending, family.received,
                 ),
             );
+            self.received(family);
             let next_hop = family.next_hop.as_deref();
             self.line(
                 6,
@@ -214,6 +225,27 @@ impl Page {
                     done(family.end_of_rib_received),
                 ),
             );
+        }
+    }
+
+    /// What is known of the routes that came in, beyond their number.
+    fn received(&mut self, family: &FamilyStatus) {
+        let mut parts = Vec::new();
+        match (family.prefixes, family.max_prefixes) {
+            (Some(prefixes), Some(max)) => parts.push(format!("{prefixes} of at most {max}")),
+            (Some(prefixes), None) => parts.push(format!("{prefixes} different")),
+            (None, _) => {}
+        }
+        if let Some(kept) = &family.kept {
+            parts.push(format!("{} kept", kept.routes));
+            parts.extend((kept.stale > 0).then(|| format!("{} stale", kept.stale)));
+            let not_kept = kept.not_kept;
+            parts.extend((not_kept > 0).then(|| format!("{not_kept} not kept for want of room")));
+        }
+        let loops = family.loops;
+        parts.extend((loops > 0).then(|| format!("{loops} through our own AS left out")));
+        if !parts.is_empty() {
+            self.line(6, format_args!("received prefixes: {}", parts.join(", ")));
         }
     }
 

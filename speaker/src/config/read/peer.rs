@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bgp::{Asn, Family, HoldTime, RemoteAs};
 
+use super::import::{self, ImportKeys};
 use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
@@ -35,6 +36,7 @@ pub(super) struct PeerKeys {
     bfd_port: Option<Located<u16>>,
     enabled: Option<Located<bool>>,
     description: Option<Located<String>>,
+    import: ImportKeys,
 }
 
 pub(super) const PEER_PLANS: &[&str] = &[
@@ -42,12 +44,9 @@ pub(super) const PEER_PLANS: &[&str] = &[
     "password-file",
     "bfd-strict",
     "graceful-restart",
-    "max-prefixes",
     "role",
     "add-path",
-    "enforce-first-as",
     "hostname",
-    "received-routes",
     "dscp",
     "vrf",
 ];
@@ -87,6 +86,7 @@ impl PeerKeys {
             bfd_port: section.take("bfd-port", value::port),
             enabled: section.take("enabled", value::boolean),
             description: section.take("description", value::text),
+            import: ImportKeys::read(section),
         };
         section.finish();
         keys
@@ -114,6 +114,7 @@ impl PeerKeys {
                 Self {
                     $($field: self.$field.or_else(|| defaults.$field.clone()),)*
                     $($settled: self.$settled,)*
+                    import: self.import.or(&defaults.import),
                 }
             };
         }
@@ -221,6 +222,7 @@ impl PeerSection<'_> {
         let families = self.check_families(keys.families.as_deref());
         let bfd = self.check_bfd(&keys, bfd, profiles);
         self.check_passive(&keys, listens);
+        let import = import::check(&keys.import, self.section, &families);
         let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as)?;
         let remote_as = keys.remote_as.as_ref()?.value;
         self.check_multihop(&keys, local_as, remote_as);
@@ -247,6 +249,7 @@ impl PeerSection<'_> {
             bfd,
             enabled: keys.enabled.is_none_or(|enabled| enabled.value),
             description: keys.description.map(|description| description.value),
+            import,
         })
     }
 

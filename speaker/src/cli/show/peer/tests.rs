@@ -49,6 +49,7 @@ fn a_session_that_is_not_there() {
         ("ebgp_multihop", json!(null)),
         ("negotiated", json!(null)),
         ("families", json!([])),
+        ("over_max_prefixes", json!("ipv4-unicast")),
         ("update_errors", json!(0)),
         ("last_update_error", json!(null)),
         ("last_reset", json!(null)),
