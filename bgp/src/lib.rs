@@ -10,13 +10,14 @@ pub mod wire;
 
 pub use adj_rib_in::{AdjRibInLimit, ReceivedAttributes, ReceivedRoute};
 pub use adj_rib_out::Table;
-pub use route::{RouteAttributes, Routes};
+pub use route::{AggregatedBy, RouteAttributes, Routes, UnknownAttribute};
 pub use session::{
     Addresses, Cause, ConnId, Direction, Event, FamilyStatus, KeptStatus, Liveness,
     MalformedUpdate, MessageCounters, Negotiated, PrefixLimits, ReceivedRoutes, RefreshError,
     RemoteAs, Session, SessionConfig, SessionStatus, State, StopReason, Transition,
 };
 pub use types::{
-    Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, Origin, Role, UnknownName,
+    Asn, BgpIdentifier, Community, ExtendedCommunity, Family, HoldTime, Ipv6ExtendedCommunity,
+    LargeCommunity, Origin, Role, UnknownName,
 };
 pub use wire::{Capability, Notification, Update};

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod extended_community;
 mod role;
 
+pub use extended_community::{ExtendedCommunity, Ipv6ExtendedCommunity};
 pub use role::Role;
 
 /// An autonomous system number, never 0 (RFC 7607) and, being four octets wide, never a stand-in
@@ -240,6 +242,12 @@ pub struct Community(pub u32);
 impl Community {
     /// The receiver lowers its preference before the link goes away (RFC 8326).
     pub const GRACEFUL_SHUTDOWN: Self = Self(0xFFFF_0000);
+    /// Import a route that began in the importing router (RFC 7611).
+    pub const ACCEPT_OWN: Self = Self(0xFFFF_0001);
+    /// The route is stale, and kept for want of a better one (RFC 9494).
+    pub const LLGR_STALE: Self = Self(0xFFFF_0006);
+    /// The route is not to be kept when it is stale (RFC 9494).
+    pub const NO_LLGR: Self = Self(0xFFFF_0007);
     /// The receiver discards traffic to the prefix (RFC 7999).
     pub const BLACKHOLE: Self = Self(0xFFFF_029A);
     /// Not beyond the receiving AS (RFC 1997).
@@ -249,12 +257,19 @@ impl Community {
     /// Not beyond the receiving member AS of a confederation (RFC 1997).
     pub const NO_EXPORT_SUBCONFED: Self = Self(0xFFFF_FF03);
 
-    const NAMES: [(&'static str, Self); 5] = [
+    /// Not to peers: to customers and providers only (RFC 3765).
+    pub const NO_PEER: Self = Self(0xFFFF_FF04);
+
+    const NAMES: [(&'static str, Self); 9] = [
         ("graceful-shutdown", Self::GRACEFUL_SHUTDOWN),
+        ("accept-own", Self::ACCEPT_OWN),
+        ("llgr-stale", Self::LLGR_STALE),
+        ("no-llgr", Self::NO_LLGR),
         ("blackhole", Self::BLACKHOLE),
         ("no-export", Self::NO_EXPORT),
         ("no-advertise", Self::NO_ADVERTISE),
         ("no-export-subconfed", Self::NO_EXPORT_SUBCONFED),
+        ("no-peer", Self::NO_PEER),
     ];
 
     /// `high:low`.
@@ -293,7 +308,8 @@ impl FromStr for Community {
         parts.ok_or_else(|| UnknownName {
             found: text.to_owned(),
             expected: "a community: \"0-65535:0-65535\", or one of \"no-export\", \"no-advertise\", \
-                       \"no-export-subconfed\", \"graceful-shutdown\", \"blackhole\"",
+                       \"no-export-subconfed\", \"no-peer\", \"graceful-shutdown\", \"blackhole\", \
+                       \"accept-own\", \"llgr-stale\", \"no-llgr\"",
         })
     }
 }
@@ -378,7 +394,13 @@ mod tests {
 
     #[test]
     fn communities_read_as_they_are_written() {
-        for text in ["64520:100", "no-export", "graceful-shutdown", "0:0"] {
+        for text in [
+            "64520:100",
+            "no-export",
+            "graceful-shutdown",
+            "no-llgr",
+            "0:0",
+        ] {
             assert_eq!(text.parse::<Community>().unwrap().to_string(), text);
         }
         assert_eq!(

@@ -15,8 +15,8 @@ use herald_bgp::wire::{
     RestartTime, RouteRefresh, WireContext,
 };
 use herald_bgp::{
-    Asn, BgpIdentifier, Capability, Community, Family, HoldTime, LargeCommunity, Notification,
-    Origin, Role, Update,
+    Asn, BgpIdentifier, Capability, Community, ExtendedCommunity, Family, HoldTime,
+    Ipv6ExtendedCommunity, LargeCommunity, Notification, Origin, Role, Update,
 };
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::collection::vec;
@@ -147,6 +147,8 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
         local_data_1: b,
         local_data_2: c,
     });
+    let extended = any::<[u8; 8]>().prop_map(ExtendedCommunity);
+    let ipv6 = any::<[u8; 20]>().prop_map(Ipv6ExtendedCommunity);
     let aggregator = (1..=u32::MAX, any::<u32>()).prop_map(|(asn, bits)| Aggregator {
         asn,
         address: bits.into(),
@@ -166,6 +168,9 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
             })
         })),
         proptest::option::of(vec(large, 1..40).prop_map(Attribute::LargeCommunities)),
+        proptest::option::of(vec(extended, 1..40).prop_map(Attribute::ExtendedCommunities)),
+        proptest::option::of(vec(ipv6, 1..40).prop_map(Attribute::Ipv6ExtendedCommunities)),
+        proptest::option::of(any::<u32>().prop_map(Attribute::OnlyToCustomer)),
     );
     let origin = prop_oneof![
         Just(Origin::Igp),
@@ -173,13 +178,13 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
         Just(Origin::Incomplete)
     ];
     (origin, as_path(), any::<u32>(), optional).prop_map(
-        |(origin, path, next_hop, (a, b, c, d, e, f, g, h))| {
+        |(origin, path, next_hop, (a, b, c, d, e, f, g, h, i, j, k))| {
             let mandatory = [
                 Attribute::Origin(origin),
                 Attribute::AsPath(path),
                 Attribute::NextHop(next_hop.into()),
             ];
-            let optional = [a, b, c, d, e, f, g, h].into_iter().flatten();
+            let optional = [a, b, c, d, e, f, g, h, i, j, k].into_iter().flatten();
             mandatory.into_iter().chain(optional).collect()
         },
     )
@@ -270,6 +275,20 @@ proptest! {
         prop_assume!(message.encode(CONTEXT, MAX_EXTENDED_LENGTH, &mut octets).is_ok());
         prop_assume!(octets.len() <= 4096 || message.kind() == MessageType::Update);
         prop_assert_eq!(decode_all(&octets), [Ok(message)]);
+    }
+
+    #[test]
+    fn two_octet_neighbors_hear_the_whole_path(update in update()) {
+        let narrow = WireContext { four_octet_as: false, ..CONTEXT };
+        let Message::Update(update) = update else { unreachable!() };
+        let mut octets = BytesMut::new();
+        let message = Message::Update(update.clone());
+        prop_assume!(message.encode(narrow, MAX_EXTENDED_LENGTH, &mut octets).is_ok());
+        let Ok(Message::Update(heard)) = Message::from_octets(&octets, narrow, MAX_EXTENDED_LENGTH)
+        else {
+            panic!("{octets:?}");
+        };
+        prop_assert_eq!(heard.attributes, update.attributes);
     }
 
     #[test]

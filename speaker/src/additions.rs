@@ -15,8 +15,9 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community, community_texts,
-    parse_community, parse_prefix, parse_service_address,
+    Config, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community, add_next_hop,
+    aggregator_text, community_texts, next_hop_texts, parse_aggregator, parse_community,
+    parse_next_hop, parse_prefix, parse_service_address,
 };
 
 const FILE: &str = "state.json";
@@ -92,9 +93,18 @@ pub struct RouteSpec {
     /// How often our AS is prepended, at most 10 times.
     #[serde(skip_serializing_if = "is_zero")]
     pub as_path_prepend: u8,
-    /// As in the file: `64520:100`, `no-export`, `large:64520:1:2`.
+    /// As in the file: `64520:100`, `no-export`, `large:64520:1:2`, `rt:64520:1`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub communities: Vec<String>,
+    /// One address per family; none: our own towards each peer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next_hop: Vec<String>,
+    /// ATOMIC_AGGREGATE.
+    #[serde(skip_serializing_if = "is_false")]
+    pub atomic_aggregate: bool,
+    /// AGGREGATOR: `64520 192.0.2.71`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregator: Option<String>,
     /// To whom; absent: to every peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peers: Option<Vec<PeerName>>,
@@ -103,6 +113,11 @@ pub struct RouteSpec {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 const fn is_zero(number: &u8) -> bool {
     *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl TryFrom<&ServiceSpec> for ServiceConfig {
@@ -144,8 +159,19 @@ impl TryFrom<&RouteSpec> for RouteConfig {
             multi_exit_disc: spec.med,
             local_pref: spec.local_pref,
             as_path_prepend: spec.as_path_prepend,
+            atomic_aggregate: spec.atomic_aggregate,
             ..RouteAttributes::default()
         };
+        if let Some(text) = &spec.aggregator {
+            let aggregator = parse_aggregator(text)
+                .map_err(|expected| format!("aggregator: found {text:?}; must be {expected}"))?;
+            attributes.aggregator = Some(aggregator);
+        }
+        for text in spec.next_hop.iter().filter(|text| *text != "self") {
+            parse_next_hop(text)
+                .and_then(|next_hop| add_next_hop(&mut attributes, next_hop))
+                .map_err(|expected| format!("next_hop: found {text:?}; must be {expected}"))?;
+        }
         for text in &spec.communities {
             let community = parse_community(text)
                 .map_err(|expected| format!("communities: found {text:?}; must be {expected}"))?;
@@ -165,14 +191,24 @@ impl From<&RouteConfig> for RouteSpec {
             multi_exit_disc,
             local_pref,
             as_path_prepend,
+            next_hop_v4: _,
+            next_hop_v6: _,
+            atomic_aggregate,
+            aggregator,
             communities: _,
             large_communities: _,
+            extended_communities: _,
+            ipv6_extended_communities: _,
+            unknown: _,
         } = &route.attributes;
         Self {
             med: *multi_exit_disc,
             local_pref: *local_pref,
             as_path_prepend: *as_path_prepend,
             communities: community_texts(&route.attributes),
+            next_hop: next_hop_texts(&route.attributes),
+            atomic_aggregate: *atomic_aggregate,
+            aggregator: aggregator.map(aggregator_text),
             peers: route.peers.clone().map(|peers| peers.into_iter().collect()),
         }
     }

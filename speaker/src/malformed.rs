@@ -107,7 +107,10 @@ pub(crate) const fn attribute(code: u8) -> &'static str {
         15 => "MP_UNREACH_NLRI",
         16 => "EXTENDED COMMUNITIES",
         17 => "AS4_PATH",
+        18 => "AS4_AGGREGATOR",
+        25 => "IPv6 EXTENDED COMMUNITIES",
         32 => "LARGE_COMMUNITY",
+        35 => "ONLY_TO_CUSTOMER",
         _ => "attribute",
     }
 }

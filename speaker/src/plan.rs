@@ -236,12 +236,25 @@ fn plan_speaker(
         listen,
         state_dir,
         on_exit,
+        blackhole,
     } = wanted;
     let mut found = Vec::new();
     compare(&mut found, "local-as", &running.local_as, local_as);
     compare(&mut found, "router-id", &running.router_id, router_id);
     compare(&mut found, "listen", &running.listen, listen);
     compare(&mut found, "on-exit", &running.on_exit, on_exit);
+    compare(
+        &mut found,
+        "blackhole-length",
+        &running.blackhole.v4,
+        &blackhole.v4,
+    );
+    compare(
+        &mut found,
+        "blackhole-length-v6",
+        &running.blackhole.v6,
+        &blackhole.v6,
+    );
     if !found.is_empty() {
         changes.push(Change::UpdateSpeaker(found));
     }

@@ -251,6 +251,64 @@ fn attributes_are_read_in_the_order_of_the_wire() {
 }
 
 #[test]
+fn everything_that_can_be_said_of_a_route_is_read_and_rendered() {
+    let text = r#"
+        [[route]]
+        prefix = "198.51.100.0/24"
+        communities = ["soo:192.0.2.1:7", "rt:64520:1", "rt:[2001:db8::1]:1", "ext:0x4004fc0849742400"]
+        next-hop = ["192.0.2.71", "2001:db8::71"]
+        atomic-aggregate = true
+        aggregator = "4200000000 192.0.2.71"
+        "#;
+    let config = accepted(text);
+    let attributes = &config.routes[&"198.51.100.0/24".parse().unwrap()].attributes;
+    let extended = attributes.extended_communities.iter();
+    let extended: Vec<String> = extended.map(ToString::to_string).collect();
+    assert_eq!(
+        extended,
+        ["rt:64520:1", "soo:192.0.2.1:7", "ext:0x4004fc0849742400"]
+    );
+    assert_eq!(
+        attributes.ipv6_extended_communities[0].to_string(),
+        "rt:[2001:db8::1]:1"
+    );
+    assert_eq!(attributes.next_hop_v4, Some([192, 0, 2, 71].into()));
+    assert_eq!(
+        attributes.next_hop_v6,
+        Some("2001:db8::71".parse().unwrap())
+    );
+    assert!(attributes.atomic_aggregate);
+    let aggregator = attributes.aggregator.unwrap();
+    assert_eq!(aggregator.asn.value(), 4_200_000_000);
+    let rendered = config.to_toml();
+    let again = Config::parse(Path::new("herald.toml"), &rendered);
+    let again = again.unwrap_or_else(|error| panic!("{error}\n{rendered}"));
+    assert_eq!(again.config, config);
+}
+
+#[test]
+fn c_085_blackhole_goes_with_host_routes_unless_configured() {
+    let text = |speaker: &str, prefix: &str| {
+        format!(
+            "{SPEAKER}{speaker}\n[[route]]\nprefix = \"{prefix}\"\ncommunities = [\"blackhole\"]\n"
+        )
+    };
+    for (speaker, prefix, is_right) in [
+        ("", "198.51.100.1/32", true),
+        ("", "198.51.100.0/31", false),
+        ("", "2001:db8::1/128", true),
+        ("", "2001:db8::/64", false),
+        ("blackhole-length = 24", "198.51.100.0/24", true),
+        ("blackhole-length = 24", "198.51.100.0/23", false),
+        ("blackhole-length = 24", "2001:db8::/64", false),
+        ("blackhole-length-v6 = 64", "2001:db8::/64", true),
+    ] {
+        let outcome = Config::parse(Path::new("herald.toml"), &text(speaker, prefix));
+        assert_eq!(outcome.is_ok(), is_right, "{speaker} {prefix}");
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_in_the_order_of_the_file() {
     refused(
         r#"
@@ -415,7 +473,7 @@ x = 1
 socket = 5
 "#,
         &[
-            r#"herald.toml:4: [speaker]: x: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit"#,
+            r#"herald.toml:4: [speaker]: x: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit, blackhole-length, blackhole-length-v6"#,
             r#"herald.toml:6: [api]: socket: found 5; must be a path, such as "/var/lib/herald""#,
         ],
     );
@@ -884,7 +942,42 @@ prefix = "192.0.2.150/32"
 prefix = "198.51.100.0/24"
 communities = ["64520:100", "no-exprot"]
 "#
-        => r#"6: [[route]] "198.51.100.0/24": communities: found "no-exprot"; must be a community, such as "64520:100" or "no-export", or a large one, such as "large:64520:1:2""#;
+        => r#"6: [[route]] "198.51.100.0/24": communities: found "no-exprot"; must be a community, such as "64520:100" or "no-export", or one of another kind, such as "large:64520:1:2" or "rt:64520:1""#;
+
+    large_community: r#"
+[[route]]
+prefix = "198.51.100.0/24"
+communities = ["large:64520:1"]
+"#
+        => r#"6: [[route]] "198.51.100.0/24": communities: found "large:64520:1"; must be a large community: "large:" and three numbers of 0-4294967295, as in "large:64520:1:2""#;
+
+    extended_community: r#"
+[[route]]
+prefix = "198.51.100.0/24"
+communities = ["rt:4200000000:70000"]
+"#
+        => r#"6: [[route]] "198.51.100.0/24": communities: found "rt:4200000000:70000"; must be an extended community: "rt:64520:1", "soo:192.0.2.1:1" (below 65536 behind an address or an AS above 65535), or "ext:0x" and 16 hexadecimal digits"#;
+
+    blackhole_of_a_whole_network: r#"
+[[route]]
+prefix = "198.51.100.0/24"
+communities = ["blackhole"]
+"#
+        => r#"5: [[route]] "198.51.100.0/24": communities: "blackhole" goes with /32 and longer: routers drop all traffic to such a prefix; 198.51.100.0/24 can have it with blackhole-length = 24 in [speaker]"#;
+
+    aggregator: r#"
+[[route]]
+prefix = "198.51.100.0/24"
+aggregator = "64520"
+"#
+        => r#"6: [[route]] "198.51.100.0/24": aggregator: found "64520"; must be the AS and the BGP Identifier of who formed the aggregate: "64520 192.0.2.71""#;
+
+    next_hops_of_one_family: r#"
+[[route]]
+prefix = "198.51.100.0/24"
+next-hop = ["192.0.2.71", "192.0.2.72"]
+"#
+        => r#"6: [[route]] "198.51.100.0/24": next-hop: found 192.0.2.72; must be the only address of its family"#;
 
     as_path_prepend: r#"
 [[route]]
@@ -903,11 +996,11 @@ peers = ["tor-b"]
 "#
         => r#"9: [[advertisement]] 1: peers: found "tor-b"; must be the name of a [[peer]]; the nearest is "tor-a""#;
 
-    advertisement_with_another_next_hop: r#"
+    next_hop_that_is_no_host: r#"
 [[advertisement]]
-next-hop = "192.0.2.71"
+next-hop = "127.0.0.1"
 "#
-        => r#"5: [[advertisement]] 1: next-hop: found "192.0.2.71"; must be "self"; this version of herald does not have other next hops"#;
+        => r#"5: [[advertisement]] 1: next-hop: found "127.0.0.1"; must be "self", or one address per family that routers can reach, such as ["192.0.2.71", "2001:db8::71"]"#;
 
     passive_without_a_listener: r#"
 [[peer]]

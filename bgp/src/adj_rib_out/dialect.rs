@@ -1,13 +1,15 @@
 //! How routes are written on one session, and the UPDATEs that say them (RFC 4271 §4.3, RFC 4760).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::{BufMut, BytesMut};
 
 use crate::route::RouteAttributes;
 use crate::types::{Asn, Family};
-use crate::wire::{self, AsPath, Attribute, MessageType, MpNextHop, WireContext};
+use crate::wire::{
+    self, Aggregator, AsPath, Attribute, AttributeFlags, MessageType, MpNextHop, WireContext,
+};
 
 /// LOCAL_PREF of a route that asks for none, towards internal peers (RFC 4271 §5.1.5 leaves it to
 /// local policy; everyone says 100).
@@ -66,6 +68,7 @@ impl Dialect {
 /// IPv4 prefixes stand in NLRI, others in MP_REACH_NLRI.
 pub(super) fn put_announcement(
     family: Family,
+    route: &RouteAttributes,
     attributes: &[u8],
     prefixes: &[u8],
     dialect: &Dialect,
@@ -74,7 +77,7 @@ pub(super) fn put_announcement(
     if family == Family::IPV4_UNICAST {
         return put_update(&[], &[attributes], prefixes, out);
     }
-    let reach = mp_reach(family, dialect, prefixes.len());
+    let reach = mp_reach(family, route, dialect, prefixes.len());
     put_update(&[], &[&reach, prefixes, attributes], &[], out);
 }
 
@@ -116,9 +119,15 @@ fn mp_attribute(code: u8, family: Family, length: usize) -> BytesMut {
 }
 
 /// MP_REACH_NLRI up to where its prefixes begin.
-fn mp_reach(family: Family, dialect: &Dialect, prefixes_length: usize) -> BytesMut {
+fn mp_reach(
+    family: Family,
+    route: &RouteAttributes,
+    dialect: &Dialect,
+    prefixes_length: usize,
+) -> BytesMut {
     let mut next_hop = BytesMut::new();
-    if let Some(address) = dialect.next_hop_v6 {
+    let of_route = route.next_hop_v6.map(MpNextHop::V6);
+    if let Some(address) = of_route.or(dialect.next_hop_v6) {
         address.encode(&mut next_hop);
     }
     let length = 3 + 1 + next_hop.len() + 1 + prefixes_length;
@@ -153,35 +162,77 @@ pub(super) fn path_attributes(
         multi_exit_disc,
         local_pref,
         as_path_prepend,
+        next_hop_v4,
+        next_hop_v6: _, // in MP_REACH_NLRI
+        atomic_aggregate,
+        aggregator,
         communities,
         large_communities,
+        extended_communities,
+        ipv6_extended_communities,
+        unknown,
     } = route;
     let as_path = as_path(*as_path_prepend, dialect);
     let as4_path =
         (!dialect.wire.four_octet_as && as_path.needs_four_octets()).then(|| as_path.clone());
-    let next_hop = dialect
-        .next_hop_v4
+    let next_hop = next_hop_v4
+        .or(dialect.next_hop_v4)
         .filter(|_| family == Family::IPV4_UNICAST);
     // RFC 4271 §5.1.5: always to internal peers, never to external ones.
     let local_pref = dialect
         .wire
         .internal
         .then_some(local_pref.unwrap_or(DEFAULT_LOCAL_PREF));
-    let communities = sorted(communities);
-    let large_communities = sorted(large_communities);
-    [
+    let aggregator = aggregator.map(|by| Aggregator {
+        asn: by.asn.value(),
+        address: by.address,
+    });
+    // RFC 6793 §4.2.2: the same for AGGREGATOR.
+    let needs_four_octets = |by: &Aggregator| by.asn > u32::from(u16::MAX);
+    let as4_aggregator =
+        aggregator.filter(|by| !dialect.wire.four_octet_as && needs_four_octets(by));
+    let known = [
         Some(Attribute::Origin(*origin)),
         Some(Attribute::AsPath(as_path)),
         next_hop.map(Attribute::NextHop),
         multi_exit_disc.map(Attribute::MultiExitDisc),
         local_pref.map(Attribute::LocalPref),
-        (!communities.is_empty()).then_some(Attribute::Communities(communities)),
+        atomic_aggregate.then_some(Attribute::AtomicAggregate),
+        aggregator.map(Attribute::Aggregator),
+        list(communities, Attribute::Communities),
+        list(extended_communities, Attribute::ExtendedCommunities),
         as4_path.map(Attribute::As4Path),
-        (!large_communities.is_empty()).then_some(Attribute::LargeCommunities(large_communities)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+        as4_aggregator.map(Attribute::As4Aggregator),
+        list(
+            ipv6_extended_communities,
+            Attribute::Ipv6ExtendedCommunities,
+        ),
+        list(large_communities, Attribute::LargeCommunities),
+    ];
+    let known = known.into_iter().flatten();
+    if unknown.is_empty() {
+        return known.collect();
+    }
+    let unknown = unknown.iter().map(|attribute| Attribute::Unknown {
+        flags: AttributeFlags::OPTIONAL_TRANSITIVE,
+        code: attribute.code(),
+        value: attribute.value().clone(),
+    });
+    let by_code = known
+        .chain(unknown)
+        .map(|attribute| (attribute.code(), attribute));
+    // Of two of a type the second would be discarded by whoever receives them.
+    by_code
+        .rev()
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .collect()
+}
+
+/// A list of communities, sorted and each once; nothing for an empty one, which would be malformed
+/// (RFC 7606 §7.8).
+fn list<T: Ord + Copy>(values: &[T], attribute: impl Fn(Vec<T>) -> Attribute) -> Option<Attribute> {
+    (!values.is_empty()).then(|| attribute(sorted(values)))
 }
 
 /// Empty towards internal peers, the own AS towards external ones (RFC 4271 §5.1.2), once more for

@@ -730,7 +730,8 @@ impl Inner {
             let version = self.entry(&first).map(|entry| entry.version);
             if let Some(reader) = self.readers.get_mut(&id) {
                 if !prefixes.is_empty() {
-                    reader.extra.announcements.insert((family, route), prefixes);
+                    let key = (family, Arc::clone(&route));
+                    reader.extra.announcements.insert(key, prefixes);
                 }
                 if block.is_empty() {
                     reader
@@ -740,7 +741,7 @@ impl Inner {
                     return Err(Unsendable { prefix: first });
                 }
             }
-            put_announcement(family, &attributes, &block.octets, &dialect, out);
+            put_announcement(family, &route, &attributes, &block.octets, &dialect, out);
             return Ok(true);
         }
     }
@@ -918,7 +919,14 @@ fn announcement(
         return Some(Err((*first, *version)));
     }
     let mut octets = BytesMut::new();
-    put_announcement(family, &attributes, &block.octets, dialect, &mut octets);
+    put_announcement(
+        family,
+        route,
+        &attributes,
+        &block.octets,
+        dialect,
+        &mut octets,
+    );
     Some(Ok(Segment {
         to,
         requires: 0,

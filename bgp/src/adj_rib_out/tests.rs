@@ -6,10 +6,9 @@ use proptest::prelude::*;
 use super::dialect::path_attributes;
 use super::table::FAMILIES;
 use super::*;
-use crate::route::RouteAttributes;
-use crate::types::Asn;
-use crate::types::Community;
-use crate::wire::{AsPath, Attribute, MpNextHop, WireContext};
+use crate::route::{AggregatedBy, RouteAttributes, UnknownAttribute};
+use crate::types::{Asn, Community, ExtendedCommunity, Ipv6ExtendedCommunity};
+use crate::wire::{Aggregator, AsPath, Attribute, MpNextHop, WireContext};
 use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, Update};
 
 fn dialect() -> Dialect {
@@ -538,4 +537,111 @@ proptest! {
             prop_assert!(!table.lock().keeps_anything());
         }
     }
+}
+
+#[test]
+fn c_086_communities_of_every_kind_are_sorted_and_said_once() {
+    let extended = |text: &str| text.parse::<ExtendedCommunity>().unwrap();
+    let ipv6 = |text: &str| text.parse::<Ipv6ExtendedCommunity>().unwrap();
+    let route = RouteAttributes {
+        extended_communities: ["soo:1:1", "rt:64520:1", "soo:1:1"].map(extended).into(),
+        ipv6_extended_communities: ["rt:[::2]:1", "rt:[::1]:1", "rt:[::2]:1"].map(ipv6).into(),
+        ..RouteAttributes::default()
+    };
+    let said = path_attributes(Family::IPV4_UNICAST, &route, &dialect());
+    assert_eq!(
+        said.get(3..),
+        Some(
+            &[
+                Attribute::ExtendedCommunities(["rt:64520:1", "soo:1:1"].map(extended).into()),
+                Attribute::Ipv6ExtendedCommunities(["rt:[::1]:1", "rt:[::2]:1"].map(ipv6).into()),
+            ][..]
+        )
+    );
+}
+
+#[test]
+fn an_aggregate_says_who_formed_it() {
+    let aggregated_by = |asn| RouteAttributes {
+        atomic_aggregate: true,
+        aggregator: Some(AggregatedBy {
+            asn: Asn::new(asn).unwrap(),
+            address: [192, 0, 2, 71].into(),
+        }),
+        ..RouteAttributes::default()
+    };
+    let aggregator = |asn| Aggregator {
+        asn,
+        address: [192, 0, 2, 71].into(),
+    };
+    let said = |asn, dialect: &Dialect| {
+        path_attributes(Family::IPV4_UNICAST, &aggregated_by(asn), dialect).split_off(3)
+    };
+    let of = |asn| {
+        [
+            Attribute::AtomicAggregate,
+            Attribute::Aggregator(aggregator(asn)),
+        ]
+    };
+    assert_eq!(said(4_200_000_000, &dialect()), of(4_200_000_000));
+    // C-066, RFC 6793 §4.2.2: beside AS_TRANS, the AS that two octets cannot say.
+    let mut narrow = dialect();
+    narrow.wire.four_octet_as = false;
+    assert_eq!(said(64521, &narrow), of(64521));
+    let both = said(4_200_000_000, &narrow);
+    assert_eq!(both.get(..2), Some(&of(4_200_000_000)[..]));
+    assert_eq!(
+        both.get(2),
+        Some(&Attribute::As4Aggregator(aggregator(4_200_000_000)))
+    );
+    let mut octets = BytesMut::new();
+    both[1].encode(narrow.wire, &mut octets);
+    assert_eq!(octets[..], [0xC0, 7, 6, 0x5B, 0xA0, 192, 0, 2, 71]);
+}
+
+#[test]
+fn a_route_may_name_its_own_next_hop() {
+    let route = RouteAttributes {
+        next_hop_v4: Some([198, 51, 100, 1].into()),
+        next_hop_v6: Some("2001:db8::99".parse().unwrap()),
+        ..RouteAttributes::default()
+    };
+    let wanted = ["192.0.2.150/32", "2001:db8:5::1/128"]
+        .map(|prefix| (prefix.parse().unwrap(), Arc::new(route.clone())));
+    let updates = drain(&mut established(wanted.into()));
+    assert!(
+        updates[0]
+            .attributes
+            .contains(&Attribute::NextHop([198, 51, 100, 1].into()))
+    );
+    let Attribute::MpReach(reach) = &updates[1].attributes[0] else {
+        panic!("{updates:?}");
+    };
+    assert_eq!(
+        reach.next_hop,
+        MpNextHop::V6("2001:db8::99".parse().unwrap())
+    );
+}
+
+#[test]
+fn c_081_an_unknown_attribute_is_carried_in_its_place() {
+    let unknown = |code, value: &'static [u8]| UnknownAttribute::new(code, value.into());
+    assert_eq!(unknown(8, &[0; 4]), None);
+    let route = RouteAttributes {
+        large_communities: vec!["64520:1:2".parse().unwrap()],
+        unknown: vec![
+            unknown(200, &[1]).unwrap(),
+            unknown(28, &[]).unwrap(),
+            unknown(200, &[2]).unwrap(),
+        ],
+        ..RouteAttributes::default()
+    };
+    let said = path_attributes(Family::IPV4_UNICAST, &route, &dialect());
+    let codes = said.iter().map(Attribute::code).collect::<Vec<_>>();
+    assert_eq!(codes, [1, 2, 3, 28, 32, 200]);
+    let Some(Attribute::Unknown { flags, value, .. }) = said.last() else {
+        panic!("{said:?}");
+    };
+    assert!(flags.is_optional() && flags.is_transitive() && !flags.is_partial());
+    assert_eq!(value[..], [1]);
 }

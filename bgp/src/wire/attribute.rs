@@ -11,7 +11,9 @@ use super::as_path::{AsPath, two_octets};
 use super::nlri::{self, Prefixes};
 use super::parse::{Parsed, be_u16, be_u32, octet, short_value};
 use super::update::AttributeAction;
-use crate::types::{Community, Family, LargeCommunity, Origin};
+use crate::types::{
+    Community, ExtendedCommunity, Family, Ipv6ExtendedCommunity, LargeCommunity, Origin,
+};
 
 /// Type codes (IANA, "BGP Path Attributes").
 pub(crate) mod type_code {
@@ -29,7 +31,10 @@ pub(crate) mod type_code {
     pub(crate) const MP_UNREACH_NLRI: u8 = 15;
     pub(crate) const EXTENDED_COMMUNITIES: u8 = 16;
     pub(crate) const AS4_PATH: u8 = 17;
+    pub(crate) const AS4_AGGREGATOR: u8 = 18;
+    pub(crate) const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
     pub(crate) const LARGE_COMMUNITY: u8 = 32;
+    pub(crate) const ONLY_TO_CUSTOMER: u8 = 35;
 }
 
 /// The high four bits of an attribute's first octet; the low four say nothing (RFC 4271 §4.3).
@@ -104,10 +109,18 @@ pub enum Attribute {
     MpReach(Box<MpReach>),
     /// Type 15, RFC 4760 §4, of a unicast family.
     MpUnreach(MpUnreach),
+    /// Type 16, RFC 4360.
+    ExtendedCommunities(Vec<ExtendedCommunity>),
     /// Type 17: the path in four octets, beside an AS_PATH in two (RFC 6793 §3).
     As4Path(AsPath),
+    /// Type 18: AGGREGATOR in four octets, beside one in two (RFC 6793 §3).
+    As4Aggregator(Aggregator),
+    /// Type 25, RFC 5701.
+    Ipv6ExtendedCommunities(Vec<Ipv6ExtendedCommunity>),
     /// Type 32, RFC 8092.
     LargeCommunities(Vec<LargeCommunity>),
+    /// Type 35: the AS from which on the route goes to customers only (RFC 9234 §5).
+    OnlyToCustomer(u32),
     /// Any other, and what families other than unicast put into types 14 and 15.
     Unknown {
         /// Its flags.
@@ -188,9 +201,17 @@ impl Attribute {
             | type_code::COMMUNITIES
             | type_code::EXTENDED_COMMUNITIES
             | type_code::AS4_PATH
-            | type_code::LARGE_COMMUNITY => AttributeFlags::OPTIONAL_TRANSITIVE,
+            | type_code::AS4_AGGREGATOR
+            | type_code::IPV6_EXTENDED_COMMUNITIES
+            | type_code::LARGE_COMMUNITY
+            | type_code::ONLY_TO_CUSTOMER => AttributeFlags::OPTIONAL_TRANSITIVE,
             _ => return None,
         })
+    }
+
+    /// Whether attributes of this type have a form of their own here.
+    pub(crate) const fn is_known(code: u8) -> bool {
+        Self::expected_flags(code).is_some()
     }
 
     pub(super) fn unknown(flags: AttributeFlags, code: u8, value: &[u8]) -> Self {
@@ -268,14 +289,25 @@ impl Attribute {
                     path.decode(value, true).ok_or(Discard)?;
                 }
             }
+            type_code::AS4_AGGREGATOR if context.four_octet_as => return Err(Discard),
+            type_code::AS4_AGGREGATOR => {
+                self.fill(Self::As4Aggregator(aggregator(value, true).ok_or(Discard)?));
+            }
+            // RFC 9234 §5
+            type_code::ONLY_TO_CUSTOMER => {
+                self.fill(Self::OnlyToCustomer(number(value).ok_or(TreatAsWithdraw)?));
+            }
             type_code::ORIGINATOR_ID if value.len() != 4 => return Err(TreatAsWithdraw),
             type_code::CLUSTER_LIST if value.is_empty() || !value.len().is_multiple_of(4) => {
                 return Err(TreatAsWithdraw);
             }
-            type_code::EXTENDED_COMMUNITIES
-                if value.is_empty() || !value.len().is_multiple_of(8) =>
-            {
-                return Err(TreatAsWithdraw);
+            type_code::EXTENDED_COMMUNITIES => {
+                let communities = list(value, ExtendedCommunity).ok_or(TreatAsWithdraw)?;
+                self.fill(Self::ExtendedCommunities(communities));
+            }
+            type_code::IPV6_EXTENDED_COMMUNITIES => {
+                let communities = list(value, Ipv6ExtendedCommunity).ok_or(TreatAsWithdraw)?;
+                self.fill(Self::Ipv6ExtendedCommunities(communities));
             }
             _ => self.fill(Self::unknown(flags, code, value)),
         }
@@ -296,8 +328,12 @@ impl Attribute {
             Self::Communities(_) => type_code::COMMUNITIES,
             Self::MpReach(_) => type_code::MP_REACH_NLRI,
             Self::MpUnreach(_) => type_code::MP_UNREACH_NLRI,
+            Self::ExtendedCommunities(_) => type_code::EXTENDED_COMMUNITIES,
             Self::As4Path(_) => type_code::AS4_PATH,
+            Self::As4Aggregator(_) => type_code::AS4_AGGREGATOR,
+            Self::Ipv6ExtendedCommunities(_) => type_code::IPV6_EXTENDED_COMMUNITIES,
             Self::LargeCommunities(_) => type_code::LARGE_COMMUNITY,
+            Self::OnlyToCustomer(_) => type_code::ONLY_TO_CUSTOMER,
             Self::Unknown { code, .. } => *code,
         }
     }
@@ -330,7 +366,10 @@ impl Attribute {
             Self::Origin(_) => 1,
             Self::AsPath(path) => path.encoded_length(context.four_octet_as),
             Self::As4Path(path) => path.encoded_length(true),
-            Self::NextHop(_) | Self::MultiExitDisc(_) | Self::LocalPref(_) => 4,
+            Self::NextHop(_)
+            | Self::MultiExitDisc(_)
+            | Self::LocalPref(_)
+            | Self::OnlyToCustomer(_) => 4,
             Self::AtomicAggregate => 0,
             Self::Aggregator(_) => {
                 if context.four_octet_as {
@@ -340,6 +379,9 @@ impl Attribute {
                 }
             }
             Self::Communities(communities) => 4 * communities.len(),
+            Self::ExtendedCommunities(communities) => 8 * communities.len(),
+            Self::As4Aggregator(_) => 8,
+            Self::Ipv6ExtendedCommunities(communities) => 20 * communities.len(),
             Self::LargeCommunities(communities) => 12 * communities.len(),
             Self::MpReach(reach) => {
                 5 + reach.next_hop.encoded_length() + reach.nlri.encoded_length()
@@ -355,7 +397,9 @@ impl Attribute {
             Self::AsPath(path) => path.encode(context.four_octet_as, out),
             Self::As4Path(path) => path.encode(true, out),
             Self::NextHop(address) => out.put_slice(&address.octets()),
-            Self::MultiExitDisc(value) | Self::LocalPref(value) => out.put_u32(*value),
+            Self::MultiExitDisc(value) | Self::LocalPref(value) | Self::OnlyToCustomer(value) => {
+                out.put_u32(*value);
+            }
             Self::AtomicAggregate => {}
             Self::Aggregator(Aggregator { asn, address }) => {
                 if context.four_octet_as {
@@ -368,6 +412,16 @@ impl Attribute {
             Self::Communities(communities) => communities
                 .iter()
                 .for_each(|community| out.put_u32(community.0)),
+            Self::ExtendedCommunities(communities) => communities
+                .iter()
+                .for_each(|community| out.put_slice(&community.0)),
+            Self::As4Aggregator(Aggregator { asn, address }) => {
+                out.put_u32(*asn);
+                out.put_slice(&address.octets());
+            }
+            Self::Ipv6ExtendedCommunities(communities) => communities
+                .iter()
+                .for_each(|community| out.put_slice(&community.0)),
             Self::LargeCommunities(communities) => {
                 for community in communities {
                     out.put_u32(community.global_administrator);

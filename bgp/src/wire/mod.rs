@@ -4,6 +4,7 @@
 //! gives the same value. What cannot be decoded is a [`Notification`] to send; what RFC 7606 lets
 //! pass is data in [`Update::errors`].
 
+mod as4;
 mod as_path;
 mod attribute;
 mod attribute_list;

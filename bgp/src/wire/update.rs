@@ -7,7 +7,7 @@ use super::attribute::Attribute;
 use super::attribute_list::{AttributeList, Truncated, is_multiprotocol};
 use super::notification::{Notification, code, subcode};
 use super::parse::long_value;
-use super::{Prefixes, WireContext, nlri, put_section};
+use super::{Prefixes, WireContext, as4, nlri, put_section};
 use crate::types::Family;
 
 /// An UPDATE, everything in the order in which it came.
@@ -131,6 +131,9 @@ impl Update {
             list.error(code, AttributeAction::TreatAsWithdraw);
         }
         list.require_mandatory(&nlri);
+        if !context.four_octet_as {
+            as4::merge(&mut list.attributes);
+        }
         Ok(Self {
             withdrawn_routes,
             attributes: list.attributes,
@@ -144,6 +147,10 @@ impl Update {
         put_section(out, |out| {
             for attribute in &self.attributes {
                 attribute.encode(context, out);
+            }
+            if !context.four_octet_as {
+                as4::companions(&self.attributes)
+                    .for_each(|attribute| attribute.encode(context, out));
             }
         });
         nlri::encode(&self.nlri, out);

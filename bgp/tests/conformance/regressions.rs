@@ -327,7 +327,7 @@ fn f_36_connection_to_a_session_that_is_not_started() {
 #[test]
 fn f_38_only_to_customer_of_a_bad_length() {
     for value in ["c0 23 00", "c0 23 03 010203", "c0 23 05 0102030405"] {
-        assert_eq!(established(&with_attribute(value)), ANNOUNCED, "{value}");
+        assert_eq!(established(&with_attribute(value)), WITHDRAWN, "{value}");
     }
 }
 

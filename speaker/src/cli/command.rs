@@ -23,6 +23,9 @@ pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
         local_pref: announce.local_pref,
         as_path_prepend: announce.as_path_prepend,
         communities: announce.communities,
+        next_hop: announce.next_hops,
+        atomic_aggregate: announce.atomic_aggregate,
+        aggregator: announce.aggregator,
         peers: (!peers.is_empty()).then_some(peers),
     };
     let prefix = announce.prefix;

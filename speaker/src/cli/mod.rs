@@ -169,9 +169,18 @@ struct Announce {
     /// Prepend our AS so many times
     #[arg(long, value_name = "TIMES", default_value_t, value_parser = clap::value_parser!(u8).range(0..=10))]
     as_path_prepend: u8,
-    /// 64520:100, no-export, large:64520:1:2; may be repeated
+    /// 64520:100, no-export, large:64520:1:2, rt:64520:1; may be repeated
     #[arg(long = "community", value_name = "COMMUNITY")]
     communities: Vec<String>,
+    /// Send traffic to this address rather than to us
+    #[arg(long = "next-hop", value_name = "ADDRESS")]
+    next_hops: Vec<String>,
+    /// ATOMIC_AGGREGATE: more specific routes are hidden behind this one
+    #[arg(long)]
+    atomic_aggregate: bool,
+    /// AGGREGATOR, such as "64520 192.0.2.71"
+    #[arg(long, value_name = "AS ADDRESS")]
+    aggregator: Option<String>,
     /// To this peer only; may be repeated
     #[arg(long = "peer", value_name = "NAME")]
     peers: Vec<String>,

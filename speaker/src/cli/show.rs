@@ -240,6 +240,17 @@ fn attributes(route: &RouteStatus) -> String {
             parts.push(format!("prepend {}", spec.as_path_prepend));
         }
         parts.extend(spec.communities.iter().cloned());
+        parts.extend(
+            spec.next_hop
+                .iter()
+                .map(|address| format!("next-hop {address}")),
+        );
+        parts.extend(spec.atomic_aggregate.then(|| "atomic-aggregate".to_owned()));
+        parts.extend(
+            spec.aggregator
+                .iter()
+                .map(|by| format!("aggregated by {by}")),
+        );
         said.push(parts.join(" "));
     }
     said.sort();

@@ -4,6 +4,7 @@
 //! together. What comes out is a [`Config`] with every default applied and every reference
 //! resolved; nothing after it parses or checks again.
 
+mod attributes;
 mod document;
 mod name;
 mod problem;
@@ -28,10 +29,14 @@ use ipnet::IpNet;
 pub use name::{Name, PeerName, ServiceName};
 pub use problem::{ConfigError, Problem};
 
+pub use attributes::{AnyCommunity, BlackholeLengths, parse_community};
+pub(crate) use attributes::{
+    add_community, add_next_hop, aggregator_text, community_texts, next_hop_texts,
+    parse_aggregator, parse_next_hop,
+};
 pub(crate) use document::nearest;
-pub(crate) use read::add_community;
-pub use value::{AnyCommunity, parse_community, parse_prefix, parse_service_address};
-pub(crate) use value::{community_texts, is_link_local};
+pub(crate) use value::is_link_local;
+pub use value::{parse_prefix, parse_service_address};
 
 /// Where the daemon looks for its configuration.
 pub const DEFAULT_FILE: &str = "/etc/herald/herald.toml";
@@ -151,6 +156,8 @@ pub struct SpeakerConfig {
     pub state_dir: PathBuf,
     /// What a stop means for the routes.
     pub on_exit: OnExit,
+    /// The shortest prefixes that BLACKHOLE may go with.
+    pub blackhole: BlackholeLengths,
 }
 
 /// What happens to our routes when the daemon stops.

@@ -12,12 +12,13 @@ mod import;
 mod peer;
 
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
+use super::attributes::{BlackholeLengths, add_community, add_next_hop};
 use super::document::{Lines, Located, Report, Section, nearest};
 use super::problem::Problem;
 use super::{
-    AdvertisementConfig, AnyCommunity, ApiConfig, BfdConfig, BfdProfile, Checked, Config,
-    DEFAULT_SOCKET, DEFAULT_STATE_DIR, LogConfig, Name, PeerName, RouteConfig, ServiceConfig,
-    ServiceName, SpeakerConfig, value,
+    AdvertisementConfig, ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET,
+    DEFAULT_STATE_DIR, LogConfig, Name, PeerName, RouteConfig, ServiceConfig, ServiceName,
+    SpeakerConfig, value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -84,6 +85,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         document.take_tables("route", &["prefix"]),
         &peers,
         &services,
+        speaker.as_ref(),
     );
     let advertisements = read_advertisements(
         document.take_tables("advertisement", &["name"]),
@@ -114,6 +116,9 @@ fn read_speaker(section: Section<'_>) -> Option<SpeakerConfig> {
     let listen = section.take_list("listen", value::socket_address);
     let state_dir = section.take("state-dir", value::path);
     let on_exit = section.take("on-exit", value::on_exit);
+    let blackhole_v4 = section.take("blackhole-length", value::number_between::<u8>(0, 32));
+    let blackhole_v6 = section.take("blackhole-length-v6", value::number_between::<u8>(0, 128));
+    let blackhole = BlackholeLengths::default();
     section.finish();
     Some(SpeakerConfig {
         local_as: local_as?.value,
@@ -121,6 +126,10 @@ fn read_speaker(section: Section<'_>) -> Option<SpeakerConfig> {
         listen: values(listen.unwrap_or_default()),
         state_dir: state_dir.map_or_else(|| DEFAULT_STATE_DIR.into(), |dir| dir.value),
         on_exit: on_exit.map(|on_exit| on_exit.value).unwrap_or_default(),
+        blackhole: BlackholeLengths {
+            v4: blackhole_v4.map_or(blackhole.v4, |length| length.value),
+            v6: blackhole_v6.map_or(blackhole.v6, |length| length.value),
+        },
     })
 }
 
@@ -266,7 +275,9 @@ fn read_routes(
     sections: Vec<Section<'_>>,
     peers: &Peers,
     services: &BTreeMap<ServiceName, ServiceConfig>,
+    speaker: Option<&SpeakerConfig>,
 ) -> BTreeMap<IpNet, RouteConfig> {
+    let blackhole = speaker.map(|speaker| speaker.blackhole).unwrap_or_default();
     let mut routes = BTreeMap::new();
     let mut prefixes = BTreeMap::new();
     for mut section in sections {
@@ -279,6 +290,9 @@ fn read_routes(
         let peers = read_peer_names(&mut section, peers);
         section.finish();
         let Some(prefix) = prefix else { continue };
+        if let Err(reason) = blackhole.check(&prefix.value, &attributes) {
+            section.error(prefix.line, "communities", reason);
+        }
         let service = services.iter().find(|(_, service)| {
             service
                 .addresses
@@ -317,7 +331,6 @@ fn read_advertisements(
         let attributes = read_attributes(&mut section);
         let peers = read_peer_names(&mut section, peers);
         let wanted = section.take_list("services", value::name::<ServiceName>);
-        section.take("next-hop", value::next_hop);
         section.finish();
         for service in wanted.iter().flatten() {
             warn_if_unknown(&section, service, services);
@@ -376,29 +389,29 @@ fn read_attributes(section: &mut Section<'_>) -> RouteAttributes {
     let med = section.take("med", value::number::<u32>);
     let as_path_prepend = section.take("as-path-prepend", value::number_between::<u8>(0, 10));
     let communities = section.take_list("communities", value::community);
+    let next_hops = section.take("next-hop", value::next_hops);
+    let atomic_aggregate = section.take("atomic-aggregate", value::boolean);
+    let aggregator = section.take("aggregator", value::aggregator);
     let mut attributes = RouteAttributes {
         local_pref: local_pref.map(|value| value.value),
         multi_exit_disc: med.map(|value| value.value),
         as_path_prepend: as_path_prepend.map_or(0, |value| value.value),
+        atomic_aggregate: atomic_aggregate.is_some_and(|value| value.value),
+        aggregator: aggregator.map(|value| value.value),
         ..RouteAttributes::default()
     };
     for community in values(communities.unwrap_or_default()) {
         add_community(&mut attributes, community);
     }
-    attributes
-}
-
-/// Adds a community where its kind belongs, in order and once.
-pub(crate) fn add_community(attributes: &mut RouteAttributes, community: AnyCommunity) {
-    fn insert<T: Ord>(list: &mut Vec<T>, value: T) {
-        if let Err(at) = list.binary_search(&value) {
-            list.insert(at, value);
+    if let Some(next_hops) = next_hops {
+        for next_hop in &next_hops.value {
+            if let Err(expected) = add_next_hop(&mut attributes, *next_hop) {
+                let text = format!("found {next_hop}; must be {expected}");
+                section.error(next_hops.line, "next-hop", text);
+            }
         }
     }
-    match community {
-        AnyCommunity::Plain(community) => insert(&mut attributes.communities, community),
-        AnyCommunity::Large(community) => insert(&mut attributes.large_communities, community),
-    }
+    attributes
 }
 
 /// Reports a value that was there before; `seen` has the lines of the first ones.

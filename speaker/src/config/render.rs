@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bgp::{PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
-use super::{BfdHops, BfdProfile, Config, ImportConfig, OnExit, PeerConfig, community_texts};
+use super::{
+    BfdHops, BfdProfile, Config, ImportConfig, OnExit, PeerConfig, aggregator_text,
+    community_texts, next_hop_texts,
+};
 
 impl Config {
     /// The configuration as TOML, defaults and profiles applied.
@@ -62,6 +65,8 @@ impl Config {
                 OnExit::Withdraw => "withdraw",
             },
         );
+        out.plain("blackhole-length", speaker.blackhole.v4);
+        out.plain("blackhole-length-v6", speaker.blackhole.v6);
         out.section("[api]");
         out.text("socket", self.api.socket.display());
         if let Some(listen) = self.api.listen {
@@ -183,8 +188,15 @@ fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {
         multi_exit_disc,
         local_pref,
         as_path_prepend,
+        next_hop_v4: _,
+        next_hop_v6: _,
+        atomic_aggregate,
+        aggregator,
         communities: _,
         large_communities: _,
+        extended_communities: _,
+        ipv6_extended_communities: _,
+        unknown: _,
     } = attributes;
     if let Some(med) = multi_exit_disc {
         out.plain("med", med);
@@ -198,6 +210,16 @@ fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {
     let communities = community_texts(attributes);
     if !communities.is_empty() {
         out.texts("communities", &communities);
+    }
+    let next_hops = next_hop_texts(attributes);
+    if !next_hops.is_empty() {
+        out.texts("next-hop", &next_hops);
+    }
+    if *atomic_aggregate {
+        out.plain("atomic-aggregate", true);
+    }
+    if let Some(aggregator) = aggregator {
+        out.text("aggregator", aggregator_text(*aggregator));
     }
 }
 

@@ -7,12 +7,11 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bgp::{
-    Asn, BgpIdentifier, Community, Family, HoldTime, LargeCommunity, RemoteAs, RouteAttributes,
-};
+use bgp::{AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, RemoteAs};
 use ipnet::IpNet;
 use toml::de::DeValue;
 
+use super::attributes::{AnyCommunity, parse_aggregator, parse_community, parse_next_hop};
 use super::document::Expected;
 use super::{LogFormat, LogLevel, Name, OnExit, PeerAddress};
 
@@ -354,38 +353,6 @@ pub(super) fn nonzero_octet(value: &DeValue<'_>) -> Parsed<NonZeroU8> {
         .and_then(|number| NonZeroU8::new(number).ok_or_else(|| "a number from 1 to 255".into()))
 }
 
-/// A plain or a large community.
-#[derive(Clone, Copy, Debug)]
-pub enum AnyCommunity {
-    /// RFC 1997.
-    Plain(Community),
-    /// RFC 8092, written with "large:" in front.
-    Large(LargeCommunity),
-}
-
-/// Reads `64520:100`, `no-export` or `large:64520:1:2`. The error completes "must be …".
-///
-/// # Errors
-/// In words, when it is something else.
-pub fn parse_community(text: &str) -> Result<AnyCommunity, String> {
-    let parsed = match text.strip_prefix("large:") {
-        Some(large) => large.parse().map(AnyCommunity::Large),
-        None => text.parse().map(AnyCommunity::Plain),
-    };
-    parsed.map_err(|_| {
-        "a community, such as \"64520:100\" or \"no-export\", or a large one, such as \"large:64520:1:2\"".to_owned()
-    })
-}
-
-/// The communities of a route as [`parse_community`] reads them.
-pub(crate) fn community_texts(attributes: &RouteAttributes) -> Vec<String> {
-    let plain = attributes.communities.iter().map(ToString::to_string);
-    let large = attributes.large_communities.iter();
-    plain
-        .chain(large.map(|large| format!("large:{large}")))
-        .collect()
-}
-
 pub(super) fn community(value: &DeValue<'_>) -> Parsed<AnyCommunity> {
     parse_community(value.as_str().unwrap_or_default()).map_err(Expected)
 }
@@ -400,11 +367,22 @@ pub(super) fn on_exit(value: &DeValue<'_>) -> Parsed<OnExit> {
     }
 }
 
-pub(super) fn next_hop(value: &DeValue<'_>) -> Parsed<()> {
-    match value.as_str() {
-        Some("self") => Ok(()),
-        _ => Err("\"self\"; this version of herald does not have other next hops".into()),
+/// `"self"`, an address, or an array of them; none for `"self"`.
+pub(super) fn next_hops(value: &DeValue<'_>) -> Parsed<Vec<IpAddr>> {
+    let parse =
+        |value: &DeValue<'_>| parse_next_hop(value.as_str().unwrap_or_default()).map_err(Expected);
+    match value {
+        DeValue::Array(elements) if !elements.is_empty() => elements
+            .iter()
+            .map(|element| parse(element.get_ref()))
+            .collect(),
+        _ if value.as_str() == Some("self") => Ok(Vec::new()),
+        _ => parse(value).map(|address| vec![address]),
     }
+}
+
+pub(super) fn aggregator(value: &DeValue<'_>) -> Parsed<AggregatedBy> {
+    parse_aggregator(value.as_str().unwrap_or_default()).map_err(Expected)
 }
 
 pub(super) fn log_level(value: &DeValue<'_>) -> Parsed<LogLevel> {

@@ -73,6 +73,10 @@ impl Speaker {
         if self.config.routes.contains_key(&prefix) {
             return Err(self.is_in_the_file("route", &prefix.to_string()));
         }
+        let blackhole = self.config.speaker.blackhole;
+        blackhole
+            .check(&prefix, &route.attributes)
+            .map_err(|reason| Refusal::Invalid(format!("route {prefix}: {reason}")))?;
         for name in route.peers.iter().flatten() {
             self.refuse_unknown(name)?;
         }

@@ -279,8 +279,46 @@ fn c_094_atomic_aggregate_and_aggregator() {
 }
 
 #[test]
+fn c_066_as4_attributes_of_the_wrong_neighbor_or_form_are_discarded() {
+    let narrow = WireContext {
+        four_octet_as: false,
+        internal: false,
+    };
+    let as4_path = [0xC0, 17, 6, 2, 1, 0xFA, 0x56, 0xEA, 0];
+    let as4_aggregator = [0xC0, 18, 8, 0xFA, 0x56, 0xEA, 0, 1, 1, 1, 1];
+    for (attribute, context, expected) in [
+        (&as4_path[..], EXTERNAL, DISCARD),
+        (&as4_aggregator, EXTERNAL, DISCARD),
+        (&as4_path, narrow, None),
+        (&as4_aggregator, narrow, None),
+        (&[0xC0, 17, 2, 2, 1], narrow, DISCARD),
+        (&[0xC0, 18, 6, 0xFC, 0x08, 1, 1, 1, 1], narrow, DISCARD),
+        (&[0xC0, 18, 8, 0, 0, 0, 0, 1, 1, 1, 1], narrow, DISCARD),
+    ] {
+        let path: &[u8] = if context.four_octet_as {
+            AS_PATH
+        } else {
+            &[0x40, 2, 4, 2, 1, 0xFC, 0x08]
+        };
+        let update = decode(&[ORIGIN, path, NEXT_HOP, attribute], PREFIX, context).unwrap();
+        let action = update.errors.iter().map(|error| error.action).max();
+        assert_eq!(action, expected, "{attribute:?}");
+        assert_eq!(update.attributes.len(), 3, "none of them is handed on");
+    }
+}
+
+#[test]
+fn c_083_only_to_customer_has_four_octets() {
+    assert_eq!(action(&[0xC0, 35, 4, 0, 0, 0xFC, 8], EXTERNAL), None);
+    for length in [0, 3, 5] {
+        let attribute = [&[0xC0, 35, length][..], &vec![1; length.into()]].concat();
+        assert_eq!(action(&attribute, EXTERNAL), WITHDRAW, "{length} octets");
+    }
+}
+
+#[test]
 fn c_095_communities() {
-    for (code, right) in [(8, 4), (16, 8), (32, 12)] {
+    for (code, right) in [(8, 4), (16, 8), (25, 20), (32, 12)] {
         for (length, expected) in [
             (0, WITHDRAW),
             (right, None),
