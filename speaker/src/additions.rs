@@ -274,6 +274,8 @@ struct StateFile {
     services: BTreeMap<ServiceName, ServiceSpec>,
     #[serde(default)]
     routes: BTreeMap<String, RouteSpec>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    shutdowns: BTreeMap<PeerName, Option<String>>,
 }
 
 /// What survived the last daemon.
@@ -283,6 +285,8 @@ pub struct Kept {
     pub router_id: Option<BgpIdentifier>,
     /// What was added at run time.
     pub additions: Additions,
+    /// Peers that were shut down by command, and what their operators were told (RFC 9003).
+    pub shutdowns: BTreeMap<PeerName, Option<String>>,
 }
 
 impl StateDir {
@@ -395,6 +399,7 @@ impl From<&Kept> for StateFile {
             routes: routes
                 .map(|(prefix, route)| (prefix.to_string(), route.into()))
                 .collect(),
+            shutdowns: kept.shutdowns.clone(),
         }
     }
 }
@@ -423,6 +428,7 @@ impl StateFile {
         Ok(Kept {
             router_id: self.router_id.and_then(BgpIdentifier::new),
             additions,
+            shutdowns: self.shutdowns,
         })
     }
 }
@@ -457,6 +463,11 @@ mod tests {
                 )]
                 .into(),
             },
+            shutdowns: [
+                (PeerName::new("tor-a").unwrap(), Some("moving racks".into())),
+                (PeerName::new("tor-b").unwrap(), None),
+            ]
+            .into(),
         }
     }
 

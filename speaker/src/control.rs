@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bfd::DiscardCounters;
-use bgp::ReceivedRoute;
+use bgp::{Family, ReceivedRoute};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -69,6 +69,8 @@ pub struct Snapshot {
     pub started: SystemTime,
     /// The running configuration.
     pub config: Arc<Config>,
+    /// Peers that were shut down by command, and what their operators were told.
+    pub shutdowns: ByPeer<Option<String>>,
     /// Services that were added at run time.
     pub added_services: BTreeMap<ServiceName, ServiceConfig>,
     /// What is announced, or would be to a peer that listened.
@@ -99,6 +101,8 @@ pub(crate) enum Command {
     DeleteService(ServiceName, Reply<Result<(), Refusal>>),
     PutRoute(IpNet, RouteConfig, Reply<Result<Stored, Refusal>>),
     DeleteRoute(IpNet, Reply<Result<(), Refusal>>),
+    ShutDownPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
+    EnablePeer(PeerName, Reply<Result<(), Refusal>>),
     ResetPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
     Reload {
         dry_run: bool,
@@ -201,10 +205,51 @@ impl Control {
             .await?
     }
 
+    /// Ends a session with Cease/2 and this text, and keeps it down until it is enabled, also across
+    /// restarts of the daemon.
+    ///
+    /// # Errors
+    /// When there is no such peer, or the state directory cannot be written.
+    pub async fn shut_down_peer(
+        &self,
+        name: PeerName,
+        communication: Option<String>,
+    ) -> Result<(), Refusal> {
+        self.ask(|reply| Command::ShutDownPeer(name, communication, reply))
+            .await?
+    }
+
+    /// Lets a session that was shut down start again; one that was not goes on as it is.
+    ///
+    /// # Errors
+    /// When there is no such peer, the file keeps it down, or the state directory cannot be written.
+    pub async fn enable_peer(&self, name: PeerName) -> Result<(), Refusal> {
+        self.ask(|reply| Command::EnablePeer(name, reply)).await?
+    }
+
+    /// Asks a peer for its routes of this family once more, or of all that were agreed upon (RFC
+    /// 2918). Tells of which.
+    ///
+    /// # Errors
+    /// When there is no such peer, or it cannot be asked.
+    pub async fn refresh_peer(
+        &self,
+        name: &PeerName,
+        family: Option<Family>,
+    ) -> Result<Vec<Family>, Refusal> {
+        let snapshot = self.ask(Command::Snapshot).await?;
+        if !snapshot.config.peers.contains_key(name) {
+            return Err(snapshot.unknown_peer(name.as_str()));
+        }
+        let asked = self.bgp.refresh_peer(name, family).await;
+        let asked = asked.ok_or(Refusal::Stopping)?;
+        asked.map_err(|error| Refusal::Conflict(format!("peer {name}: {error}")))
+    }
+
     /// Ends a session with Cease/4; it starts again by itself.
     ///
     /// # Errors
-    /// When there is no such peer.
+    /// When there is no such peer, or it is kept down.
     pub async fn reset_peer(
         &self,
         name: PeerName,

@@ -47,6 +47,8 @@ pub struct PeerStatus {
     pub description: Option<String>,
     /// False: configured, and kept down.
     pub enabled: bool,
+    /// It was shut down by command; null: it was not.
+    pub shutdown: Option<ShutdownStatus>,
     /// Where it is.
     pub address: String,
     /// Where it accepts connections.
@@ -117,6 +119,21 @@ pub struct PeerStatus {
     pub last_write_ms: Option<u64>,
     /// BFD beside it.
     pub bfd: Option<BfdStatus>,
+}
+
+/// A peer that was shut down by command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShutdownStatus {
+    /// What its operator was told (RFC 9003).
+    pub communication: Option<String>,
+}
+
+impl PeerStatus {
+    /// Whether neither the file nor a command keeps it down.
+    #[must_use]
+    pub const fn is_to_run(&self) -> bool {
+        self.enabled && self.shutdown.is_none()
+    }
 }
 
 /// What is configured and what is in force.
@@ -438,6 +455,12 @@ impl Snapshot {
             name: name.to_string(),
             description: peer.description.clone(),
             enabled: peer.enabled,
+            shutdown: self
+                .shutdowns
+                .get(name)
+                .map(|communication| ShutdownStatus {
+                    communication: communication.clone(),
+                }),
             address: peer.address.to_string(),
             port: peer.port,
             kind: kind.map(str::to_owned),

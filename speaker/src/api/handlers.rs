@@ -86,11 +86,14 @@ struct Context {
 }
 
 /// The paths that only [`control`] serves.
-const CONTROL_ONLY: [&str; 5] = [
+const CONTROL_ONLY: [&str; 8] = [
     "/v1/services/{name}",
     "/v1/routes/{prefix}",
     "/v1/reload",
     "/v1/peers/{name}/reset",
+    "/v1/peers/{name}/shutdown",
+    "/v1/peers/{name}/enable",
+    "/v1/peers/{name}/refresh",
     "/v1/stop",
 ];
 
@@ -108,6 +111,9 @@ pub fn control(control: Control, file: PathBuf) -> Router {
         .route("/v1/routes/{prefix}", put(put_route).delete(delete_route))
         .route("/v1/reload", post(reload))
         .route("/v1/peers/{name}/reset", post(reset_peer))
+        .route("/v1/peers/{name}/shutdown", post(shut_down_peer))
+        .route("/v1/peers/{name}/enable", post(enable_peer))
+        .route("/v1/peers/{name}/refresh", post(refresh_peer))
         .route("/v1/stop", post(stop))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
@@ -156,7 +162,7 @@ pub(crate) struct ConfigStatus {
     pub(crate) running: String,
 }
 
-/// `POST /v1/peers/NAME/reset` and `POST /v1/stop`: a text for the neighbor's operator (RFC 9003).
+/// `POST /v1/peers/NAME/reset`, `POST /v1/peers/NAME/shutdown` and `POST /v1/stop`: a text for the neighbor's operator (RFC 9003).
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Farewell {
@@ -190,8 +196,8 @@ async fn ready(State(context): State<Context>) -> Answer<&'static str> {
     let peers = snapshot(&context).await?.peers();
     let mut waiting = peers
         .iter()
-        .filter(|peer| peer.enabled && peer.state != "Established");
-    let enabled = peers.iter().filter(|peer| peer.enabled).count();
+        .filter(|peer| peer.is_to_run() && peer.state != "Established");
+    let enabled = peers.iter().filter(|peer| peer.is_to_run()).count();
     match waiting.next() {
         // One router that is down must not take the host out of service.
         Some(first) if waiting.count() + 1 == enabled => Err(Problem::new(
@@ -331,6 +337,62 @@ async fn reset_peer(
         .reset_peer(named(&name)?, communication)
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn shut_down_peer(
+    State(context): State<Context>,
+    Segment(name): Segment,
+    Body(body): Body,
+) -> Answer<StatusCode> {
+    let communication = farewell(&body)?;
+    let name = named(&name)?;
+    context.control.shut_down_peer(name, communication).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn enable_peer(State(context): State<Context>, Segment(name): Segment) -> Answer<StatusCode> {
+    context.control.enable_peer(named(&name)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v1/peers/NAME/refresh`: of which family; of all, if none is said.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefreshRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) family: Option<String>,
+}
+
+/// The answer: of which families.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RefreshStatus {
+    pub(crate) families: Vec<String>,
+}
+
+async fn refresh_peer(
+    State(context): State<Context>,
+    Segment(name): Segment,
+    Body(body): Body,
+) -> Answer<Json<RefreshStatus>> {
+    let RefreshRequest { family } = match body.is_empty() {
+        true => RefreshRequest::default(),
+        false => parsed(&body)?,
+    };
+    let family = family.map(|text| {
+        let family = text.parse::<bgp::Family>();
+        family.map_err(|_| {
+            invalid(format!(
+                "family: found {text:?}; must be \"ipv4-unicast\" or \"ipv6-unicast\""
+            ))
+        })
+    });
+    let name = named(&name)?;
+    let families = context
+        .control
+        .refresh_peer(&name, family.transpose()?)
+        .await?;
+    let families = families.iter().map(ToString::to_string).collect();
+    Ok(Json(RefreshStatus { families }))
 }
 
 #[derive(Debug, Default, Deserialize)]

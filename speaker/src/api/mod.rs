@@ -9,7 +9,7 @@ mod page;
 mod problem;
 mod server;
 
-pub(crate) use handlers::{ConfigStatus, Farewell};
+pub(crate) use handlers::{ConfigStatus, Farewell, RefreshRequest, RefreshStatus};
 pub use handlers::{control, viewing};
 pub use listen::{BindError, ControlSocket, bind_tcp};
 pub use problem::Problem;

@@ -16,6 +16,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bgp::{Family, RefreshError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::PeerName;
@@ -99,6 +100,11 @@ enum PeerCommand {
     Liveness(bgp::Liveness, u64),
     Accepted(tokio::net::TcpStream),
     Reset(Option<String>),
+    ShutDown(Option<String>),
+    Refresh(
+        Option<Family>,
+        oneshot::Sender<Result<Vec<Family>, RefreshError>>,
+    ),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Transport(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Advertised(oneshot::Sender<bgp::Routes>),
@@ -179,6 +185,30 @@ impl BgpThread {
             name.clone(),
             PeerCommand::Reset(communication),
         ));
+    }
+
+    /// Ends a peer's session with Cease/2, and a word to its operator. It stays down if the peer is
+    /// set up so.
+    pub fn shut_down_peer(&self, name: &PeerName, communication: Option<String>) {
+        self.tell(Command::Peer(
+            name.clone(),
+            PeerCommand::ShutDown(communication),
+        ));
+    }
+
+    /// Asks a peer for its routes of a family once more, or of all that were agreed upon; `None` if
+    /// there is no such peer.
+    pub async fn refresh_peer(
+        &self,
+        name: &PeerName,
+        family: Option<Family>,
+    ) -> Option<Result<Vec<Family>, RefreshError>> {
+        let (reply, asked) = oneshot::channel();
+        self.tell(Command::Peer(
+            name.clone(),
+            PeerCommand::Refresh(family, reply),
+        ));
+        asked.await.ok()
     }
 
     /// What each session tells of itself, by the name of its peer.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bgp::{ConnId, Direction, Event, Session, StopReason};
+use bgp::{ConnId, Direction, Event, Family, RefreshError, Session, StopReason};
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -163,7 +163,14 @@ impl PeerTask {
                 self.session
                     .stop(now, StopReason::AdministrativeReset(communication));
             }
+            PeerCommand::ShutDown(communication) => {
+                self.session
+                    .stop(now, StopReason::AdministrativeShutdown(communication));
+            }
             // Who asked may have gone away meanwhile.
+            PeerCommand::Refresh(family, reply) => {
+                let _ = reply.send(self.refresh(now, family));
+            }
             PeerCommand::Status(reply) => {
                 let _ = reply.send((self.name.clone(), self.session.status()));
             }
@@ -185,6 +192,28 @@ impl PeerTask {
                 self.stop(reason);
             }
         }
+    }
+
+    /// Asks for one family, or for all that were agreed upon.
+    fn refresh(
+        &mut self,
+        now: Instant,
+        family: Option<Family>,
+    ) -> Result<Vec<Family>, RefreshError> {
+        let agreed = || {
+            self.session
+                .status()
+                .negotiated
+                .map(|agreed| agreed.families)
+        };
+        let families = match family {
+            Some(family) => vec![family],
+            None => agreed().ok_or(RefreshError::NotEstablished)?,
+        };
+        for family in &families {
+            self.session.request_refresh(now, *family)?;
+        }
+        Ok(families)
     }
 
     fn set_up(&mut self, now: Instant, setup: PeerSetup) {

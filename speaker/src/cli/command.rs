@@ -3,7 +3,7 @@
 use super::client::{Client, ClientError, segment};
 use super::{Announce, SUCCESS, USAGE, complain, say};
 use crate::additions::{RouteSpec, ServiceSpec};
-use crate::api::Farewell;
+use crate::api::{Farewell, RefreshRequest, RefreshStatus};
 use crate::config::PeerName;
 use crate::status::ReloadStatus;
 
@@ -60,11 +60,49 @@ pub(super) fn remove_service(client: &Client, name: &str) -> u8 {
     })
 }
 
+pub(super) fn shut_down_peer(client: &Client, name: &str, message: Option<String>) -> u8 {
+    let path = format!("/v1/peers/{}/shutdown", segment(name));
+    let farewell = farewell(message);
+    done(client.post(&path, &farewell), |_| {
+        say(format_args!(
+            "{name}: shut down; `herald peer enable {name}` lets it start again"
+        ));
+    })
+}
+
+pub(super) fn enable_peer(client: &Client, name: &str) -> u8 {
+    let path = format!("/v1/peers/{}/enable", segment(name));
+    done(client.post(&path, &()), |_| {
+        say(format_args!(
+            "{name}: enabled; `herald show peer {name}` tells how it comes back"
+        ));
+    })
+}
+
+pub(super) fn refresh_peer(client: &Client, name: &str, family: Option<String>) -> u8 {
+    let path = format!("/v1/peers/{}/refresh", segment(name));
+    let answer = client
+        .post(&path, &RefreshRequest { family })
+        .and_then(|body| client.understood(&body));
+    done(answer, |RefreshStatus { families }| {
+        say(format_args!("{name}: asked for {}", families.join(" and ")));
+    })
+}
+
+/// A text that a neighbor may not understand is worth a word.
+fn farewell(communication: Option<String>) -> Farewell {
+    let octets = communication.as_ref().map_or(0, String::len);
+    if (129..=255).contains(&octets) {
+        eprintln!(
+            "note: the text has {octets} octets; neighbors that know only RFC 8203 show none of more than 128"
+        );
+    }
+    Farewell { communication }
+}
+
 pub(super) fn reset_peer(client: &Client, name: &str, message: Option<String>) -> u8 {
     let path = format!("/v1/peers/{}/reset", segment(name));
-    let farewell = Farewell {
-        communication: message,
-    };
+    let farewell = farewell(message);
     done(client.post(&path, &farewell), |_| {
         say(format_args!(
             "{name}: reset; `herald show peer {name}` tells how it comes back"
@@ -97,9 +135,7 @@ pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
 }
 
 pub(super) fn stop(client: &Client, message: Option<String>) -> u8 {
-    let farewell = Farewell {
-        communication: message,
-    };
+    let farewell = farewell(message);
     done(client.post("/v1/stop", &farewell), |_| say("stopped"))
 }
 

@@ -206,6 +206,30 @@ enum Service {
 
 #[derive(Debug, Subcommand)]
 enum Peer {
+    /// End the session with Cease/Administrative Shutdown, and keep it down until it is enabled
+    #[command(after_help = "\
+It stays down when the daemon is started anew. In the file, enabled = false does the same.
+Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15:00\"")]
+    Shutdown {
+        /// The peer's name
+        name: String,
+        /// A text for the neighbor's operator (RFC 9003), at most 255 octets
+        #[arg(short, long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// Let a session that was shut down start again
+    Enable {
+        /// The peer's name
+        name: String,
+    },
+    /// Ask the peer for its routes once more (RFC 2918)
+    Refresh {
+        /// The peer's name
+        name: String,
+        /// Of this family only: ipv4-unicast or ipv6-unicast
+        #[arg(long)]
+        family: Option<String>,
+    },
     /// End the session with Cease/Administrative Reset; it starts again by itself
     Reset {
         /// The peer's name
@@ -234,6 +258,13 @@ pub fn main() -> ExitCode {
         Command::Service(Service::Remove { name }) => command::remove_service(&client, &name),
         Command::Peer(Peer::Reset { name, message }) => {
             command::reset_peer(&client, &name, message)
+        }
+        Command::Peer(Peer::Shutdown { name, message }) => {
+            command::shut_down_peer(&client, &name, message)
+        }
+        Command::Peer(Peer::Enable { name }) => command::enable_peer(&client, &name),
+        Command::Peer(Peer::Refresh { name, family }) => {
+            command::refresh_peer(&client, &name, family)
         }
         Command::Reload { dry_run } => command::reload(&client, dry_run),
         Command::Stop { message } => command::stop(&client, message),

@@ -123,6 +123,7 @@ fn peers(peers: &[PeerStatus], wide: bool) -> String {
 fn state(peer: &PeerStatus) -> Cell {
     match peer.state.as_str() {
         _ if !peer.enabled => faint("disabled"),
+        _ if peer.shutdown.is_some() => faint("shut down"),
         "Established" => good("Established"),
         state if peer.over_max_prefixes.is_some() => bad(&format!("{state} (max-prefixes)")),
         state => bad(state),

@@ -118,7 +118,7 @@ impl Speaker {
     }
 
     /// Writes to disk first: what was acknowledged survives.
-    fn keep(&mut self, kept: Kept) -> Result<(), Refusal> {
+    pub(super) fn keep(&mut self, kept: Kept) -> Result<(), Refusal> {
         self.state_dir
             .save(&kept)
             .map_err(|error| Refusal::Failed(error.to_string()))?;

@@ -1,10 +1,12 @@
 //! The speaker task: it owns the configuration, the services and the routes, and is told what the
 //! BGP and BFD threads see. It never waits for a network.
 //!
-//! `additions` has the commands that add and remove at run time, `events` what the threads report.
+//! `additions` has the commands that add and remove at run time, `peers` those about one peer, and
+//! `events` what the threads report.
 
 mod additions;
 mod events;
+mod peers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
@@ -111,6 +113,7 @@ impl Speaker {
         let state_dir = StateDir::open(&config.speaker.state_dir)?;
         let mut kept = state_dir.load()?;
         let gone = kept.additions.give_way(&config);
+        kept.forget_peers_but(&config);
         let router_id = settle_router_id(&mut config, &mut kept)
             .ok_or_else(|| StartError::NoRouterId(file.clone()))?;
         state_dir.save(&kept)?;
@@ -213,7 +216,7 @@ impl Speaker {
         let config = Arc::clone(&self.config);
         // No session of BGP begins before it is known that the daemon will run.
         for (name, peer) in &config.peers {
-            if let Err(error) = self.bfd.set_peer(name, peer)
+            if let Err(error) = self.bfd.set_peer(name, &self.in_force(name, peer))
                 && let EngineError::Listen { .. } | EngineError::NotListening { .. } = error
             {
                 return Err(error.into());
@@ -243,6 +246,10 @@ impl Speaker {
             Command::ResetPeer(name, communication, reply) => {
                 drop(reply.send(self.reset_peer(&name, communication)));
             }
+            Command::ShutDownPeer(name, communication, reply) => {
+                drop(reply.send(self.shut_down_peer(&name, communication)));
+            }
+            Command::EnablePeer(name, reply) => drop(reply.send(self.enable_peer(&name))),
             Command::Reload { dry_run, reply } => {
                 let result = self.reload(dry_run).await;
                 if let Err(refusal) = &result
@@ -264,6 +271,7 @@ impl Speaker {
             now: (Instant::now(), SystemTime::now()),
             started: self.started,
             config: Arc::clone(&self.config),
+            shutdowns: self.kept.shutdowns.clone(),
             added_services: self.kept.additions.services.clone(),
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
@@ -281,24 +289,6 @@ impl Speaker {
             self.refuse_unknown(name)?;
         }
         Ok(self.history.records(peer))
-    }
-
-    fn refuse_unknown(&self, name: &PeerName) -> Result<(), Refusal> {
-        if self.config.peers.contains_key(name) {
-            return Ok(());
-        }
-        Err(unknown_peer(&self.config, name.as_str()))
-    }
-
-    fn reset_peer(
-        &mut self,
-        name: &PeerName,
-        communication: Option<String>,
-    ) -> Result<(), Refusal> {
-        self.refuse_unknown(name)?;
-        self.bgp.reset_peer(name, communication);
-        self.note(format!("peer {name}: reset by command"));
-        Ok(())
     }
 
     /// Everything that can fail comes before the first step is taken.
@@ -377,7 +367,17 @@ impl Speaker {
             info!("reload: nothing changed");
             return;
         }
+        self.forget_gone_peers();
         self.announce();
+    }
+
+    /// A peer that comes back later is another one.
+    fn forget_gone_peers(&mut self) {
+        let mut kept = self.kept.clone();
+        kept.forget_peers_but(&self.config);
+        if let Err(refusal) = (kept != self.kept).then(|| self.keep(kept)).transpose() {
+            warn!("{refusal}");
+        }
     }
 
     /// Gives both threads what they must know of a peer. A BFD session that cannot be opened does
@@ -388,6 +388,7 @@ impl Speaker {
         } else {
             self.scopes.remove(name);
         }
+        let peer = &self.in_force(name, peer);
         if !peer.enabled {
             self.bgp
                 .set_peer(name.clone(), peer_setup(peer, self.router_id, None));
@@ -430,7 +431,7 @@ impl Speaker {
     /// The peer may have come back meanwhile.
     fn handle_settled(&mut self, name: &PeerName) {
         let peer = self.config.peers.get(name);
-        if peer.is_none_or(|peer| !peer.enabled) {
+        if peer.is_none_or(|peer| !self.in_force(name, peer).enabled) {
             self.bfd.remove_peer(name);
         }
     }

@@ -55,19 +55,19 @@ impl Page {
         if let Some(description) = &peer.description {
             self.line(2, format_args!("{description}"));
         }
-        let disabled = if peer.enabled {
-            ""
-        } else {
-            " (disabled in the configuration)"
+        let down = match (&peer.shutdown, peer.enabled) {
+            (_, false) => " (disabled in the configuration)".to_owned(),
+            (None, true) => String::new(),
+            (Some(shutdown), true) => match &shutdown.communication {
+                Some(text) => format!(" (shut down by command: {text:?})"),
+                None => " (shut down by command)".to_owned(),
+            },
         };
         let since = match (&peer.since, peer.in_state_ms) {
             (Some(since), Some(ms)) => format!(", for {} since {since}", age(ms)),
             _ => String::new(),
         };
-        self.line(
-            2,
-            format_args!("State         {}{disabled}{since}", peer.state),
-        );
+        self.line(2, format_args!("State         {}{down}{since}", peer.state));
         if let Some(family) = &peer.over_max_prefixes {
             self.line(
                 2,

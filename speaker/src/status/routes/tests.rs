@@ -67,6 +67,7 @@ fn states(
         now: (Instant::now(), SystemTime::now()),
         started: SystemTime::now(),
         config: Arc::new(config),
+        shutdowns: BTreeMap::new(),
         added_services: BTreeMap::new(),
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),

@@ -1,0 +1,115 @@
+//! What an operator does to one peer: shut it down, enable it, reset it. A peer that was shut down
+//! stays so until it is enabled, also across a restart of the daemon.
+
+use tracing::info;
+
+use super::{Speaker, unknown_peer};
+use crate::config::{Config, PeerConfig, PeerName};
+use crate::control::Refusal;
+
+impl Speaker {
+    /// Ends the session with Cease/4; it starts again by itself.
+    pub(super) fn reset_peer(
+        &mut self,
+        name: &PeerName,
+        communication: Option<String>,
+    ) -> Result<(), Refusal> {
+        self.refuse_unknown(name)?;
+        self.refuse_down(name)?;
+        self.bgp.reset_peer(name, communication);
+        self.act(name, "reset by command");
+        Ok(())
+    }
+
+    /// Ends the session with Cease/2, and keeps it down.
+    pub(super) fn shut_down_peer(
+        &mut self,
+        name: &PeerName,
+        communication: Option<String>,
+    ) -> Result<(), Refusal> {
+        self.refuse_unknown(name)?;
+        let mut kept = self.kept.clone();
+        let shutdowns = &mut kept.shutdowns;
+        shutdowns.insert(name.clone(), communication.clone());
+        self.keep(kept)?;
+        let text = match &communication {
+            Some(text) => format!("shut down by command: {text:?}"),
+            None => "shut down by command".to_owned(),
+        };
+        self.bgp.shut_down_peer(name, communication);
+        self.set_known_peer(name);
+        self.act(name, &text);
+        Ok(())
+    }
+
+    /// Lets a session that was shut down start again.
+    pub(super) fn enable_peer(&mut self, name: &PeerName) -> Result<(), Refusal> {
+        self.refuse_unknown(name)?;
+        let peer = self.config.peers.get(name);
+        if peer.is_some_and(|peer| !peer.enabled) {
+            return Err(Refusal::Conflict(format!(
+                "peer {name} has enabled = false in {}; change it there and run `herald reload`",
+                self.file.display()
+            )));
+        }
+        let mut kept = self.kept.clone();
+        if kept.shutdowns.remove(name).is_none() {
+            return Ok(());
+        }
+        self.keep(kept)?;
+        self.set_known_peer(name);
+        self.act(name, "enabled by command");
+        Ok(())
+    }
+
+    /// A peer as it is to run: the file, and what was commanded.
+    pub(super) fn in_force(&self, name: &PeerName, peer: &PeerConfig) -> PeerConfig {
+        let mut peer = peer.clone();
+        peer.enabled &= !self.kept.shutdowns.contains_key(name);
+        peer
+    }
+
+    /// Refuses what needs a session that may run.
+    fn refuse_down(&self, name: &PeerName) -> Result<(), Refusal> {
+        if self.kept.shutdowns.contains_key(name) {
+            return Err(Refusal::Conflict(format!(
+                "peer {name} was shut down by command; `herald peer enable {name}` lets it start again"
+            )));
+        }
+        let peer = self.config.peers.get(name);
+        if peer.is_some_and(|peer| !peer.enabled) {
+            return Err(Refusal::Conflict(format!(
+                "peer {name} has enabled = false in {}",
+                self.file.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn set_known_peer(&mut self, name: &PeerName) {
+        if let Some(peer) = self.config.peers.get(name).cloned() {
+            // What went wrong is logged, shown, and tried again.
+            let _ = self.set_peer(name, &peer);
+        }
+    }
+
+    pub(super) fn refuse_unknown(&self, name: &PeerName) -> Result<(), Refusal> {
+        match self.config.peers.contains_key(name) {
+            true => Ok(()),
+            false => Err(unknown_peer(&self.config, name.as_str())),
+        }
+    }
+
+    fn act(&mut self, name: &PeerName, what: &str) {
+        info!(peer = %name, "{what}");
+        self.note(format!("peer {name}: {what}"));
+    }
+}
+
+impl crate::additions::Kept {
+    /// Forgets commands about peers that are not in the file.
+    pub(super) fn forget_peers_but(&mut self, config: &Config) {
+        self.shutdowns
+            .retain(|name, _| config.peers.contains_key(name));
+    }
+}

@@ -1,0 +1,206 @@
+//! What an operator does to a peer by command, seen from both sides: two daemons on loopback.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use std::net::Ipv4Addr;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use support::{Daemon, eventually, loopback};
+
+const WEB: &str = "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n";
+
+/// A host that announces, and its router.
+struct Pair {
+    host: Daemon,
+    router: Daemon,
+    host_config: String,
+}
+
+fn config(own: Ipv4Addr, own_as: u32, other: Ipv4Addr, other_as: u32, more: &str) -> String {
+    format!(
+        "[speaker]\nlocal-as = {own_as}\nrouter-id = \"{own}\"\nlisten = [\"{own}:11179\"]\n\
+         [[peer]]\nname = \"other\"\naddress = \"{other}\"\nport = 11179\nremote-as = {other_as}\n\
+         source-address = \"{own}\"\nconnect-retry-time = \"1s\"\n{more}\n"
+    )
+}
+
+impl Pair {
+    fn start() -> Self {
+        let [own, other] = [loopback(), loopback()];
+        let router = Daemon::start(&config(
+            other,
+            64521,
+            own,
+            64520,
+            "received-routes = \"kept\"",
+        ));
+        let host_config = config(own, 64520, other, 64521, WEB);
+        let host = Daemon::start(&host_config);
+        let pair = Self {
+            host,
+            router,
+            host_config,
+        };
+        pair.host.wait_until_established("other");
+        pair.router.wait_until_established("other");
+        pair
+    }
+
+    fn host_peer(&self) -> Value {
+        self.host.show(&["peer", "other"])
+    }
+
+    fn router_peer(&self) -> Value {
+        self.router.show(&["peer", "other"])
+    }
+
+    #[track_caller]
+    fn wait_for_reset(&self, cause: &str) {
+        eventually(cause, || self.router_peer()["last_reset"]["cause"] == cause);
+    }
+}
+
+#[test]
+fn a_peer_that_is_shut_down_stays_so_until_it_is_enabled() {
+    let mut pair = Pair::start();
+    let text = "replacing the switch, zurück um 15:00";
+    assert_eq!(
+        pair.host.ok(&["peer", "shutdown", "other", "-m", text]),
+        "other: shut down; `herald peer enable other` lets it start again\n"
+    );
+    pair.wait_for_reset(&format!(
+        "received 6/2 Cease, Administrative Shutdown: {text:?}"
+    ));
+    let is_down = |pair: &Pair| {
+        let peer = pair.host_peer();
+        assert_eq!(peer["state"], "Idle");
+        assert_eq!(peer["enabled"], true);
+        assert_eq!(peer["shutdown"]["communication"], text);
+        let peers = pair.host.ok(&["show", "peers"]);
+        assert!(peers.contains("shut down"), "{peers}");
+        let page = pair.host.ok(&["show", "peer", "other"]);
+        let line = format!("State         Idle (shut down by command: {text:?})");
+        assert!(page.contains(&line), "{page}");
+    };
+    is_down(&pair);
+    let complaint = pair.host.fails(1, &["peer", "reset", "other"]);
+    assert_eq!(
+        complaint,
+        "herald: peer other was shut down by command; `herald peer enable other` lets it start again\n"
+    );
+
+    // Neither another life of the daemon nor a reload changes that.
+    pair.host.signal(Signal::SIGKILL);
+    pair.host.wait();
+    pair.host.launch();
+    is_down(&pair);
+    let other_hold_time = pair.host_config.replace(
+        "port = 11179\nremote",
+        "port = 11179\nhold-time = \"30s\"\nremote",
+    );
+    pair.host.write(&other_hold_time);
+    pair.host.ok(&["reload"]);
+    is_down(&pair);
+
+    assert_eq!(
+        pair.host.ok(&["peer", "enable", "other"]),
+        "other: enabled; `herald show peer other` tells how it comes back\n"
+    );
+    pair.host.wait_until_established("other");
+    assert_eq!(pair.host_peer()["shutdown"], Value::Null);
+    pair.host.ok(&["peer", "enable", "other"]);
+    let events = pair.host.ok(&["show", "events"]);
+    assert!(
+        events.contains("peer other: enabled by command"),
+        "{events}"
+    );
+}
+
+#[test]
+fn a_peer_that_leaves_the_file_is_not_remembered_as_shut_down() {
+    let pair = Pair::start();
+    pair.host.ok(&["peer", "shutdown", "other"]);
+    pair.wait_for_reset("received 6/2 Cease, Administrative Shutdown");
+    let (without, _) = pair.host_config.split_once("[[peer]]").unwrap();
+    pair.host.write(without);
+    pair.host.ok(&["reload"]);
+    pair.host.write(&pair.host_config);
+    pair.host.ok(&["reload"]);
+    pair.host.wait_until_established("other");
+}
+
+#[test]
+fn a_peer_that_the_file_keeps_down_is_enabled_there() {
+    let pair = Pair::start();
+    let disabled = pair.host_config.replace(
+        "port = 11179\nremote",
+        "port = 11179\nenabled = false\nremote",
+    );
+    pair.host.write(&disabled);
+    pair.host.ok(&["reload"]);
+    for command in ["enable", "reset"] {
+        let complaint = pair.host.fails(1, &["peer", command, "other"]);
+        let file = pair.host.file();
+        let start = format!(
+            "herald: peer other has enabled = false in {}",
+            file.display()
+        );
+        assert!(complaint.starts_with(&start), "{complaint}");
+    }
+}
+
+#[test]
+fn the_peer_repeats_its_routes_when_asked() {
+    let pair = Pair::start();
+    let received = || pair.router_peer()["families"][0]["received"].as_u64();
+    eventually("the route has come", || received() == Some(1));
+    assert_eq!(
+        pair.router
+            .ok(&["peer", "refresh", "other", "--family", "ipv4-unicast"]),
+        "other: asked for ipv4-unicast\n"
+    );
+    eventually("it comes again", || received() == Some(2));
+    assert_eq!(
+        pair.router.ok(&["peer", "refresh", "other"]),
+        "other: asked for ipv4-unicast and ipv6-unicast\n"
+    );
+    eventually("and again", || received() == Some(3));
+    assert_eq!(pair.router_peer()["messages"]["sent"]["route_refresh"], 3);
+    assert_eq!(pair.router_peer()["families"][0]["prefixes"], 1);
+    assert_eq!(pair.host_peer()["messages"]["received"]["route_refresh"], 3);
+}
+
+#[test]
+fn what_cannot_be_done_to_a_peer_is_said() {
+    let pair = Pair::start();
+    for command in ["shutdown", "enable", "refresh", "reset"] {
+        assert_eq!(
+            pair.host.fails(1, &["peer", command, "othr"]),
+            "herald: there is no peer othr; the nearest name is other\n"
+        );
+    }
+    assert_eq!(
+        pair.host
+            .fails(2, &["peer", "refresh", "other", "--family", "ipv4"]),
+        "herald: family: found \"ipv4\"; must be \"ipv4-unicast\" or \"ipv6-unicast\"\n"
+    );
+    let long = "ä".repeat(128);
+    assert_eq!(
+        pair.host
+            .fails(2, &["peer", "shutdown", "other", "-m", &long]),
+        "herald: communication: found 256 octets; must be at most 255 (RFC 9003)\n"
+    );
+    assert_eq!(pair.host_peer()["state"], "Established");
+    pair.host.ok(&["peer", "shutdown", "other"]);
+    assert_eq!(
+        pair.host.fails(1, &["peer", "refresh", "other"]),
+        "herald: peer other: the session is not established\n"
+    );
+}
