@@ -15,6 +15,8 @@ mod failover;
 mod frr_hosts;
 #[path = "interop/gtsm.rs"]
 mod gtsm;
+#[path = "interop/inbound.rs"]
+mod inbound;
 #[path = "interop/neighborhood.rs"]
 mod neighborhood;
 #[path = "interop/pair.rs"]
