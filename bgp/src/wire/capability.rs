@@ -106,8 +106,8 @@ impl Capability {
             }
             (ADD_PATH, _) => {
                 // RFC 7911 §4: with any other direction the capability is not understood.
-                let tuples = value::list(value, AddPath::decode).ok_or(BadCapability::Length)?;
-                tuples.into_iter().collect::<Option<_>>().map(Self::AddPath)
+                let tuples = value::list_of_known(value, AddPath::decode);
+                tuples.ok_or(BadCapability::Length)?.map(Self::AddPath)
             }
             (LONG_LIVED_GRACEFUL_RESTART, _) => {
                 let families = value::list(value, LongLivedGracefulRestart::decode);

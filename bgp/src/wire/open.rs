@@ -165,27 +165,37 @@ fn parameter_list(input: &[u8]) -> Parsed<'_, (bool, &[u8])> {
 }
 
 fn decode_parameters(input: &[u8]) -> Result<Vec<Capability>, Notification> {
-    let ((extended, mut input), behind) = parameter_list(input).ok_or_else(unspecific)?;
+    let ((extended, parameters), behind) = parameter_list(input).ok_or_else(unspecific)?;
     if !behind.is_empty() {
         return Err(unspecific());
     }
-    let value_of = if extended { long_value } else { short_value };
-    let mut capabilities = Vec::with_capacity(USUAL_CAPABILITIES.min(input.len() / 2));
-    while !input.is_empty() {
-        let (kind, rest) = octet(input).ok_or_else(unspecific)?;
-        let (value, rest) = value_of(rest).ok_or_else(unspecific)?;
-        if kind != PARAMETER_CAPABILITIES {
-            return Err(error(subcode::open::UNSUPPORTED_OPTIONAL_PARAMETER));
-        }
-        decode_capabilities(value, &mut capabilities)?;
-        input = rest;
+    let mut capabilities = Vec::with_capacity(USUAL_CAPABILITIES.min(parameters.len() / 2));
+    if extended {
+        decode_list(parameters, long_value, &mut capabilities)?;
+    } else {
+        decode_list(parameters, short_value, &mut capabilities)?;
     }
     Ok(capabilities)
 }
 
+fn decode_list<'a>(
+    mut input: &'a [u8],
+    value_of: impl Fn(&'a [u8]) -> Parsed<'a, &'a [u8]>,
+    into: &mut Vec<Capability>,
+) -> Result<(), Notification> {
+    while let Some((kind, rest)) = octet(input) {
+        let (value, rest) = value_of(rest).ok_or_else(unspecific)?;
+        if kind != PARAMETER_CAPABILITIES {
+            return Err(error(subcode::open::UNSUPPORTED_OPTIONAL_PARAMETER));
+        }
+        decode_capabilities(value, into)?;
+        input = rest;
+    }
+    Ok(())
+}
+
 fn decode_capabilities(mut input: &[u8], into: &mut Vec<Capability>) -> Result<(), Notification> {
-    while !input.is_empty() {
-        let (code, rest) = octet(input).ok_or_else(unspecific)?;
+    while let Some((code, rest)) = octet(input) {
         let (value, rest) = short_value(rest).ok_or_else(unspecific)?;
         let capability = Capability::decode(code, value).map_err(|bad| {
             error(match bad {

@@ -358,3 +358,17 @@ pub(super) fn list<T, const N: usize>(
     rest.is_empty()
         .then(|| values.iter().map(|octets| read(*octets)).collect())
 }
+
+/// The same of values that may mean nothing; nothing is left of the list if one of them does.
+pub(super) fn list_of_known<T, const N: usize>(
+    value: &[u8],
+    read: impl Fn([u8; N]) -> Option<T>,
+) -> Option<Option<Box<[T]>>> {
+    let (values, rest) = value.as_chunks::<N>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let mut known = Vec::with_capacity(values.len());
+    known.extend(values.iter().map_while(|octets| read(*octets)));
+    Some((known.len() == values.len()).then(|| known.into()))
+}
