@@ -161,6 +161,7 @@ fn setup(remote: SocketAddr) -> PeerSetup {
             ..SessionConfig::new(Asn::new(64520).unwrap(), identifier, RemoteAs::External)
         },
         transport: Transport::to(remote),
+        password: None,
         bfd: None,
         enabled: true,
     }

@@ -17,6 +17,8 @@ mod frr_hosts;
 mod gtsm;
 #[path = "interop/inbound.rs"]
 mod inbound;
+#[path = "interop/md5.rs"]
+mod md5;
 #[path = "interop/neighborhood.rs"]
 mod neighborhood;
 #[path = "interop/pair.rs"]

@@ -15,7 +15,7 @@ use bgp::{Asn, BgpIdentifier, Family, HoldTime, PrefixLimits, ReceivedRoutes, Re
 use ipnet::IpNet;
 
 use crate::config::{
-    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ImportConfig, LogConfig, OnExit,
+    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ImportConfig, LogConfig, OnExit, Password,
     PeerAddress, PeerBfd, PeerConfig, PeerName, ServiceName, SpeakerConfig,
 };
 
@@ -375,6 +375,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         passive,
         ebgp_multihop,
         ttl_security,
+        password,
         families,
         bfd,
         enabled,
@@ -406,6 +407,8 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     found.compare(Restart, "remote-as", &old.remote_as, remote_as);
     found.compare(Restart, "hold-time", &old.hold_time, hold_time);
     found.compare(Restart, "families", &old.families, families);
+    // Both sides must change it before the hold timer of either ends.
+    compare_password(&mut found, old.password.as_ref(), password.as_ref());
     // Ours alone.
     found.compare(
         InPlace,
@@ -477,6 +480,24 @@ fn compare_import(found: &mut PeerDifferences, running: &ImportConfig, wanted: &
         &running.enforce_first_as,
         enforce_first_as,
     );
+}
+
+/// The key changes on running connections. What it is, is not said.
+fn compare_password(
+    found: &mut PeerDifferences,
+    running: Option<&Password>,
+    wanted: Option<&Password>,
+) {
+    if running != wanted {
+        let file = |password: Option<&Password>| {
+            password.map_or_else(|| "none".to_owned(), ToString::to_string)
+        };
+        let (from, mut to) = (file(running), file(wanted));
+        if from == to {
+            to.push_str(" (with another key)");
+        }
+        found.compare(Effect::InPlace, "password-file", &from, &to);
+    }
 }
 
 /// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3); a BFD session that goes, goes

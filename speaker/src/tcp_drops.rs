@@ -4,6 +4,12 @@
 /// Since the namespace exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpDrops {
+    /// Signed segments from neighbors without a key (`TCPMD5Unexpected`).
+    pub md5_unexpected: u64,
+    /// Unsigned segments from neighbors with a key (`TCPMD5NotFound`).
+    pub md5_not_found: u64,
+    /// Segments signed with another key (`TCPMD5Failure`).
+    pub md5_failure: u64,
     /// TTL below what GTSM demands (`TCPMinTTLDrop`).
     pub minimum_ttl: u64,
 }
@@ -30,6 +36,9 @@ impl TcpDrops {
                 .unwrap_or(0)
         };
         Self {
+            md5_unexpected: counter("TCPMD5Unexpected"),
+            md5_not_found: counter("TCPMD5NotFound"),
+            md5_failure: counter("TCPMD5Failure"),
             minimum_ttl: counter("TCPMinTTLDrop"),
         }
     }
@@ -43,7 +52,10 @@ mod tests {
     fn counters_are_found_by_name() {
         let text =
             "TcpExt: SyncookiesSent TCPMinTTLDrop Last\nTcpExt: 1 22 3\nIpExt: A\nIpExt: 9\n";
-        let drops = TcpDrops { minimum_ttl: 22 };
+        let drops = TcpDrops {
+            minimum_ttl: 22,
+            ..TcpDrops::default()
+        };
         assert_eq!(TcpDrops::parse(text), drops);
         assert_eq!(TcpDrops::parse("IpExt: A\n"), TcpDrops::default());
     }

@@ -350,6 +350,26 @@ fn intervals_below_50_ms_are_doubtful() {
 }
 
 #[test]
+fn a_key_that_everybody_may_read_is_doubtful() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key");
+    std::fs::write(&file, "s3cret").unwrap();
+    let text =
+        format!("[[peer]]\naddress = \"192.0.2.1\"\nremote-as = 64521\npassword-file = {file:?}\n");
+    for (mode, doubtful) in [(0o600, false), (0o640, false), (0o644, true)] {
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let warnings = warnings(&text);
+        assert_eq!(!warnings.is_empty(), doubtful, "{mode:o}: {warnings:?}");
+        assert!(
+            warnings
+                .iter()
+                .all(|it| it.contains("has mode 0644; 0600 is better"))
+        );
+    }
+}
+
+#[test]
 fn a_service_that_the_file_does_not_have_is_doubtful() {
     assert_eq!(
         warnings(
@@ -366,8 +386,14 @@ const EVERYTHING: &str = include_str!("everything.toml");
 #[test]
 fn every_key_is_understood() {
     let file = Path::new("everything.toml");
-    let checked = Config::parse(file, EVERYTHING).unwrap_or_else(|error| panic!("{error}"));
-    let again = Config::parse(file, &checked.config.to_toml());
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("tor-a.key");
+    std::fs::write(&key, "s3cret\n").unwrap();
+    let text = EVERYTHING.replace("/etc/herald/tor-a.key", key.to_str().unwrap());
+    let checked = Config::parse(file, &text).unwrap_or_else(|error| panic!("{error}"));
+    let shown = checked.config.to_toml();
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let again = Config::parse(file, &shown);
     assert_eq!(again.map(|again| again.config), Ok(checked.config));
 }
 
@@ -772,6 +798,22 @@ ebgp-multihop = 2
 ttl-security = 1
 "#
         => r#"8: [[peer]] "192.0.2.1": ttl-security: found 1; must be absent beside ebgp-multihop: either says how far the neighbor may be"#;
+
+    password_file_of_a_relative_path: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+password-file = "tor.key"
+"#
+        => r#"7: [[peer]] "192.0.2.1": password-file: found "tor.key"; must be the absolute path of a file with a key, such as "/etc/herald/tor.key""#;
+
+    password_file_that_is_not_there: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+password-file = "/nonexistent/tor.key"
+"#
+        => r#"7: [[peer]] "192.0.2.1": password-file: found "/nonexistent/tor.key"; must be the path of a file with a key: /nonexistent/tor.key cannot be read: No such file or directory (os error 2)"#;
 
     peer_name_twice: r#"
 [[peer]]

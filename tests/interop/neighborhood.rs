@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub frr: &'static str,
     /// Options of BIRD's `protocol bgp`, each with its semicolon.
     pub bird: &'static str,
+    /// Keys of GoBGP's `[neighbors.config]`.
+    pub gobgp_config: &'static str,
     /// Tables of GoBGP's `[[neighbors]]`.
     pub gobgp: &'static str,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             transport: Transport::V4,
             frr: "",
             bird: "",
+            gobgp_config: "",
             gobgp: "",
         }
     }
@@ -91,6 +94,13 @@ pub(crate) struct Neighborhood {
 pub(crate) struct Host {
     pub namespace: Namespace,
     directory: PathBuf,
+}
+
+impl Host {
+    /// A file beside the daemon's own.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
 }
 
 impl Neighborhood {
@@ -294,6 +304,7 @@ router-id = "192.168.133.3"
 [neighbors.config]
 neighbor-address = "{host}"
 peer-as = 64520
+{config}
 [neighbors.timers.config]
 connect-retry = 1
 idle-hold-time-after-reset = 1
@@ -307,6 +318,7 @@ afi-safi-name = "ipv4-unicast"
 afi-safi-name = "ipv6-unicast"
 {more}
 "#,
+        config = options.gobgp_config,
         more = options.gobgp
     )
 }

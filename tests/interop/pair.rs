@@ -1,7 +1,7 @@
 //! Two hosts on one cable: FRR in AS 64521 at .1, Herald in AS 64520 at .2.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -44,32 +44,7 @@ impl Pair {
     /// FRR with these lines about its neighbors, and every one of `activated` activated.
     #[track_caller]
     pub(crate) fn frr(&self, neighbors: &[String], activated: &[&str]) -> Frr {
-        let activated = activated
-            .iter()
-            .map(|neighbor| format!("  neighbor {neighbor} activate\n"))
-            .collect::<String>();
-        let neighbors = neighbors
-            .iter()
-            .map(|line| format!(" neighbor {line}\n"))
-            .collect::<String>();
-        let config = format!(
-            "frr defaults traditional
-hostname frr
-log timestamp precision 3
-debug bgp neighbor-events
-!
-router bgp 64521
- bgp router-id 10.10.0.1
- timers bgp 3 9
- no bgp ebgp-requires-policy
- no bgp default ipv4-unicast
-{neighbors} !
- address-family ipv4 unicast
-{activated} exit-address-family
- address-family ipv6 unicast
-{activated} exit-address-family
-"
-        );
+        let config = frr_config(neighbors, activated);
         Frr::start(&self.lab, &self.router, "router", &config)
     }
 
@@ -85,16 +60,50 @@ router bgp 64521
 
     /// A configuration with these peers and a service in both families.
     pub(crate) fn config(&self, peers: &str) -> String {
-        let directory = self.directory();
-        format!(
-            "[speaker]\nlocal-as = 64520\nrouter-id = \"10.10.0.2\"\nlisten = [\"0.0.0.0:179\", \"[::]:179\"]\n\
-             state-dir = {:?}\n[api]\nsocket = {:?}\n\
-             [peer-defaults]\nconnect-retry-time = \"2s\"\nhold-time = \"9s\"\n{peers}\n\
-             [[service]]\nname = \"web\"\naddresses = [\"192.0.2.1\", \"2001:db8:53::1\"]\n",
-            directory.join("state"),
-            socket_in(&directory),
-        )
+        herald_config(&self.directory(), peers)
     }
+}
+
+/// FRR with these lines about its neighbors, and every one of `activated` activated.
+pub(crate) fn frr_config(neighbors: &[String], activated: &[&str]) -> String {
+    let activated = activated
+        .iter()
+        .map(|neighbor| format!("  neighbor {neighbor} activate\n"))
+        .collect::<String>();
+    let neighbors = neighbors
+        .iter()
+        .map(|line| format!(" neighbor {line}\n"))
+        .collect::<String>();
+    format!(
+        "frr defaults traditional
+hostname frr
+log timestamp precision 3
+debug bgp neighbor-events
+!
+router bgp 64521
+ bgp router-id 10.10.0.1
+ timers bgp 3 9
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+{neighbors} !
+ address-family ipv4 unicast
+{activated} exit-address-family
+ address-family ipv6 unicast
+{activated} exit-address-family
+"
+    )
+}
+
+/// A configuration with these peers and a service in both families.
+pub(crate) fn herald_config(directory: &Path, peers: &str) -> String {
+    format!(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"10.10.0.2\"\nlisten = [\"0.0.0.0:179\", \"[::]:179\"]\n\
+         state-dir = {:?}\n[api]\nsocket = {:?}\n\
+         [peer-defaults]\nconnect-retry-time = \"2s\"\nhold-time = \"9s\"\n{peers}\n\
+         [[service]]\nname = \"web\"\naddresses = [\"192.0.2.1\", \"2001:db8:53::1\"]\n",
+        directory.join("state"),
+        socket_in(directory),
+    )
 }
 
 /// A `[[peer]]` of AS 64521.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bgp::{Family, RefreshError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::PeerName;
+use crate::config::{Password, PeerName};
 
 pub use listener::ListenError;
 
@@ -61,6 +61,8 @@ pub struct PeerSetup {
     pub session: bgp::SessionConfig,
     /// What TCP is told.
     pub transport: Transport,
+    /// What signs its TCP segments (RFC 2385). A change does not end the session.
+    pub password: Option<Password>,
     /// The BFD session whose changes concern the peer.
     pub bfd: Option<bfd::SessionId>,
     /// Whether the session is to run at all.
@@ -72,6 +74,8 @@ pub struct PeerSetup {
 pub struct TransportReport {
     /// Attempts of ours without any answer, since the last that had one.
     pub unanswered_attempts: u64,
+    /// Why connections of the peer's are refused.
+    pub trouble: Option<String>,
 }
 
 /// Something happened to a peer.
@@ -106,7 +110,10 @@ enum PeerCommand {
         oneshot::Sender<Result<Vec<Family>, RefreshError>>,
     ),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
-    Transport(mpsc::UnboundedSender<(PeerName, TransportReport)>),
+    Transport(
+        Option<String>,
+        mpsc::UnboundedSender<(PeerName, TransportReport)>,
+    ),
     Advertised(oneshot::Sender<bgp::Routes>),
     Received(oneshot::Sender<Vec<bgp::ReceivedRoute>>),
     /// Answered when no connection is being closed any more.

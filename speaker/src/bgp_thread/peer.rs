@@ -151,14 +151,12 @@ impl PeerTask {
                 self.session.handle_liveness(now, liveness, generation);
             }
             PeerCommand::Accepted(_) if self.connections.len() >= MAX_CONNECTIONS => {}
-            PeerCommand::Accepted(stream) => {
-                match socket::accept(&stream, &self.setup.transport, &self.setup.session) {
-                    Ok(()) => self.add_connection(now, Direction::Incoming, stream),
-                    Err(error) => {
-                        tracing::debug!(peer = %self.name, %error, "refused a connection");
-                    }
+            PeerCommand::Accepted(stream) => match socket::accept(&stream, &self.setup) {
+                Ok(()) => self.add_connection(now, Direction::Incoming, stream),
+                Err(error) => {
+                    tracing::debug!(peer = %self.name, %error, "refused a connection");
                 }
-            }
+            },
             PeerCommand::Reset(communication) => {
                 self.session
                     .stop(now, StopReason::AdministrativeReset(communication));
@@ -174,8 +172,9 @@ impl PeerTask {
             PeerCommand::Status(reply) => {
                 let _ = reply.send((self.name.clone(), self.session.status()));
             }
-            PeerCommand::Transport(reply) => {
+            PeerCommand::Transport(trouble, reply) => {
                 let report = TransportReport {
+                    trouble,
                     unanswered_attempts: self.unanswered_attempts,
                 };
                 let _ = reply.send((self.name.clone(), report));
@@ -234,6 +233,12 @@ impl PeerTask {
         }
         for connection in self.connections.values() {
             socket::set_user_timeout(&connection.stream, &self.setup.session);
+            let password = self.setup.password.as_ref();
+            if before.password.as_ref() != password
+                && let Err(error) = socket::set_password(&connection.stream, password)
+            {
+                tracing::warn!(peer = %self.name, "the session keeps its former password: {error}");
+            }
         }
     }
 
@@ -283,8 +288,7 @@ impl PeerTask {
                     if std::mem::take(&mut self.gave_up) {
                         self.unanswered_attempts += 1;
                     }
-                    let (transport, session) = (&self.setup.transport, &self.setup.session);
-                    let attempt = socket::connect(transport.clone(), session.clone());
+                    let attempt = socket::connect(self.setup.clone());
                     self.connecting = Some(Box::pin(attempt));
                 }
                 Event::AbortConnect => self.gave_up = self.connecting.take().is_some(),

@@ -10,14 +10,17 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::listener::{ListenError, Listeners};
+use super::listener::{Demand, ListenError, Listeners, scope_of};
 use super::peer::PeerTask;
 use super::{BgpEvent, Command, PeerCommand, PeerSetup};
 use crate::config::PeerName;
 
+/// Connections that are accepted and have not found their peer yet; others wait in the kernel.
+const ACCEPTED: usize = 64;
+
 /// Runs until it is told to stop, or nobody is left who could tell.
 pub(super) async fn run(mut inbox: UnboundedReceiver<Command>, events: UnboundedSender<BgpEvent>) {
-    let (accepted, mut incoming) = mpsc::unbounded_channel();
+    let (accepted, mut incoming) = mpsc::channel(ACCEPTED);
     let mut roster = Roster::new(events, Listeners::new(accepted));
     loop {
         tokio::select! {
@@ -82,8 +85,15 @@ impl Roster {
                 let outcome: Result<(), ListenError> = self.listeners.set(&addresses).await;
                 let _ = reply.send(outcome);
             }
-            Command::SetPeer(name, setup) => self.set_peer(name, setup),
-            Command::RemovePeer(name) => self.remove_peer(name),
+            Command::SetPeer(name, setup) => {
+                // Before its first connection can come.
+                self.listeners.demand(&name, Some(demand(&setup))).await;
+                self.set_peer(name, setup);
+            }
+            Command::RemovePeer(name) => {
+                self.listeners.demand(&name, None).await;
+                self.remove_peer(name);
+            }
             Command::SetRoutes(routes) => self.set_routes(routes),
             Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
@@ -98,8 +108,10 @@ impl Roster {
                 }
             }
             Command::Transports(reply) => {
-                for entry in self.peers.values() {
-                    let _ = entry.commands.send(PeerCommand::Transport(reply.clone()));
+                for (name, entry) in &self.peers {
+                    let trouble = self.listeners.trouble(name).cloned();
+                    let command = PeerCommand::Transport(trouble, reply.clone());
+                    let _ = entry.commands.send(command);
                 }
             }
             Command::Stop(..) => unreachable!("the loop has ended with it"),
@@ -279,6 +291,17 @@ impl Roster {
                 .send(PeerCommand::Stop(reason, oneshot::channel().0));
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn demand(setup: &PeerSetup) -> Demand {
+    let transport = &setup.transport;
+    let ip = transport.remote.ip().to_canonical();
+    Demand {
+        from: ip.into(),
+        interface: scope_of(ip, transport.interface.as_deref()),
+        password: setup.password.clone(),
+        minimum_ttl: transport.minimum_ttl.unwrap_or(0),
     }
 }
 

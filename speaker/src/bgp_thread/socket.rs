@@ -6,10 +6,12 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use bgp::{RemoteAs, SessionConfig};
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{Transport, sys};
+use super::{PeerSetup, sys};
+use crate::config::Password;
 
 /// Internetwork control (RFC 791, RFC 2474): routing goes before what is routed.
 const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
@@ -18,7 +20,8 @@ const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 const BACKLOG: i32 = 128;
 
 /// Connects as `transport` says. Dropping the future gives the attempt up.
-pub(super) async fn connect(transport: Transport, session: SessionConfig) -> io::Result<TcpStream> {
+pub(super) async fn connect(setup: PeerSetup) -> io::Result<TcpStream> {
+    let transport = &setup.transport;
     let remote = transport.remote;
     let socket = Socket::new(
         Domain::for_address(remote),
@@ -32,7 +35,7 @@ pub(super) async fn connect(transport: Transport, session: SessionConfig) -> io:
     if let Some(local) = transport.local {
         socket.bind(&with_scope(local, remote).into())?;
     }
-    configure(SockRef::from(&socket), remote, &transport, &session)?;
+    configure(SockRef::from(&socket), remote, &setup)?;
     TcpSocket::from_std_stream(socket.into())
         .connect(remote)
         .await
@@ -42,11 +45,8 @@ pub(super) async fn connect(transport: Transport, session: SessionConfig) -> io:
 ///
 /// # Errors
 /// It came to another address or by another interface than the peer is to be spoken to from.
-pub(super) fn accept(
-    stream: &TcpStream,
-    transport: &Transport,
-    session: &SessionConfig,
-) -> io::Result<()> {
+pub(super) fn accept(stream: &TcpStream, setup: &PeerSetup) -> io::Result<()> {
+    let transport = &setup.transport;
     let local = stream.local_addr()?.ip().to_canonical();
     if let Some(expected) = transport.local.filter(|expected| *expected != local) {
         return Err(io::Error::other(format!(
@@ -56,15 +56,41 @@ pub(super) fn accept(
     if let Some(interface) = &transport.interface {
         SockRef::from(stream).bind_device(Some(interface.as_bytes()))?;
     }
-    configure(
-        SockRef::from(stream),
-        stream.peer_addr()?,
-        transport,
-        session,
-    )
+    configure(SockRef::from(stream), stream.peer_addr()?, setup)
 }
 
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = listening_socket(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Listens on one interface only, beside sockets of ours that have the address already. What comes
+/// in there, comes to the new socket.
+pub(super) fn listen_beside(
+    address: SocketAddr,
+    interface: &str,
+    beside: &[&TcpListener],
+) -> io::Result<TcpListener> {
+    let socket = listening_socket(address)?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    // All of them must share the port while one more takes it. Left on, it would let other
+    // speakers in without a word.
+    let share = |shared: bool| {
+        let others = beside.iter().map(|listener| SockRef::from(*listener));
+        let mut all = others.chain([SockRef::from(&socket)]);
+        all.try_for_each(|socket| socket.set_reuse_port(shared))
+    };
+    share(true)?;
+    let bound = socket.bind(&address.into());
+    let listening = bound.and_then(|()| socket.listen(BACKLOG));
+    share(false)?;
+    listening?;
+    TcpListener::from_std(socket.into())
+}
+
+fn listening_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -77,13 +103,12 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     // Neighbors with GTSM take no SYN-ACK of less (RFC 5082 §3), and others do not mind. What we
-    // demand of them is set on each connection, for here it would hold for all neighbors alike.
-    // A SYN from afar is therefore answered, and costs a connection that is accepted; what it says
-    // before that, an OPEN at most, is heard. The KEEPALIVE behind our own OPEN is not.
+    // demand of them is set on each connection, for here it holds for all neighbors alike; only
+    // what is demanded of all is demanded here too. Otherwise a SYN from afar is answered, and costs
+    // a connection that is accepted; what it says before that, an OPEN at most, is heard. The
+    // KEEPALIVE behind our own OPEN is not.
     set_ttl(&socket, address, 255)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Ends a connection whose neighbor has not taken everything: with a reset, so that nothing of it
@@ -99,12 +124,11 @@ pub(super) fn finish_writing(stream: &TcpStream) {
     let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
 }
 
-fn configure(
-    socket: SockRef<'_>,
-    remote: SocketAddr,
-    transport: &Transport,
-    session: &SessionConfig,
-) -> io::Result<()> {
+fn configure(socket: SockRef<'_>, remote: SocketAddr, setup: &PeerSetup) -> io::Result<()> {
+    let PeerSetup {
+        transport, session, ..
+    } = setup;
+    sign(&socket, remote, setup.password.as_ref())?;
     let ttl = u32::from(transport.ttl.unwrap_or_else(|| default_ttl(session)));
     set_ttl(&socket, remote, ttl)?;
     // RFC 5082 §3: what has come from farther away than the neighbor is not from the neighbor.
@@ -116,6 +140,22 @@ fn configure(
     }
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(user_timeout(session))
+}
+
+/// Has a connection signed and checked with this key (RFC 2385), or with none.
+fn sign(socket: &SockRef<'_>, remote: SocketAddr, password: Option<&Password>) -> io::Result<()> {
+    let whom = IpNet::from(remote.ip());
+    match password {
+        Some(password) => sys::set_md5_key(socket.as_fd(), whom, password.key()),
+        // A kernel without the option has no key to remove.
+        None => sys::remove_md5_key(socket.as_fd(), whom).or(Ok(())),
+    }
+}
+
+/// Gives a connection another key while it runs. What is under way with the former one is dropped
+/// by whoever has the new one already, and sent again.
+pub(super) fn set_password(stream: &TcpStream, password: Option<&Password>) -> io::Result<()> {
+    sign(&SockRef::from(stream), stream.peer_addr()?, password)
 }
 
 fn set_ttl(socket: &Socket, address: SocketAddr, ttl: u32) -> io::Result<()> {

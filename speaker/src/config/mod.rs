@@ -7,6 +7,7 @@
 mod attributes;
 mod document;
 mod name;
+mod password;
 mod problem;
 mod read;
 mod render;
@@ -27,6 +28,7 @@ use bgp::{
 use ipnet::IpNet;
 
 pub use name::{Name, PeerName, ServiceName};
+pub use password::Password;
 pub use problem::{ConfigError, Problem};
 
 pub use attributes::{AnyCommunity, BlackholeLengths, parse_community};
@@ -99,7 +101,7 @@ impl Config {
                 text,
             }],
         };
-        let octets = read_bounded(file).map_err(|error| {
+        let octets = read_bounded(file, MAX_FILE).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::NotFound => "; create it, or name another with -c",
                 _ => "",
@@ -130,14 +132,14 @@ impl Config {
 }
 
 /// Memory stays bounded, whatever the path names.
-fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let opened = File::open(file)?;
     let mut octets = Vec::new();
-    opened.take(MAX_FILE + 1).read_to_end(&mut octets)?;
-    if octets.len() as u64 > MAX_FILE {
+    opened.take(limit + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > limit {
         return Err(io::Error::other(format!(
-            "it is longer than {} MiB",
-            MAX_FILE >> 20
+            "it is longer than {} KiB",
+            limit >> 10
         )));
     }
     Ok(octets)
@@ -307,6 +309,8 @@ pub struct PeerConfig {
     /// How many hops away the neighbor may be, with GTSM to make sure (RFC 5082); instead of
     /// [`ebgp_multihop`](Self::ebgp_multihop).
     pub ttl_security: Option<NonZeroU8>,
+    /// What signs the TCP segments of both sides (RFC 2385).
+    pub password: Option<Password>,
     /// The families that we offer, sorted, at least one.
     pub families: Vec<Family>,
     /// BFD beside it.

@@ -137,6 +137,9 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     if let Some(hops) = peer.ttl_security {
         out.plain("ttl-security", hops);
     }
+    if let Some(password) = &peer.password {
+        out.text("password-file", password.file().display());
+    }
     out.texts("families", &peer.families);
     if let Some(bfd) = &peer.bfd {
         out.text("bfd-profile", &bfd.profile.name);

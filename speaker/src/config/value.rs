@@ -13,7 +13,7 @@ use toml::de::DeValue;
 
 use super::attributes::{AnyCommunity, parse_aggregator, parse_community, parse_next_hop};
 use super::document::Expected;
-use super::{LogFormat, LogLevel, Name, OnExit, PeerAddress};
+use super::{LogFormat, LogLevel, Name, OnExit, Password, PeerAddress};
 
 type Parsed<T> = Result<T, Expected>;
 
@@ -74,6 +74,15 @@ pub(super) fn path(value: &DeValue<'_>) -> Parsed<PathBuf> {
         .filter(|text| !text.is_empty() && !text.contains('\0'))
         .map(PathBuf::from)
         .ok_or_else(|| "a path, such as \"/var/lib/herald\"".into())
+}
+
+/// The key in a file.
+pub(super) fn password_file(value: &DeValue<'_>) -> Parsed<Password> {
+    let file = path(value)
+        .ok()
+        .filter(|file| file.is_absolute())
+        .ok_or("the absolute path of a file with a key, such as \"/etc/herald/tor.key\"")?;
+    Password::load(&file).map_err(|wrong| format!("the path of a file with a key: {wrong}").into())
 }
 
 pub(super) fn name<N: From<Name>>(value: &DeValue<'_>) -> Parsed<N> {

@@ -66,6 +66,7 @@ impl Node {
                 local: Some(LOCALHOST.into()),
                 ..Transport::to(role.bgp_remote(relay))
             },
+            password: None,
             bfd: Some(session),
             enabled: true,
         };

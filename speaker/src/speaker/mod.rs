@@ -547,6 +547,7 @@ pub(crate) fn peer_setup(
             },
             minimum_ttl: peer.ttl_security.map(minimum_ttl),
         },
+        password: peer.password.clone(),
         bfd,
         enabled: peer.enabled,
     }

@@ -14,6 +14,8 @@ pub struct TransportStatus {
     pub ttl_security: Option<u8>,
     /// GTSM: the least TTL or hop limit that is accepted.
     pub minimum_ttl: Option<u8>,
+    /// TCP MD5: the file that the key is from; null: segments are not signed.
+    pub password_file: Option<String>,
     /// Connection attempts without any answer, since the last that had one.
     pub unanswered_attempts: u64,
     /// What keeps connections from coming about, as far as can be told from here.
@@ -34,6 +36,7 @@ impl TransportStatus {
         Self {
             ttl_security: peer.ttl_security.map(std::num::NonZeroU8::get),
             minimum_ttl: peer.ttl_security.map(minimum_ttl),
+            password_file: peer.password.as_ref().map(ToString::to_string),
             unanswered_attempts: report.unanswered_attempts,
             hints,
         }
@@ -43,7 +46,7 @@ impl TransportStatus {
 /// A neighbor that is too far is met with silence, as is one that is not there: only the kernel's
 /// counters tell them apart, and those are of the whole host.
 fn hints(peer: &PeerConfig, report: &TransportReport, drops: &TcpDrops) -> Vec<String> {
-    let mut hints = Vec::new();
+    let mut hints: Vec<String> = report.trouble.iter().cloned().collect();
     let silent = report.unanswered_attempts > 0;
     if let Some(hops) = peer.ttl_security
         && (silent || drops.minimum_ttl > 0)
@@ -52,6 +55,22 @@ fn hints(peer: &PeerConfig, report: &TransportReport, drops: &TcpDrops) -> Vec<S
         hints.push(format!(
             "ttl-security = {hops}: packets from the neighbor count only with a TTL of {ttl} and more; it must send 255 (GTSM on) and be at most {hops} hops away; this host has dropped {} TCP segments with a lower TTL",
             drops.minimum_ttl,
+        ));
+    }
+    let TcpDrops {
+        md5_unexpected,
+        md5_not_found,
+        md5_failure,
+        ..
+    } = drops;
+    if peer.password.is_some() && (silent || md5_not_found + md5_failure > 0) {
+        hints.push(format!(
+            "password-file: segments that are not signed with this key are dropped at either end, without a word; both ends must have the same key; this host has dropped {md5_not_found} TCP segments without a signature and {md5_failure} with another key"
+        ));
+    }
+    if peer.password.is_none() && silent && *md5_unexpected > 0 {
+        hints.push(format!(
+            "password-file is not set, and this host has dropped {md5_unexpected} TCP segments that were signed (TCP MD5): the neighbor may have a key for us"
         ));
     }
     hints
@@ -72,24 +91,54 @@ mod tests {
         config.unwrap().config.peers["tor"].clone()
     }
 
-    fn status(keys: &str, unanswered_attempts: u64, minimum_ttl: u64) -> TransportStatus {
+    fn status(keys: &str, unanswered_attempts: u64, drops: TcpDrops) -> TransportStatus {
         let report = TransportReport {
             unanswered_attempts,
+            trouble: None,
         };
-        let drops = TcpDrops { minimum_ttl };
         TransportStatus::new(&peer(keys), false, &report, &drops)
     }
 
     #[test]
     fn silence_with_gtsm_is_explained() {
-        assert!(status("", 3, 7).hints.is_empty());
-        assert!(status("ttl-security = 2", 0, 0).hints.is_empty());
-        let status = status("ttl-security = 2", 3, 7);
+        let drops = TcpDrops {
+            minimum_ttl: 7,
+            ..TcpDrops::default()
+        };
+        let none = TcpDrops::default();
+        assert!(status("", 3, drops).hints.is_empty());
+        assert!(status("ttl-security = 2", 0, none).hints.is_empty());
+        let status = status("ttl-security = 2", 3, drops);
         assert_eq!(status.minimum_ttl, Some(254));
         let [hint] = &*status.hints else {
             panic!("one hint: {:?}", status.hints)
         };
         assert!(hint.contains("TTL of 254 and more"), "{hint}");
         assert!(hint.contains("dropped 7 TCP segments"), "{hint}");
+    }
+
+    #[test]
+    fn silence_with_a_key_is_explained_at_either_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("tor.key");
+        std::fs::write(&file, "s3cret").unwrap();
+        let keyed = format!("password-file = {file:?}");
+        let drops = TcpDrops {
+            md5_unexpected: 1,
+            md5_not_found: 2,
+            md5_failure: 3,
+            ..TcpDrops::default()
+        };
+        let hints = status(&keyed, 1, drops).hints;
+        assert!(
+            hints[0].contains("2 TCP segments without a signature and 3 with another key"),
+            "{hints:?}"
+        );
+        let hints = status("", 1, drops).hints;
+        assert!(
+            hints[0].contains("dropped 1 TCP segments that were signed"),
+            "{hints:?}"
+        );
+        assert!(status("", 0, drops).hints.is_empty());
     }
 }

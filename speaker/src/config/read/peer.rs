@@ -11,8 +11,8 @@ use super::import::{self, ImportKeys};
 use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
-    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, PeerAddress,
-    PeerBfd, PeerConfig, PeerName, SpeakerConfig, minimum_ttl, value,
+    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, Password,
+    PeerAddress, PeerBfd, PeerConfig, PeerName, SpeakerConfig, minimum_ttl, value,
 };
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
@@ -30,6 +30,7 @@ pub(super) struct PeerKeys {
     passive: Option<Located<bool>>,
     ebgp_multihop: Option<Located<NonZeroU8>>,
     ttl_security: Option<Located<NonZeroU8>>,
+    password: Option<Located<Password>>,
     families: Option<Vec<Located<Family>>>,
     bfd_profile: Option<Located<Name>>,
     bfd_multihop: Option<Located<bool>>,
@@ -41,7 +42,6 @@ pub(super) struct PeerKeys {
 
 pub(super) const PEER_PLANS: &[&str] = &[
     "interface",
-    "password-file",
     "bfd-strict",
     "graceful-restart",
     "role",
@@ -80,6 +80,7 @@ impl PeerKeys {
             passive: section.take("passive", value::boolean),
             ebgp_multihop: section.take("ebgp-multihop", value::nonzero_octet),
             ttl_security: section.take("ttl-security", value::nonzero_octet),
+            password: read_password(section),
             families: section.take_list("families", value::family),
             bfd_profile: section.take("bfd-profile", value::name),
             bfd_multihop: section.take("bfd-multihop", value::boolean),
@@ -120,10 +121,26 @@ impl PeerKeys {
         }
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
-            source_address source_interface passive families bfd_profile bfd_multihop bfd_port
-            enabled description delay_open_time; ebgp_multihop ttl_security
+            source_address source_interface passive password families bfd_profile bfd_multihop
+            bfd_port enabled description delay_open_time; ebgp_multihop ttl_security
         }
     }
+}
+
+fn read_password(section: &mut Section<'_>) -> Option<Located<Password>> {
+    const KEY: &str = "password-file";
+    let password = section.take(KEY, value::password_file)?;
+    if let Some(mode) = Password::exposed(password.value.file()) {
+        section.warning(
+            password.line,
+            KEY,
+            format!(
+                "everybody on this host may read {}, which has mode {mode:04o}; 0600 is better",
+                password.value,
+            ),
+        );
+    }
+    Some(password)
 }
 
 /// The peers that could be read, and the names of all, so that a reference to a broken one is not a
@@ -245,6 +262,7 @@ impl PeerSection<'_> {
             passive: keys.passive.is_some_and(|passive| passive.value),
             ebgp_multihop: keys.ebgp_multihop.map(|hops| hops.value),
             ttl_security: keys.ttl_security.map(|hops| hops.value),
+            password: keys.password.map(|password| password.value),
             families,
             bfd,
             enabled: keys.enabled.is_none_or(|enabled| enabled.value),

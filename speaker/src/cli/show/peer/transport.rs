@@ -13,6 +13,9 @@ impl Page {
                 ),
             );
         }
+        if let Some(file) = &transport.password_file {
+            self.line(2, format_args!("Password      TCP MD5, key from {file}"));
+        }
         if transport.unanswered_attempts > 0 {
             self.line(
                 2,
