@@ -4,8 +4,8 @@ use super::pair::{
     BOTH, HOST_V4, HOST_V6, Pair, ROUTER_V4, ROUTER_V6, assert_stays_down, peer, status,
     wait_established,
 };
-use super::support::Lab;
 use super::support::namespace;
+use super::support::{Lab, Namespace};
 
 /// FRR connects to us and we to FRR, in both families.
 #[test]
@@ -73,7 +73,7 @@ fn c_112_a_neighbor_farther_than_allowed_is_not_heard() {
     let Some(lab) = Lab::open("c_112_a_neighbor_farther_than_allowed_is_not_heard") else {
         return;
     };
-    let pair = far_apart(lab);
+    let (pair, _between) = far_apart(lab);
     let neighbors = BOTH.map(|(_, host)| {
         [
             format!("{host} remote-as 64520"),
@@ -99,7 +99,7 @@ fn c_112_a_neighbor_farther_than_allowed_is_not_heard() {
 }
 
 /// The pair's addresses, on loopbacks with a router between.
-fn far_apart(lab: Lab) -> Pair {
+fn far_apart(lab: Lab) -> (Pair, Namespace) {
     let (router, between, host) = (
         lab.namespace("router"),
         lab.namespace("between"),
@@ -139,5 +139,5 @@ fn far_apart(lab: Lab) -> Pair {
     between.ip(&format!("route add {ROUTER_V6} via 2001:db8:1::1"));
     between.ip(&format!("route add {HOST_V4} via 10.2.0.2"));
     between.ip(&format!("route add {HOST_V6} via 2001:db8:2::2"));
-    Pair { lab, router, host }
+    (Pair { lab, router, host }, between)
 }
