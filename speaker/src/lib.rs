@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod history;
+mod hostname;
 pub mod logging;
 pub mod malformed;
 pub mod metrics;

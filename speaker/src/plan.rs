@@ -380,6 +380,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         bfd,
         enabled,
         description,
+        hostname,
         import,
     } = wanted;
     let mut found = PeerDifferences::default();
@@ -436,6 +437,8 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     );
     found.compare(InPlace, "passive", &old.passive, passive);
     found.compare(InPlace, "description", &old.description, description);
+    // The next OPEN says it, and it is worth no session.
+    found.compare(InPlace, "hostname", &old.hostname, hostname);
     compare_import(&mut found, &old.import, import);
     compare_bfd(&mut found, old.bfd.as_ref(), bfd.as_ref());
     found

@@ -65,6 +65,8 @@ pub struct PeerStatus {
     pub remote_as: Option<u32>,
     /// Its BGP Identifier.
     pub remote_id: Option<String>,
+    /// What it calls itself.
+    pub remote_hostname: Option<String>,
     /// `Idle`, `Connect`, `Active`, `OpenSent`, `OpenConfirm` or `Established` (RFC 4271 §8.2.2).
     pub state: String,
     /// When it was entered.
@@ -472,6 +474,7 @@ impl Snapshot {
                 RemoteAs::External => "external".to_owned(),
             },
             remote_as: remote_as.map(bgp::Asn::value),
+            remote_hostname: text(negotiated.and_then(Negotiated::remote_hostname)),
             remote_id: negotiated.map(|negotiated| negotiated.remote_identifier.to_string()),
             state: session
                 .map_or(State::Idle, |session| session.state)

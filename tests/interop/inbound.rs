@@ -40,6 +40,14 @@ fn operators_read_each_other_s_words() {
         return;
     };
     let herald = neighborhood.start_herald(&neighborhood.config(""));
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let (name, _) = name.split_once('.').unwrap_or((&name, ""));
+    let neighbor = neighborhood.frr.neighbor("192.168.133.71".parse().unwrap());
+    assert_eq!(neighbor.capability("hostName")["rcvHostName"], name);
+    assert_eq!(peer(&herald, "frr")["remote_hostname"], "frr");
     let text = "herald moves to rack 12";
     for ((router, host), name) in neighborhood.routers().iter().zip(["frr", "bird", "gobgp"]) {
         herald.command(&["peer", "shutdown", name, "--message", text]);

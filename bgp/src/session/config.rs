@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::prefix_limit::PrefixLimits;
 use crate::adj_rib_in::AdjRibInLimit;
 use crate::types::{Asn, BgpIdentifier, Family, HoldTime};
+use crate::wire::Hostname;
 
 /// RFC 9687 §5: the least SendHoldTime by default.
 const MIN_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
@@ -71,6 +72,9 @@ pub struct SessionConfig {
     /// Believe no route of an external neighbor whose path does not begin with the neighbor's AS
     /// (RFC 4271 §6.3). Not for route servers, which leave themselves out (RFC 7947 §2.2.2.1).
     pub enforce_first_as: bool,
+    /// What we call ourselves, for the neighbor's operator (draft-walton-bgp-hostname-capability);
+    /// `None`: nothing.
+    pub hostname: Option<Hostname>,
 }
 
 impl SessionConfig {
@@ -94,6 +98,7 @@ impl SessionConfig {
             received_routes: ReceivedRoutes::Counted,
             prefix_limits: PrefixLimits::default(),
             enforce_first_as: true,
+            hostname: None,
         }
     }
 }
@@ -128,6 +133,8 @@ impl SessionConfig {
             received_routes: _,
             prefix_limits: _,
             enforce_first_as: _,
+            // Worth no reset: the next OPEN says it.
+            hostname: _,
         } = wanted;
         (
             self.local_as,

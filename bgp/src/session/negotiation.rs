@@ -20,11 +20,13 @@ pub(super) fn open(config: &SessionConfig) -> Open {
         Capability::ExtendedMessage,
         Capability::FourOctetAs(config.local_as),
     ];
+    let hostname = config.hostname.clone();
+    let hostname = hostname.map(|name| Capability::Hostname(Box::new(name)));
     Open {
         my_as: config.local_as.two_octets(),
         hold_time: config.hold_time,
         bgp_identifier: config.local_identifier,
-        capabilities: families.chain(others).collect(),
+        capabilities: families.chain(others).chain(hostname).collect(),
     }
 }
 
@@ -100,6 +102,7 @@ fn common_families(ours: &[Family], theirs: &[Capability]) -> Vec<Family> {
 mod tests {
     use super::*;
     use crate::types::{Asn, BgpIdentifier, HoldTime};
+    use crate::wire::Hostname;
 
     fn config(local_as: u32, remote_as: RemoteAs) -> SessionConfig {
         let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).unwrap();
@@ -159,6 +162,21 @@ mod tests {
             (negotiated.hold_time, negotiated.keepalive_time),
             (None, None)
         );
+    }
+
+    #[test]
+    fn our_name_is_in_the_open_if_it_is_to_be_told() {
+        let mut config = config(64520, RemoteAs::External);
+        let says_name = |config: &SessionConfig| {
+            let mut capabilities = open(config).capabilities.into_iter();
+            capabilities.find_map(|capability| match capability {
+                Capability::Hostname(name) => Some(name.to_string()),
+                _ => None,
+            })
+        };
+        assert_eq!(says_name(&config), None);
+        config.hostname = Hostname::new("node-1", "rack.example");
+        assert_eq!(says_name(&config).as_deref(), Some("node-1.rack.example"));
     }
 
     #[test]

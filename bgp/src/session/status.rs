@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::types::{Asn, BgpIdentifier, Family};
-use crate::wire::{Capability, Notification};
+use crate::wire::{Capability, Hostname, Notification};
 
 /// The six states of RFC 4271 §8.2.2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +116,19 @@ pub struct Negotiated {
     pub sent: Vec<Capability>,
     /// Capabilities in theirs.
     pub received: Vec<Capability>,
+}
+
+impl Negotiated {
+    /// What the neighbor calls itself, if it says so.
+    #[must_use]
+    pub fn remote_hostname(&self) -> Option<&Hostname> {
+        self.received
+            .iter()
+            .find_map(|capability| match capability {
+                Capability::Hostname(hostname) => Some(hostname.as_ref()),
+                _ => None,
+            })
+    }
 }
 
 /// Messages of one direction, by type, since the session was created.

@@ -87,7 +87,7 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
 fn peers(peers: &[PeerStatus], wide: bool) -> String {
     let mut heads = vec!["PEER", "ADDRESS", "AS", "STATE", "FOR", "PFX", "BFD"];
     if wide {
-        heads.extend(["LOCAL", "RECEIVED", "SENT", "UP/DOWN", "LAST RESET"]);
+        heads.extend(["HOST", "LOCAL", "RECEIVED", "SENT", "UP/DOWN", "LAST RESET"]);
     }
     let rows = peers.iter().map(|peer| {
         let advertised: usize = peer.families.iter().map(|family| family.advertised).sum();
@@ -103,6 +103,7 @@ fn peers(peers: &[PeerStatus], wide: bool) -> String {
         ];
         if wide {
             row.extend([
+                or_dash(peer.remote_hostname.clone()),
                 or_dash(peer.local_address.clone()),
                 Cell::new(peer.messages.received.total),
                 Cell::new(peer.messages.sent.total),

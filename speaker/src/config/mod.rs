@@ -319,6 +319,8 @@ pub struct PeerConfig {
     pub enabled: bool,
     /// For people.
     pub description: Option<String>,
+    /// Whether it is told what this host is called.
+    pub hostname: bool,
     /// What becomes of the routes that it announces.
     pub import: ImportConfig,
 }

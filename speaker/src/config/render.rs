@@ -150,6 +150,7 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     if let Some(description) = &peer.description {
         out.text("description", description);
     }
+    out.plain("hostname", peer.hostname);
     write_import(out, &peer.import);
 }
 

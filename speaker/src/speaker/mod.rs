@@ -30,6 +30,7 @@ use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{Config, PeerConfig, PeerName, is_link_local, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
+use crate::hostname;
 use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::plan::{self, Change};
@@ -532,6 +533,7 @@ pub(crate) fn peer_setup(
             received_routes: peer.import.received_routes,
             prefix_limits: peer.import.prefix_limits.clone(),
             enforce_first_as: peer.import.enforce_first_as,
+            hostname: peer.hostname.then(hostname::own).flatten(),
             ..SessionConfig::new(peer.local_as, router_id, peer.remote_as)
         },
         transport: Transport {

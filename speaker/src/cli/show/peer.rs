@@ -90,12 +90,14 @@ impl Page {
                 peer.local_id.as_deref().unwrap_or("none"),
             ),
         );
+        let hostname = peer.remote_hostname.as_ref();
         self.line(
             2,
             format_args!(
-                "Remote        {}, id {}",
+                "Remote        {}, id {}{}",
                 peer.remote_address.as_deref().unwrap_or(unknown),
                 peer.remote_id.as_deref().unwrap_or("unknown"),
+                hostname.map_or_else(String::new, |name| format!(", host {name}")),
             ),
         );
         let mut transport = vec![format!("port {}", peer.port)];

@@ -37,6 +37,7 @@ pub(super) struct PeerKeys {
     bfd_port: Option<Located<u16>>,
     enabled: Option<Located<bool>>,
     description: Option<Located<String>>,
+    hostname: Option<Located<bool>>,
     import: ImportKeys,
 }
 
@@ -46,7 +47,6 @@ pub(super) const PEER_PLANS: &[&str] = &[
     "graceful-restart",
     "role",
     "add-path",
-    "hostname",
     "dscp",
     "vrf",
 ];
@@ -87,6 +87,7 @@ impl PeerKeys {
             bfd_port: section.take("bfd-port", value::port),
             enabled: section.take("enabled", value::boolean),
             description: section.take("description", value::text),
+            hostname: section.take("hostname", value::boolean),
             import: ImportKeys::read(section),
         };
         section.finish();
@@ -122,7 +123,7 @@ impl PeerKeys {
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
             source_address source_interface passive password families bfd_profile bfd_multihop
-            bfd_port enabled description delay_open_time; ebgp_multihop ttl_security
+            bfd_port enabled description delay_open_time hostname; ebgp_multihop ttl_security
         }
     }
 }
@@ -267,6 +268,7 @@ impl PeerSection<'_> {
             bfd,
             enabled: keys.enabled.is_none_or(|enabled| enabled.value),
             description: keys.description.map(|description| description.value),
+            hostname: keys.hostname.is_none_or(|hostname| hostname.value),
             import,
         })
     }

@@ -37,6 +37,7 @@ fn a_session_that_is_not_there() {
         ("local_id", json!(null)),
         ("remote_as", json!(null)),
         ("remote_id", json!(null)),
+        ("remote_hostname", json!(null)),
         ("state", json!("Idle")),
         ("since", json!(null)),
         ("in_state_ms", json!(null)),
