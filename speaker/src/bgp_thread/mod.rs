@@ -7,6 +7,7 @@
 mod addresses;
 mod listener;
 mod peer;
+mod reports;
 mod roster;
 mod socket;
 mod sys;
@@ -69,13 +70,15 @@ pub struct PeerSetup {
     pub enabled: bool,
 }
 
-/// What there is to say of a peer's TCP connections.
+/// What there is to say of a peer's TCP connections, and of what became of its reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransportReport {
     /// Attempts of ours without any answer, since the last that had one.
     pub unanswered_attempts: u64,
     /// Why connections of the peer's are refused.
     pub trouble: Option<String>,
+    /// Events of which nobody was told, for too many came at once.
+    pub lost_events: u64,
 }
 
 /// Something happened to a peer.
@@ -85,6 +88,8 @@ pub struct BgpEvent {
     pub peer: PeerName,
     /// What. What is between the session and its sockets is left out.
     pub event: bgp::Event,
+    /// While this is there, the peer has so much less room for what happens next.
+    _taken: reports::Taken,
 }
 
 /// A handle to the BGP thread. Calls return at once and take effect in their order.

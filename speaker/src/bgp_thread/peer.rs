@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
+use super::reports::Reports;
 use super::{BgpEvent, PeerCommand, PeerSetup, TransportReport, addresses, socket};
 use crate::config::PeerName;
 
@@ -36,7 +37,7 @@ pub(super) struct PeerTask {
     /// Attempts that were given up for new ones, in a row.
     unanswered_attempts: u64,
     inbox: UnboundedReceiver<PeerCommand>,
-    events: UnboundedSender<BgpEvent>,
+    reports: Reports,
     read_buffer: Vec<u8>,
     /// Who wants to know when no connection is being closed any more.
     settling: Vec<oneshot::Sender<()>>,
@@ -59,6 +60,8 @@ enum Wake {
     Connected(io::Result<TcpStream>),
     /// A socket can be read or written.
     Ready,
+    /// What was put off can be told.
+    Room,
     Timeout,
 }
 
@@ -69,6 +72,7 @@ impl PeerTask {
         inbox: UnboundedReceiver<PeerCommand>,
         events: UnboundedSender<BgpEvent>,
     ) -> Self {
+        let reports = Reports::new(name.clone(), events);
         let mut session = Session::new(setup.session.clone(), rand::random());
         if setup.enabled {
             session.start(Instant::now());
@@ -82,7 +86,7 @@ impl PeerTask {
             gave_up: false,
             unanswered_attempts: 0,
             inbox,
-            events,
+            reports,
             read_buffer: vec![0; READ_SIZE],
             settling: Vec::new(),
             stopping: false,
@@ -104,9 +108,12 @@ impl PeerTask {
                 Wake::Command(None) => self.stop(StopReason::AdministrativeShutdown(None)),
                 Wake::Connected(outcome) => self.connected(outcome),
                 Wake::Ready => {
-                    self.read();
+                    if self.reports.may_read() {
+                        self.read();
+                    }
                     tokio::task::yield_now().await;
                 }
+                Wake::Room => self.reports.catch_up(),
                 Wake::Timeout => self.handle_timeout(),
             }
         }
@@ -131,12 +138,15 @@ impl PeerTask {
         let deadline = closing.chain(self.session.poll_timeout()).min();
         let connections = &self.connections;
         let connecting = &mut self.connecting;
+        let may_read = self.reports.may_read();
+        let room_again = self.reports.room_again();
         tokio::select! {
             biased;
             command = self.inbox.recv(), if !self.stopping => Wake::Command(command),
             () = sleep_until(deadline) => Wake::Timeout,
             outcome = poll_fn(|context| poll_connecting(connecting, context)) => Wake::Connected(outcome),
-            () = poll_fn(|context| poll_ready(connections, context)) => Wake::Ready,
+            () = room_again, if self.reports.waits() => Wake::Room,
+            () = poll_fn(|context| poll_ready(connections, may_read, context)) => Wake::Ready,
         }
     }
 
@@ -176,6 +186,7 @@ impl PeerTask {
                 let report = TransportReport {
                     trouble,
                     unanswered_attempts: self.unanswered_attempts,
+                    lost_events: self.reports.lost(),
                 };
                 let _ = reply.send((self.name.clone(), report));
             }
@@ -306,12 +317,7 @@ impl PeerTask {
                 } => {
                     self.connections.remove(&conn);
                 }
-                event => {
-                    let _ = self.events.send(BgpEvent {
-                        peer: self.name.clone(),
-                        event,
-                    });
-                }
+                event => self.reports.report(event),
             }
         }
     }
@@ -401,10 +407,14 @@ impl PeerTask {
     }
 }
 
-/// Whether a connection can be read, or written if something is to be written.
-fn poll_ready(connections: &BTreeMap<ConnId, Connection>, context: &mut Context<'_>) -> Poll<()> {
+/// Whether a connection can be read, if it is to be, or written if something is to be written.
+fn poll_ready(
+    connections: &BTreeMap<ConnId, Connection>,
+    is_to_be_read: bool,
+    context: &mut Context<'_>,
+) -> Poll<()> {
     for connection in connections.values() {
-        let readable = connection.stream.poll_read_ready(context).is_ready();
+        let readable = is_to_be_read && connection.stream.poll_read_ready(context).is_ready();
         let writable =
             !connection.out.is_empty() && connection.stream.poll_write_ready(context).is_ready();
         if readable || writable {

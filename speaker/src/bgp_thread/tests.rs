@@ -461,3 +461,37 @@ async fn c_112_gtsm_hears_only_what_was_sent_with_255() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_flood_of_errors_is_not_heaped_up_while_nobody_listens() {
+    const ERRORS: u64 = 50_000;
+    let mut active = Speaker::new();
+    let listen = free_port("127.0.0.3");
+    let flood = std::net::TcpListener::bind(listen).unwrap();
+    let flooding = std::thread::spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = flood.accept().unwrap();
+        let message = |kind: u8, body: &[u8]| {
+            let length = u16::try_from(19 + body.len()).unwrap().to_be_bytes();
+            [&[0xFF; 16], &length[..], &[kind], body].concat()
+        };
+        let open = message(1, &[4, 0xFC, 9, 0, 90, 10, 0, 0, 99, 0]);
+        // ORIGIN 9, for 192.0.2.0/24.
+        let malformed = message(2, &[0, 0, 0, 4, 0x40, 1, 1, 9, 24, 192, 0, 2]);
+        stream.write_all(&[open, message(4, &[])].concat()).unwrap();
+        stream
+            .write_all(&malformed.repeat(usize::try_from(ERRORS).unwrap()))
+            .unwrap();
+        stream
+    });
+    active
+        .thread
+        .set_peer(name(), setup(64520, 64521, listen, "127.0.0.2"));
+    eventually(&active, |status| status.update_errors == ERRORS).await;
+    assert!(active.events.len() < 20, "{}", active.events.len());
+    let lost = active.thread.transports().await[&name()].lost_events;
+    assert!(lost > ERRORS - 20, "{lost}");
+    active.wait_for(State::Established).await;
+    drop(flooding.join().unwrap());
+    active.wait_for(State::Idle).await;
+}

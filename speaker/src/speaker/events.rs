@@ -18,7 +18,7 @@ const ERRORS_APART: Duration = Duration::from_secs(10);
 
 impl Speaker {
     /// A peer that was removed may have said something before it knew.
-    pub(super) fn handle_bgp(&mut self, BgpEvent { peer, event }: BgpEvent) {
+    pub(super) fn handle_bgp(&mut self, BgpEvent { peer, event, .. }: BgpEvent) {
         if !self.config.peers.contains_key(&peer) {
             return;
         }

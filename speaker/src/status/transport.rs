@@ -18,6 +18,8 @@ pub struct TransportStatus {
     pub password_file: Option<String>,
     /// Connection attempts without any answer, since the last that had one.
     pub unanswered_attempts: u64,
+    /// Events that are in no history, for too many came at once; what they count is counted.
+    pub lost_events: u64,
     /// What keeps connections from coming about, as far as can be told from here.
     pub hints: Vec<String>,
 }
@@ -38,6 +40,7 @@ impl TransportStatus {
             minimum_ttl: peer.ttl_security.map(minimum_ttl),
             password_file: peer.password.as_ref().map(ToString::to_string),
             unanswered_attempts: report.unanswered_attempts,
+            lost_events: report.lost_events,
             hints,
         }
     }
@@ -95,6 +98,7 @@ mod tests {
         let report = TransportReport {
             unanswered_attempts,
             trouble: None,
+            lost_events: 0,
         };
         TransportStatus::new(&peer(keys), false, &report, &drops)
     }

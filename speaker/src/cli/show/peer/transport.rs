@@ -25,6 +25,15 @@ impl Page {
                 ),
             );
         }
+        if transport.lost_events > 0 {
+            self.line(
+                2,
+                format_args!(
+                    "Lost          {} events that came too fast to be remembered",
+                    transport.lost_events
+                ),
+            );
+        }
         for hint in &transport.hints {
             self.line(4, format_args!("{hint}"));
         }
