@@ -9,6 +9,8 @@
 
 #[path = "interop/acceptance.rs"]
 mod acceptance;
+#[path = "interop/attributes.rs"]
+mod attributes;
 #[path = "interop/failover.rs"]
 mod failover;
 #[path = "interop/frr_hosts.rs"]
