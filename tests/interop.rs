@@ -23,8 +23,12 @@ mod inbound;
 mod md5;
 #[path = "interop/neighborhood.rs"]
 mod neighborhood;
+#[path = "interop/next_hops.rs"]
+mod next_hops;
 #[path = "interop/pair.rs"]
 mod pair;
+#[path = "interop/roles.rs"]
+mod roles;
 #[path = "interop/routers.rs"]
 mod routers;
 #[path = "interop/topology.rs"]

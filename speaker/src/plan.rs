@@ -7,16 +7,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bgp::{Asn, BgpIdentifier, Family, HoldTime, PrefixLimits, ReceivedRoutes, RemoteAs};
+use bgp::{
+    Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
+    Role,
+};
 use ipnet::IpNet;
 
 use crate::config::{
-    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ImportConfig, LogConfig, OnExit, Password,
-    PeerAddress, PeerBfd, PeerConfig, PeerName, ServiceName, SpeakerConfig,
+    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ExportConfig, ImportConfig, LogConfig,
+    OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName, ServiceName, SpeakerConfig,
+    link_local_next_hop_name,
 };
 
 /// One step from the running configuration to the wanted one.
@@ -382,6 +386,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         description,
         hostname,
         import,
+        export,
     } = wanted;
     let mut found = PeerDifferences::default();
     let old = running;
@@ -440,11 +445,42 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     // The next OPEN says it, and it is worth no session.
     found.compare(InPlace, "hostname", &old.hostname, hostname);
     compare_import(&mut found, &old.import, import);
+    compare_export(&mut found, &old.export, export);
     compare_bfd(&mut found, old.bfd.as_ref(), bfd.as_ref());
     found
 }
 
 /// Where it takes routes that have gone by, the peer is asked for them once more (RFC 2918).
+fn compare_export(found: &mut PeerDifferences, running: &ExportConfig, wanted: &ExportConfig) {
+    use Effect::{InPlace, Restart};
+    let ExportConfig {
+        next_hop_v4,
+        next_hop_v6,
+        link_local_next_hop,
+        extended_next_hop,
+        role,
+        role_strict,
+    } = wanted;
+    let old = running;
+    found.compare(InPlace, "next-hop", &old.next_hop_v4, next_hop_v4);
+    found.compare(InPlace, "next-hop", &old.next_hop_v6, next_hop_v6);
+    found.compare(
+        InPlace,
+        "link-local-next-hop",
+        &old.link_local_next_hop,
+        link_local_next_hop,
+    );
+    // The OPEN says these.
+    found.compare(
+        Restart,
+        "extended-next-hop",
+        &old.extended_next_hop,
+        extended_next_hop,
+    );
+    found.compare(Restart, "role", &old.role, role);
+    found.compare(Restart, "role-strict", &old.role_strict, role_strict);
+}
+
 fn compare_import(found: &mut PeerDifferences, running: &ImportConfig, wanted: &ImportConfig) {
     use Effect::InPlace;
     let ImportConfig {
@@ -584,7 +620,7 @@ macro_rules! shown_as_displayed {
     )*};
 }
 
-shown_as_displayed! {
+shown_as_displayed! { Ipv4Addr Ipv6Addr Role
     u8 u16 bool String Asn BgpIdentifier Family PeerAddress SocketAddr std::net::IpAddr
     std::num::NonZeroU8 crate::config::LogLevel crate::config::LogFormat
 }
@@ -628,6 +664,12 @@ impl Shown for RemoteAs {
             Self::Internal => "internal".to_owned(),
             Self::External => "external".to_owned(),
         }
+    }
+}
+
+impl Shown for LinkLocalNextHop {
+    fn shown(&self) -> String {
+        link_local_next_hop_name(*self).to_owned()
     }
 }
 

@@ -87,6 +87,11 @@ pub struct PeerStatus {
     pub passive: bool,
     /// How many hops away it may be; null: on-link, or internal.
     pub ebgp_multihop: Option<u8>,
+    /// What we are to it (RFC 9234): `customer`, `provider`, `peer`, `rs-server`, `rs-client`; null:
+    /// nothing is said of that.
+    pub role: Option<String>,
+    /// It is refused unless it says its role.
+    pub role_strict: bool,
     /// More about its TCP connections.
     #[serde(default)]
     pub transport: TransportStatus,
@@ -166,6 +171,8 @@ pub struct NegotiatedStatus {
     pub four_octet_as: bool,
     /// RFC 2918.
     pub route_refresh: bool,
+    /// RFC 8950: IPv4 routes may have IPv6 next hops.
+    pub extended_next_hop: bool,
     /// RFC 8654.
     pub extended_message: bool,
     /// In our OPEN.
@@ -190,6 +197,8 @@ pub struct FamilyStatus {
     pub received: u64,
     /// Announcements that lead back to us, and were left out.
     pub loops: u64,
+    /// Prefixes left out because they were not meant for us: it leaks them (RFC 9234 §5).
+    pub leaks: u64,
     /// How many prefixes it announces, each once; null where that is not known, for neither are
     /// routes kept nor is there a limit.
     pub prefixes: Option<usize>,
@@ -492,6 +501,8 @@ impl Snapshot {
             source_interface: peer.interface().map(str::to_owned),
             passive: peer.passive,
             ebgp_multihop: peer.ebgp_multihop.map(std::num::NonZeroU8::get),
+            role: text(peer.export.role),
+            role_strict: peer.export.role_strict,
             transport: TransportStatus::new(
                 peer,
                 session.is_some_and(|session| session.state == State::Established),
@@ -644,6 +655,7 @@ impl From<&Negotiated> for NegotiatedStatus {
             families: texts(&negotiated.families),
             four_octet_as: negotiated.four_octet_as,
             route_refresh: negotiated.route_refresh,
+            extended_next_hop: negotiated.extended_next_hop,
             extended_message: negotiated.extended_message,
             capabilities_sent: texts(&negotiated.sent),
             capabilities_received: texts(&negotiated.received),
@@ -660,6 +672,7 @@ impl From<&bgp::FamilyStatus> for FamilyStatus {
             pending: status.pending,
             received: status.received,
             loops: status.loops,
+            leaks: status.leaks,
             prefixes: status.prefixes,
             max_prefixes: status.prefix_limit.map(std::num::NonZeroU32::get),
             kept: status.kept.map(|kept| KeptStatus {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bgp::{AdjRibInLimit, Family, ReceivedRoutes, RemoteAs};
+use bgp::{AdjRibInLimit, Family, LinkLocalNextHop, ReceivedRoutes, RemoteAs, Role};
 use herald::config::{BfdHops, Config};
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
@@ -284,6 +284,45 @@ fn everything_that_can_be_said_of_a_route_is_read_and_rendered() {
     let again = Config::parse(Path::new("herald.toml"), &rendered);
     let again = again.unwrap_or_else(|error| panic!("{error}\n{rendered}"));
     assert_eq!(again.config, config);
+}
+
+#[test]
+fn what_a_peer_is_told_is_read_and_rendered() {
+    let config = accepted(
+        r#"
+        [[peer]]
+        name = "a"
+        address = "192.0.2.1"
+        remote-as = 64521
+        next-hop = ["192.0.2.71", "2001:db8::71"]
+        role = "customer"
+        role-strict = true
+        [[peer]]
+        name = "b"
+        address = "fe80::1%eth0"
+        remote-as = 64521
+        link-local-next-hop = "native"
+        "#,
+    );
+    let (a, b) = (&config.peers["a"].export, &config.peers["b"].export);
+    assert_eq!(a.next_hop_v4, Some([192, 0, 2, 71].into()));
+    assert_eq!(a.next_hop_v6, Some("2001:db8::71".parse().unwrap()));
+    assert_eq!((a.role, a.role_strict), (Some(Role::Customer), true));
+    assert!(!a.extended_next_hop);
+    assert!(b.extended_next_hop, "by default, for it is link-local");
+    assert_eq!(b.link_local_next_hop, LinkLocalNextHop::Native);
+    let again = Config::parse(Path::new("herald.toml"), &config.to_toml());
+    assert_eq!(again.unwrap().config, config);
+}
+
+#[test]
+fn a_role_within_our_as_says_nothing() {
+    assert_eq!(
+        warnings("[[peer]]\naddress = \"192.0.2.1\"\nremote-as = \"internal\"\nrole = \"peer\"\n"),
+        [
+            "herald.toml:6: [[peer]] \"192.0.2.1\": role: \"peer\" says nothing here: the peer is in our AS (RFC 9234)"
+        ]
+    );
 }
 
 #[test]
@@ -1013,6 +1052,30 @@ prefix = "198.51.100.0/24"
 aggregator = "64520"
 "#
         => r#"6: [[route]] "198.51.100.0/24": aggregator: found "64520"; must be the AS and the BGP Identifier of who formed the aggregate: "64520 192.0.2.71""#;
+
+    role: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+role = "upstream"
+"#
+        => r#"7: [[peer]] "192.0.2.1": role: found "upstream"; must be a role: "customer", "provider", "peer", "rs-server" or "rs-client""#;
+
+    strict_without_a_role: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+role-strict = true
+"#
+        => r#"7: [[peer]] "192.0.2.1": role-strict: found true; must be false as long as role is not set, for then the peer's is not looked at"#;
+
+    link_local_next_hop: r#"
+[[peer]]
+address = "fe80::1%eth0"
+remote-as = 64521
+link-local-next-hop = "twice"
+"#
+        => r#"7: [[peer]] "fe80::1%eth0": link-local-next-hop: found "twice"; must be "double" (the address twice), "single" (once) or "native" (behind ::)"#;
 
     next_hops_of_one_family: r#"
 [[route]]

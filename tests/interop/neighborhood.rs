@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub frr: &'static str,
     /// Options of BIRD's `protocol bgp`, each with its semicolon.
     pub bird: &'static str,
+    /// Options of its IPv4 channel, and of its IPv6 channel.
+    pub bird_channels: [&'static str; 2],
     /// Keys of GoBGP's `[neighbors.config]`.
     pub gobgp_config: &'static str,
     /// Tables of GoBGP's `[[neighbors]]`.
@@ -70,6 +72,7 @@ impl Default for Options {
             transport: Transport::V4,
             frr: "",
             bird: "",
+            bird_channels: [""; 2],
             gobgp_config: "",
             gobgp: "",
         }
@@ -284,12 +287,14 @@ protocol bgp {PROTOCOL} {{
     connect delay time 1;
     connect retry time 1;
     error wait time 1, 2;
-    ipv4 {{ import all; export none; }};
-    ipv6 {{ import all; export none; }};
+    ipv4 {{ import all; export none; {ipv4} }};
+    ipv6 {{ import all; export none; {ipv6} }};
     {more}
 }}
 ",
-        more = options.bird
+        more = options.bird,
+        ipv4 = options.bird_channels[0],
+        ipv6 = options.bird_channels[1],
     )
 }
 

@@ -24,19 +24,28 @@ pub(crate) struct Dialect {
     pub(crate) limit: usize,
     pub(crate) next_hop_v4: Option<Ipv4Addr>,
     pub(crate) next_hop_v6: Option<MpNextHop>,
+    /// IPv4 routes that have no next hop of their own family may have one of the other (RFC 8950).
+    pub(crate) extended_next_hop: bool,
+    /// The AS that Only To Customer names (RFC 9234 §5).
+    pub(crate) only_to_customer: Option<Asn>,
     /// Negotiated families, in the order in which they are sent.
     pub(crate) families: Vec<Family>,
 }
 
 impl Dialect {
     pub(super) fn next_hop(&self, family: Family) -> Option<IpAddr> {
-        if family == Family::IPV4_UNICAST {
-            return self.next_hop_v4.map(IpAddr::V4);
+        if family != Family::IPV4_UNICAST {
+            return self.next_hop_v6.map(|next_hop| next_hop.address());
         }
-        self.next_hop_v6.map(|next_hop| match next_hop {
-            MpNextHop::V4(address) => address.into(),
-            MpNextHop::V6(address) | MpNextHop::V6WithLinkLocal(address, _) => address.into(),
-        })
+        let extended = self.next_hop_v6.filter(|_| self.extended_next_hop);
+        self.next_hop_v4
+            .map(IpAddr::V4)
+            .or(extended.map(|next_hop| next_hop.address()))
+    }
+
+    /// Whether a route of `family` stands in MP_REACH_NLRI: with IPv4, if its next hop is not.
+    fn is_multiprotocol(&self, family: Family, route: &RouteAttributes) -> bool {
+        family != Family::IPV4_UNICAST || route.next_hop_v4.or(self.next_hop_v4).is_none()
     }
 
     /// Whether routes of `family` can be said: it was negotiated, and there is a next hop to name.
@@ -65,7 +74,7 @@ impl Dialect {
     }
 }
 
-/// IPv4 prefixes stand in NLRI, others in MP_REACH_NLRI.
+/// IPv4 prefixes stand in NLRI, others, and those with an IPv6 next hop, in MP_REACH_NLRI.
 pub(super) fn put_announcement(
     family: Family,
     route: &RouteAttributes,
@@ -74,19 +83,38 @@ pub(super) fn put_announcement(
     dialect: &Dialect,
     out: &mut BytesMut,
 ) {
-    if family == Family::IPV4_UNICAST {
+    if !dialect.is_multiprotocol(family, route) {
         return put_update(&[], &[attributes], prefixes, out);
     }
     let reach = mp_reach(family, route, dialect, prefixes.len());
     put_update(&[], &[&reach, prefixes, attributes], &[], out);
 }
 
-/// IPv4 prefixes stand in Withdrawn Routes, others in MP_UNREACH_NLRI. With none of them it is
-/// End-of-RIB (RFC 4724 §2).
-pub(super) fn put_withdrawal(family: Family, prefixes: &[u8], out: &mut BytesMut) {
-    if family == Family::IPV4_UNICAST {
+/// IPv4 prefixes stand in Withdrawn Routes, others, and those that had an IPv6 next hop, in
+/// MP_UNREACH_NLRI.
+pub(super) fn put_withdrawal(
+    family: Family,
+    prefixes: &[u8],
+    dialect: &Dialect,
+    out: &mut BytesMut,
+) {
+    if family == Family::IPV4_UNICAST
+        && !(dialect.extended_next_hop && dialect.next_hop_v4.is_none())
+    {
         return put_update(prefixes, &[], &[], out);
     }
+    put_unreach(family, prefixes, out);
+}
+
+/// A withdrawal of nothing; of IPv4 an UPDATE that says nothing at all (RFC 4724 §2).
+pub(super) fn put_end_of_rib(family: Family, out: &mut BytesMut) {
+    if family == Family::IPV4_UNICAST {
+        return put_update(&[], &[], &[], out);
+    }
+    put_unreach(family, &[], out);
+}
+
+fn put_unreach(family: Family, prefixes: &[u8], out: &mut BytesMut) {
     let unreach = mp_attribute(wire::type_code::MP_UNREACH_NLRI, family, 3 + prefixes.len());
     put_update(&[], &[&unreach, prefixes], &[], out);
 }
@@ -172,6 +200,7 @@ pub(super) fn path_attributes(
         ipv6_extended_communities,
         unknown,
     } = route;
+    let only_to_customer = dialect.only_to_customer.map(Asn::value);
     let as_path = as_path(*as_path_prepend, dialect);
     let as4_path =
         (!dialect.wire.four_octet_as && as_path.needs_four_octets()).then(|| as_path.clone());
@@ -208,6 +237,7 @@ pub(super) fn path_attributes(
             Attribute::Ipv6ExtendedCommunities,
         ),
         list(large_communities, Attribute::LargeCommunities),
+        only_to_customer.map(Attribute::OnlyToCustomer),
     ];
     let known = known.into_iter().flatten();
     if unknown.is_empty() {

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
 
-use super::dialect::{Dialect, encode_attributes, put_announcement, put_withdrawal};
+use super::dialect::{
+    Dialect, encode_attributes, put_announcement, put_end_of_rib, put_withdrawal,
+};
 use super::{Progress, Unsendable};
 use crate::route::{RouteAttributes, Routes};
 use crate::types::Family;
@@ -686,7 +688,7 @@ impl Inner {
             }
             reader.extra.withdrawals.pop_first();
         }
-        put_withdrawal(family, &block.octets, out);
+        put_withdrawal(family, &block.octets, &reader.dialect, out);
         true
     }
 
@@ -835,7 +837,7 @@ impl Inner {
         let Some(family) = reader.and_then(|reader| reader.end_of_rib_due.pop_first()) else {
             return false;
         };
-        put_withdrawal(family, &[], out);
+        put_end_of_rib(family, out);
         true
     }
 }
@@ -875,7 +877,7 @@ fn withdrawal(
     }
     let mut octets = BytesMut::new();
     if !block.is_empty() {
-        put_withdrawal(family, &block.octets, &mut octets);
+        put_withdrawal(family, &block.octets, dialect, &mut octets);
     }
     let segment = Segment {
         to,

@@ -21,6 +21,8 @@ fn dialect() -> Dialect {
         limit: MAX_LENGTH,
         next_hop_v4: Some([192, 0, 2, 71].into()),
         next_hop_v6: Some(MpNextHop::V6("2001:db8::71".parse().unwrap())),
+        extended_next_hop: false,
+        only_to_customer: None,
         families: vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST],
     }
 }
@@ -644,4 +646,64 @@ fn c_081_an_unknown_attribute_is_carried_in_its_place() {
     };
     assert!(flags.is_optional() && flags.is_transitive() && !flags.is_partial());
     assert_eq!(value[..], [1]);
+}
+
+#[test]
+fn c_074_ipv4_routes_have_an_ipv6_next_hop_where_that_was_agreed_upon() {
+    let link_local = "fe80::71".parse().unwrap();
+    let extended = Dialect {
+        next_hop_v4: None,
+        next_hop_v6: Some(MpNextHop::V6WithLinkLocal(link_local, link_local)),
+        extended_next_hop: true,
+        ..dialect()
+    };
+    let with_its_own = RouteAttributes {
+        next_hop_v4: Some([198, 51, 100, 1].into()),
+        ..RouteAttributes::default()
+    };
+    let mut wanted = routes(&["192.0.2.150/32"]);
+    wanted.insert("192.0.2.151/32".parse().unwrap(), Arc::new(with_its_own));
+    let mut rib = AdjRibOut::default();
+    rib.set_routes(&wanted);
+    rib.begin(extended);
+    let updates = drain(&mut rib);
+    let said = words(&updates);
+    assert_eq!(
+        said,
+        [
+            "+192.0.2.150/32",
+            "+192.0.2.151/32",
+            "end ipv4-unicast",
+            "end ipv6-unicast"
+        ]
+    );
+    let Attribute::MpReach(reach) = &updates[0].attributes[0] else {
+        panic!("{updates:?}");
+    };
+    assert_eq!(reach.nlri.family(), Family::IPV4_UNICAST);
+    assert_eq!(reach.next_hop.address(), IpAddr::V6(link_local));
+    assert!(updates[0].nlri.is_empty());
+    // A next hop of its own family stands where it always does.
+    assert_eq!(updates[1].nlri.len(), 1);
+    assert_eq!(
+        rib.progress(Family::IPV4_UNICAST).next_hop,
+        Some(IpAddr::V6(link_local))
+    );
+    rib.set_routes(&Routes::new());
+    let updates = drain(&mut rib);
+    assert_eq!(words(&updates), ["-192.0.2.150/32 -192.0.2.151/32"]);
+    assert!(updates[0].withdrawn_routes.is_empty(), "in MP_UNREACH_NLRI");
+}
+
+#[test]
+fn c_074_without_agreement_ipv4_routes_wait_for_a_next_hop() {
+    let mut rib = AdjRibOut::default();
+    rib.set_routes(&routes(&["192.0.2.150/32"]));
+    rib.begin(Dialect {
+        next_hop_v4: None,
+        ..dialect()
+    });
+    let updates = drain(&mut rib);
+    assert_eq!(words(&updates), ["end ipv4-unicast", "end ipv6-unicast"]);
+    assert_eq!(rib.progress(Family::IPV4_UNICAST).next_hop, None);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::prefix_limit::PrefixLimits;
 use crate::adj_rib_in::AdjRibInLimit;
-use crate::types::{Asn, BgpIdentifier, Family, HoldTime};
+use crate::types::{Asn, BgpIdentifier, Family, HoldTime, Role};
 use crate::wire::Hostname;
 
 /// RFC 9687 §5: the least SendHoldTime by default.
@@ -35,6 +35,19 @@ pub enum ReceivedRoutes {
     Kept(AdjRibInLimit),
 }
 
+/// What a next hop of 32 octets is whose owner has no global address on the link. RFC 2545 does not
+/// say, and neighbors differ in what they understand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkLocalNextHop {
+    /// The link-local address in both places.
+    #[default]
+    Double,
+    /// The link-local address alone, in 16 octets.
+    Single,
+    /// `::` in the place of the global address.
+    Native,
+}
+
 /// Configuration of one [`Session`](super::Session).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
@@ -62,6 +75,15 @@ pub struct SessionConfig {
     pub next_hop_v4: Option<Ipv4Addr>,
     /// Next hop of IPv6 routes; default: the connection's own IPv6 address.
     pub next_hop_v6: Option<Ipv6Addr>,
+    /// How a next hop is written that has a link-local address only.
+    pub link_local_next_hop: LinkLocalNextHop,
+    /// Offer IPv6 next hops for IPv4 routes (RFC 8950). With a neighbor that offers them too, they
+    /// are used on connections over IPv6, unless `next_hop_v4` is set.
+    pub extended_next_hop: bool,
+    /// What we are to the neighbor (RFC 9234). It counts towards external neighbors only.
+    pub role: Option<Role>,
+    /// Refuse a neighbor that does not say its role, if `role` is set (RFC 9234 §4.2).
+    pub role_strict: bool,
     /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
     /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
@@ -94,6 +116,10 @@ impl SessionConfig {
             families: vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST],
             next_hop_v4: None,
             next_hop_v6: None,
+            link_local_next_hop: LinkLocalNextHop::default(),
+            extended_next_hop: false,
+            role: None,
+            role_strict: false,
             send_hold_time: None,
             received_routes: ReceivedRoutes::Counted,
             prefix_limits: PrefixLimits::default(),
@@ -123,12 +149,16 @@ impl SessionConfig {
             remote_as,
             hold_time,
             families,
+            extended_next_hop,
+            role,
+            role_strict,
             keepalive_time: _,
             connect_retry_time: _,
             delay_open_time: _,
             passive: _,
             next_hop_v4: _,
             next_hop_v6: _,
+            link_local_next_hop: _,
             send_hold_time: _,
             received_routes: _,
             prefix_limits: _,
@@ -141,7 +171,17 @@ impl SessionConfig {
             self.local_identifier,
             self.remote_as,
             self.hold_time,
-        ) != (*local_as, *local_identifier, *remote_as, *hold_time)
-            || self.families != *families
+            self.extended_next_hop,
+            self.role,
+            self.role_strict,
+        ) != (
+            *local_as,
+            *local_identifier,
+            *remote_as,
+            *hold_time,
+            *extended_next_hop,
+            *role,
+            *role_strict,
+        ) || self.families != *families
     }
 }

@@ -1,17 +1,18 @@
 //! One TCP connection: its octets in both directions, its timers, and what was
 //! agreed on it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::config::SessionConfig;
+use super::config::{LinkLocalNextHop, SessionConfig};
 use super::event::{Addresses, ConnId, Direction};
 use super::negotiation;
 use super::opening::Waiting;
 use super::status::{Negotiated, State};
 use crate::adj_rib_out::Dialect;
+use crate::types::{Asn, Role};
 use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext};
 
 /// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
@@ -92,6 +93,7 @@ impl Connection {
     pub(super) fn dialect(&self, config: &SessionConfig) -> Dialect {
         let negotiated = self.negotiated.as_ref();
         let extended_message = negotiated.is_some_and(|negotiated| negotiated.extended_message);
+        let extended_next_hop = negotiated.is_some_and(|negotiated| negotiated.extended_next_hop);
         Dialect {
             local_as: config.local_as,
             wire: self.wire_context(config),
@@ -104,26 +106,43 @@ impl Connection {
                 .next_hop_v4
                 .or_else(|| match self.addresses.local.ip() {
                     IpAddr::V4(address) => Some(address),
+                    // Whoever agrees on IPv6 next hops has them, whatever else there is.
+                    IpAddr::V6(_) if extended_next_hop => None,
                     IpAddr::V6(_) => self.addresses.interface_v4,
                 }),
             next_hop_v6: config
                 .next_hop_v6
                 .map(MpNextHop::V6)
-                .or_else(|| self.own_next_hop_v6()),
+                .or_else(|| self.own_next_hop_v6(config.link_local_next_hop)),
+            extended_next_hop,
+            only_to_customer: self.only_to_customer(config),
             families: negotiated
                 .map(|negotiated| negotiated.families.clone())
                 .unwrap_or_default(),
         }
     }
 
-    /// RFC 2545 §3: a link-local next hop goes beside a global one. Where there is no global one,
-    /// the link-local address stands in both places.
-    fn own_next_hop_v6(&self) -> Option<MpNextHop> {
+    /// RFC 9234 §5: what we announce to customers, peers and clients of a route server goes on to
+    /// their customers only.
+    fn only_to_customer(&self, config: &SessionConfig) -> Option<Asn> {
+        let is_external = !self.wire_context(config).internal;
+        let goes_down = matches!(config.role?, Role::Provider | Role::Peer | Role::RsServer);
+        (is_external && goes_down).then_some(config.local_as)
+    }
+
+    /// RFC 2545 §3: a link-local next hop goes beside a global one; where there is none, as
+    /// configured.
+    fn own_next_hop_v6(&self, alone: LinkLocalNextHop) -> Option<MpNextHop> {
         let global = self.addresses.interface_v6;
         match self.addresses.local.ip() {
-            IpAddr::V6(address) if address.is_unicast_link_local() => Some(
-                MpNextHop::V6WithLinkLocal(global.unwrap_or(address), address),
-            ),
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(match (global, alone) {
+                (Some(global), _) => MpNextHop::V6WithLinkLocal(global, address),
+                (None, LinkLocalNextHop::Double) => MpNextHop::V6WithLinkLocal(address, address),
+                (None, LinkLocalNextHop::Single) => MpNextHop::V6(address),
+                (None, LinkLocalNextHop::Native) => {
+                    MpNextHop::V6WithLinkLocal(Ipv6Addr::UNSPECIFIED, address)
+                }
+            }),
             IpAddr::V6(address) => Some(MpNextHop::V6(address)),
             IpAddr::V4(_) => global.map(MpNextHop::V6),
         }

@@ -9,7 +9,7 @@ use super::config::{ReceivedRoutes, SessionConfig};
 use super::event::{ConnId, Event, MalformedUpdate};
 use super::prefix_limit::{self, Reached};
 use super::status::{Cause, Negotiated};
-use super::{FamilyRecord, Session};
+use super::{FamilyRecord, Session, semantics};
 use crate::types::Family;
 use crate::wire::{
     AsPath, Attribute, AttributeAction, AttributeError, MpUnreach, Prefixes, Update, type_code,
@@ -24,18 +24,27 @@ impl Session {
         body: &[u8],
     ) {
         self.restart_hold_timer(now, conn);
-        let connection = self.connections.by_id(conn);
-        let Some(agreed) = connection.and_then(|connection| connection.negotiated.as_ref()) else {
+        let Some(connection) = self.connections.by_id(conn) else {
             return;
         };
+        let Some(agreed) = connection.negotiated.as_ref() else {
+            return;
+        };
+        let addresses = &connection.addresses;
         let ignored = ignore_families(&mut update, |family| !agreed.families.contains(&family));
         demand_first_as(&mut update, &self.config, agreed);
+        semantics::demand_next_hops(&mut update, &self.config, addresses, agreed);
+        let is_leak = semantics::is_leak(&update, &self.config, agreed);
+        semantics::mark_only_to_customer(&mut update, &self.config, agreed);
         self.report_errors(&update, body);
         // What is left may look like an End-of-RIB.
         if ignored && prefix_count(&update) == 0 {
             return;
         }
         self.leave_out_loops(&mut update);
+        if is_leak {
+            self.leave_out_leaks(&mut update);
+        }
         if let Some(family) = update.end_of_rib() {
             self.family_record(family).end_of_rib_received = true;
         }
@@ -73,6 +82,14 @@ impl Session {
         }
         for prefix in update.announced() {
             self.family_record(Family::of(&prefix)).loops += 1;
+        }
+        withdraw_what_is_announced(update);
+    }
+
+    /// RFC 9234 §5: a route that was not meant for us takes the place of what was before, too.
+    fn leave_out_leaks(&mut self, update: &mut Update) {
+        for prefix in update.announced() {
+            self.family_record(Family::of(&prefix)).leaks += 1;
         }
         withdraw_what_is_announced(update);
     }

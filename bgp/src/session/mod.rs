@@ -18,6 +18,7 @@ mod negotiation;
 mod opening;
 mod prefix_limit;
 mod refresh;
+mod semantics;
 mod status;
 mod transitions;
 
@@ -37,7 +38,7 @@ use crate::route::Routes;
 use crate::types::Family;
 use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
-pub use config::{ReceivedRoutes, RemoteAs, SessionConfig};
+pub use config::{LinkLocalNextHop, ReceivedRoutes, RemoteAs, SessionConfig};
 pub use event::{Addresses, ConnId, Direction, Event, Liveness, MalformedUpdate, StopReason};
 pub use prefix_limit::PrefixLimits;
 pub use refresh::RefreshError;
@@ -115,6 +116,7 @@ struct Record {
 struct FamilyRecord {
     received: u64,
     loops: u64,
+    leaks: u64,
     end_of_rib_received: bool,
 }
 
@@ -556,6 +558,7 @@ impl Session {
             pending: progress.pending,
             received: heard.received,
             loops: heard.loops,
+            leaks: heard.leaks,
             prefixes: self.prefixes(family),
             prefix_limit: self.config.prefix_limits.families.get(&family).copied(),
             kept: self.kept(family),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::config::{RemoteAs, SessionConfig};
 use super::status::Negotiated;
-use crate::types::Family;
-use crate::wire::{Capability, Notification, Open, code, subcode};
+use crate::types::{Family, Role};
+use crate::wire::{Capability, ExtendedNextHop, Notification, Open, code, subcode};
 
 /// The OPEN that `config` asks for.
 pub(super) fn open(config: &SessionConfig) -> Open {
@@ -15,10 +15,15 @@ pub(super) fn open(config: &SessionConfig) -> Open {
         .iter()
         .copied()
         .map(Capability::Multiprotocol);
+    let extended_next_hop =
+        config.extended_next_hop && config.families.contains(&Family::IPV4_UNICAST);
     let others = [
-        Capability::RouteRefresh,
-        Capability::ExtendedMessage,
-        Capability::FourOctetAs(config.local_as),
+        Some(Capability::RouteRefresh),
+        extended_next_hop
+            .then(|| Capability::ExtendedNextHop([ExtendedNextHop::IPV4_OVER_IPV6].into())),
+        Some(Capability::ExtendedMessage),
+        role(config).map(Capability::Role),
+        Some(Capability::FourOctetAs(config.local_as)),
     ];
     let hostname = config.hostname.clone();
     let hostname = hostname.map(|name| Capability::Hostname(Box::new(name)));
@@ -26,8 +31,36 @@ pub(super) fn open(config: &SessionConfig) -> Open {
         my_as: config.local_as.two_octets(),
         hold_time: config.hold_time,
         bgp_identifier: config.local_identifier,
-        capabilities: families.chain(others).chain(hostname).collect(),
+        capabilities: families
+            .chain(others.into_iter().flatten())
+            .chain(hostname)
+            .collect(),
     }
+}
+
+/// Our role; none towards an internal neighbor (RFC 9234 §4.1).
+fn role(config: &SessionConfig) -> Option<Role> {
+    let is_internal =
+        [RemoteAs::Internal, RemoteAs::Is(config.local_as)].contains(&config.remote_as);
+    config.role.filter(|_| !is_internal)
+}
+
+/// RFC 9234 §4.2: what the neighbor is to us goes with what we are to it, however often it says so.
+fn check_roles(config: &SessionConfig, received: &[Capability]) -> Result<(), Notification> {
+    let Some(role) = role(config) else {
+        return Ok(());
+    };
+    let expected = Capability::Role(role.counterpart());
+    let mut said = received
+        .iter()
+        .filter(|capability| capability.code() == expected.code())
+        .peekable();
+    let is_silent = said.peek().is_none();
+    if is_silent && config.role_strict || said.any(|said| *said != expected) {
+        let mismatch = subcode::open::ROLE_MISMATCH;
+        return Err(Notification::new(code::OPEN_MESSAGE, mismatch));
+    }
+    Ok(())
 }
 
 /// What `received` and our own OPEN agree on.
@@ -52,6 +85,7 @@ pub(super) fn negotiate(
     if remote_as == config.local_as && received.bgp_identifier == config.local_identifier {
         return Err(error(subcode::open::BAD_BGP_IDENTIFIER));
     }
+    check_roles(config, &received.capabilities)?;
     let sent = open(config).capabilities;
     let has = |capability| received.capabilities.contains(&capability);
     let hold_time = config.hold_time.min(received.hold_time).duration();
@@ -60,6 +94,8 @@ pub(super) fn negotiate(
         remote_identifier: received.bgp_identifier,
         hold_time,
         keepalive_time: hold_time.map(|hold_time| keepalive_time(config, hold_time)),
+        extended_next_hop: takes_extended_next_hop(&sent)
+            && takes_extended_next_hop(&received.capabilities),
         families: common_families(&config.families, &received.capabilities),
         four_octet_as: received
             .capabilities
@@ -69,6 +105,14 @@ pub(super) fn negotiate(
         extended_message: has(Capability::ExtendedMessage),
         sent,
         received: received.capabilities.clone(),
+    })
+}
+
+/// RFC 8950 §4
+fn takes_extended_next_hop(capabilities: &[Capability]) -> bool {
+    capabilities.iter().any(|capability| match capability {
+        Capability::ExtendedNextHop(tuples) => tuples.contains(&ExtendedNextHop::IPV4_OVER_IPV6),
+        _ => false,
     })
 }
 
@@ -162,6 +206,112 @@ mod tests {
             (negotiated.hold_time, negotiated.keepalive_time),
             (None, None)
         );
+    }
+
+    fn with(mut open: Open, capabilities: &[Capability]) -> Open {
+        open.capabilities.extend_from_slice(capabilities);
+        open
+    }
+
+    #[test]
+    fn c_029_roles_go_in_pairs() {
+        use Role::{Customer, Peer, Provider, RsClient, RsServer};
+        let mismatch = Err(Notification::new(2, 11));
+        let all = [Customer, Peer, Provider, RsClient, RsServer];
+        for ours in all {
+            let config = SessionConfig {
+                role: Some(ours),
+                ..config(64520, RemoteAs::External)
+            };
+            let outcome = |capabilities: &[Capability]| {
+                negotiate(&config, &with(open_of(64521), capabilities)).map(|_| ())
+            };
+            for theirs in all {
+                let pair = [(ours, theirs), (theirs, ours)];
+                let goes = [(Provider, Customer), (RsServer, RsClient), (Peer, Peer)]
+                    .iter()
+                    .any(|right| pair.contains(right));
+                let expected = if goes { Ok(()) } else { mismatch.clone() };
+                let said = Capability::Role(theirs);
+                assert_eq!(
+                    outcome(std::slice::from_ref(&said)),
+                    expected,
+                    "{ours} {theirs}"
+                );
+                // Twice the same is once; and one of two is not enough.
+                assert_eq!(outcome(&[said.clone(), said.clone()]), expected);
+                let other = if theirs == Peer { Customer } else { Peer };
+                assert_eq!(outcome(&[said, Capability::Role(other)]), mismatch.clone());
+            }
+            let unassigned = Capability::Unknown {
+                code: 9,
+                value: [5].into(),
+            };
+            assert_eq!(outcome(&[unassigned]), mismatch.clone());
+            assert_eq!(outcome(&[]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn c_029_strict_wants_a_role() {
+        let strict = SessionConfig {
+            role: Some(Role::Customer),
+            role_strict: true,
+            ..config(64520, RemoteAs::External)
+        };
+        assert_eq!(
+            negotiate(&strict, &open_of(64521)),
+            Err(Notification::new(2, 11))
+        );
+        let provider = [Capability::Role(Role::Provider)];
+        assert!(negotiate(&strict, &with(open_of(64521), &provider)).is_ok());
+    }
+
+    #[test]
+    fn c_030_a_role_says_nothing_within_an_as() {
+        for remote_as in [RemoteAs::Internal, RemoteAs::Is(Asn::new(64520).unwrap())] {
+            let internal = SessionConfig {
+                role: Some(Role::Customer),
+                role_strict: true,
+                ..config(64520, remote_as)
+            };
+            let is_role = |capability: &Capability| capability.code() == 9;
+            assert!(!open(&internal).capabilities.iter().any(is_role));
+            let customer = [Capability::Role(Role::Customer)];
+            assert!(negotiate(&internal, &with(open_of(64520), &customer)).is_ok());
+            assert!(negotiate(&internal, &open_of(64520)).is_ok());
+        }
+        // Nor does it where we have none.
+        let customer = [Capability::Role(Role::Customer)];
+        let received = with(open_of(64521), &customer);
+        assert!(negotiate(&config(64520, RemoteAs::External), &received).is_ok());
+    }
+
+    #[test]
+    fn c_074_ipv6_next_hops_for_ipv4_take_both_sides() {
+        let offer = Capability::ExtendedNextHop([ExtendedNextHop::IPV4_OVER_IPV6].into());
+        let other = Capability::ExtendedNextHop(
+            [ExtendedNextHop {
+                family: Family { afi: 1, safi: 128 },
+                next_hop_afi: 2,
+            }]
+            .into(),
+        );
+        for (offers, capability, agreed) in [
+            (true, Some(&offer), true),
+            (true, Some(&other), false),
+            (true, None, false),
+            (false, Some(&offer), false),
+        ] {
+            let config = SessionConfig {
+                extended_next_hop: offers,
+                ..config(64520, RemoteAs::External)
+            };
+            assert_eq!(open(&config).capabilities.contains(&offer), offers);
+            let capabilities: Vec<_> = capability.into_iter().cloned().collect();
+            let negotiated = negotiate(&config, &with(open_of(64521), &capabilities)).unwrap();
+            assert_eq!(negotiated.extended_next_hop, agreed);
+        }
     }
 
     #[test]

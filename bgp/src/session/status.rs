@@ -110,6 +110,8 @@ pub struct Negotiated {
     pub four_octet_as: bool,
     /// The neighbor answers a ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
+    /// IPv4 routes may have IPv6 next hops (RFC 8950), in both directions.
+    pub extended_next_hop: bool,
     /// The neighbor takes messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
     /// Capabilities in our OPEN.
@@ -170,6 +172,9 @@ pub struct FamilyStatus {
     pub received: u64,
     /// Announcements that lead back to us, and were left out (RFC 4271 §9.1.2).
     pub loops: u64,
+    /// Prefixes that were left out because they were not meant for us (RFC 9234 §5): a neighbor has
+    /// leaked them.
+    pub leaks: u64,
     /// How many prefixes the neighbor has announced and not withdrawn, each once. `None` where that
     /// is not known: neither are routes kept, nor is there a limit.
     pub prefixes: Option<usize>,

@@ -2,7 +2,7 @@
 //! [`Update`](super::Update)'s.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -502,6 +502,22 @@ fn prefixes(family: Family, input: &[u8]) -> Option<Prefixes> {
 }
 
 impl MpNextHop {
+    /// The address to send to. Of a pair it is the link-local one where the other is none, or
+    /// link-local too; that means something on the link of the connection only (RFC 2545 §3).
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        match *self {
+            Self::V4(address) => address.into(),
+            Self::V6(address) => address.into(),
+            Self::V6WithLinkLocal(global, link_local)
+                if global.is_unspecified() || global.is_unicast_link_local() =>
+            {
+                link_local.into()
+            }
+            Self::V6WithLinkLocal(global, _) => global.into(),
+        }
+    }
+
     const fn encoded_length(&self) -> usize {
         match self {
             Self::V4(_) => 4,

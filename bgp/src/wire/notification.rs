@@ -68,6 +68,8 @@ pub mod subcode {
         pub const UNACCEPTABLE_HOLD_TIME: u8 = 6;
         /// A capability that is required is missing.
         pub const UNSUPPORTED_CAPABILITY: u8 = 7;
+        /// The roles of both sides do not go together (RFC 9234 §4.2).
+        pub const ROLE_MISMATCH: u8 = 11;
     }
 
     /// Subcodes of UPDATE Message Error (RFC 4271 §6.3). The others are treated as withdraw (RFC
@@ -223,8 +225,8 @@ impl Notification {
             (code::OPEN_MESSAGE, 3) => "Bad BGP Identifier",
             (code::OPEN_MESSAGE, 4) => "Unsupported Optional Parameter",
             (code::OPEN_MESSAGE, 6) => "Unacceptable Hold Time",
-            (code::OPEN_MESSAGE, 7) => "Unsupported Capability",
             (code::OPEN_MESSAGE, 11) => "Role Mismatch",
+            (code::OPEN_MESSAGE, 7) => "Unsupported Capability",
             (code::UPDATE_MESSAGE, 1) => "Malformed Attribute List",
             (code::UPDATE_MESSAGE, 2) => "Unrecognized Well-known Attribute",
             (code::UPDATE_MESSAGE, 3) => "Missing Well-known Attribute",

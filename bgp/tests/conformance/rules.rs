@@ -2,10 +2,13 @@
 //! it.
 
 use bytes::BytesMut;
-use herald_bgp::wire::{Attribute, Message, MessageType, MpNextHop, RouteRefresh};
+use herald_bgp::wire::{
+    AsPath, Attribute, ExtendedNextHop, Message, MessageType, MpNextHop, MpReach, Prefixes,
+    RouteRefresh,
+};
 use herald_bgp::{
-    Addresses, BgpIdentifier, Capability, Direction, Event, Family, HoldTime, Notification,
-    ReceivedRoutes, Session, SessionConfig, State, StopReason,
+    Addresses, BgpIdentifier, Capability, Direction, Event, Family, HoldTime, LinkLocalNextHop,
+    Notification, ReceivedRoutes, Role, Session, SessionConfig, State, StopReason, Update,
 };
 
 use crate::inputs::{
@@ -222,7 +225,183 @@ fn c_070_no_route_of_the_neighbor_ends_the_session() {
     for next_hop in ["00000001", "7f000001", "e0000001", "c0000247"] {
         let attributes = [hex(ORIGIN), hex(AS_PATH), hex("40 03 04"), hex(next_hop)].concat();
         let outcome = established(&update(&[], &attributes, &hex(PREFIX)));
-        assert!(matches!(outcome, Outcome::GoesOn { .. }), "{next_hop}");
+        assert_eq!(outcome, WITHDRAWN, "{next_hop}");
+    }
+}
+
+#[test]
+fn c_070_next_hops_that_are_no_hosts() {
+    let v6 = |text: &str| MpNextHop::V6(text.parse().unwrap());
+    for next_hop in ["::", "::1", "ff02::1", "::ffff:192.0.2.1", "2001:db8::71"] {
+        assert_eq!(
+            heard_by(config(), &reach_v6(v6(next_hop))),
+            (0, 1),
+            "{next_hop}"
+        );
+    }
+    assert_eq!(heard_by(config(), &reach_v6(v6("2001:db8::1"))), (1, 0));
+    assert_eq!(heard_by(config(), &reach_v6(v6("fe80::1"))), (1, 0));
+}
+
+#[test]
+fn c_073_of_a_pair_the_link_local_half_counts_where_the_other_is_none() {
+    let pair = |first: &str, second: &str| {
+        MpNextHop::V6WithLinkLocal(first.parse().unwrap(), second.parse().unwrap())
+    };
+    for (first, second, address) in [
+        ("::", "fe80::1", "fe80::1"),
+        ("fe80::2", "fe80::1", "fe80::1"),
+        ("2001:db8::1", "fe80::1", "2001:db8::1"),
+    ] {
+        let next_hop = pair(first, second);
+        assert_eq!(next_hop.address().to_string(), address);
+        assert_eq!(heard_by(config(), &reach_v6(next_hop)), (1, 0));
+    }
+    assert_eq!(heard_by(config(), &reach_v6(pair("::", "::"))), (0, 1));
+}
+
+#[test]
+fn c_074_ipv6_next_hops_of_ipv4_routes_are_believed_where_they_were_agreed_upon() {
+    let next_hop = MpNextHop::V6("2001:db8::1".parse().unwrap());
+    let nlri = Prefixes::V4(vec!["198.51.100.0/24".parse().unwrap()]);
+    let reach = Message::Update(Update {
+        attributes: vec![
+            Attribute::MpReach(Box::new(MpReach { next_hop, nlri })),
+            Attribute::Origin(herald_bgp::Origin::Igp),
+            Attribute::AsPath(AsPath::sequence(&[64521])),
+        ],
+        ..Update::default()
+    });
+    assert_eq!(heard_by(config(), &reach), (0, 1));
+    let extended = SessionConfig {
+        extended_next_hop: true,
+        ..config()
+    };
+    assert_eq!(
+        heard_by(extended.clone(), &reach),
+        (0, 1),
+        "the neighbor did not offer it"
+    );
+    let mut script = Script::established_with(extended, {
+        let offer = Capability::ExtendedNextHop([ExtendedNextHop::IPV4_OVER_IPV6].into());
+        [capabilities(), vec![offer]].concat()
+    });
+    assert_eq!(heard(&mut script, &reach), (1, 0));
+}
+
+/// An IPv6 route of AS 64521.
+fn reach_v6(next_hop: MpNextHop) -> Message {
+    reach_with(next_hop, &[])
+}
+
+fn reach_with(next_hop: MpNextHop, more: &[Attribute]) -> Message {
+    let nlri = Prefixes::V6(vec!["2001:db8:5::/48".parse().unwrap()]);
+    let mut attributes = vec![
+        Attribute::MpReach(Box::new(MpReach { next_hop, nlri })),
+        Attribute::Origin(herald_bgp::Origin::Igp),
+        Attribute::AsPath(AsPath::sequence(&[64521])),
+    ];
+    attributes.extend_from_slice(more);
+    Message::Update(Update {
+        attributes,
+        ..Update::default()
+    })
+}
+
+/// How many prefixes an embedder sees announced and withdrawn. Our end has 2001:db8::71 too.
+fn heard_by(config: SessionConfig, message: &Message) -> (usize, usize) {
+    let config = SessionConfig {
+        next_hop_v6: Some("2001:db8::71".parse().unwrap()),
+        ..config
+    };
+    heard(&mut Script::established(config), message)
+}
+
+fn heard(script: &mut Script, message: &Message) -> (usize, usize) {
+    match &updates(script, message)[..] {
+        [update] => (update.announced().count(), update.withdrawn().count()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn updates(script: &mut Script, message: &Message) -> Vec<Update> {
+    script.receive(message);
+    let events = script.events().into_iter();
+    let updates = events.filter_map(|event| match event {
+        Event::Update(update) => Some(*update),
+        _ => None,
+    });
+    updates.collect()
+}
+
+fn with_role(role: Role) -> SessionConfig {
+    SessionConfig {
+        role: Some(role),
+        ..config()
+    }
+}
+
+#[test]
+fn c_083_routes_that_were_not_meant_for_us_are_left_out() {
+    let next_hop = MpNextHop::V6("2001:db8::1".parse().unwrap());
+    let marked = |asn| reach_with(next_hop, &[Attribute::OnlyToCustomer(asn)]);
+    for (role, asn, is_leak) in [
+        (Role::Provider, 64521, true),
+        (Role::RsServer, 64530, true),
+        (Role::Peer, 64530, true),
+        (Role::Peer, 64521, false),
+        (Role::Customer, 64530, false),
+        (Role::RsClient, 64530, false),
+    ] {
+        let expected = if is_leak { (0, 1) } else { (1, 0) };
+        let mut script = Script::established(with_role(role));
+        assert_eq!(heard(&mut script, &marked(asn)), expected, "{role} {asn}");
+        let leaks = script
+            .session
+            .status()
+            .families
+            .iter()
+            .map(|family| family.leaks)
+            .sum::<u64>();
+        assert_eq!(leaks, u64::from(is_leak));
+        assert_eq!(script.session.state(), State::Established);
+    }
+    assert_eq!(
+        heard_by(config(), &marked(64530)),
+        (1, 0),
+        "no role, no opinion"
+    );
+}
+
+#[test]
+fn c_083_what_comes_down_is_marked_and_what_goes_down_too() {
+    let next_hop = MpNextHop::V6("2001:db8::1".parse().unwrap());
+    let mark = |attributes: &[Attribute]| {
+        attributes.iter().find_map(|attribute| match attribute {
+            Attribute::OnlyToCustomer(asn) => Some(*asn),
+            _ => None,
+        })
+    };
+    for (role, received, sent) in [
+        (Role::Customer, Some(64521), None),
+        (Role::RsClient, Some(64521), None),
+        (Role::Peer, Some(64521), Some(64520)),
+        (Role::Provider, None, Some(64520)),
+        (Role::RsServer, None, Some(64520)),
+    ] {
+        let mut script = Script::established(with_role(role));
+        let heard = updates(&mut script, &reach_v6(next_hop));
+        assert_eq!(
+            mark(&heard[0].attributes),
+            received,
+            "from our {role}'s side"
+        );
+        script.session.set_routes(script.now, routes(1));
+        let said = script.sent();
+        let [Message::Update(update)] = &said[..] else {
+            panic!("{said:?}");
+        };
+        assert_eq!(mark(&update.attributes), sent, "as {role}");
     }
 }
 
@@ -231,8 +410,11 @@ fn c_072_next_hop_of_a_link_local_connection() {
     let link_local = "fe80::71".parse().unwrap();
     let global = "2001:db8::71".parse().unwrap();
     let address = |text: &str| text.parse::<std::net::SocketAddr>().unwrap();
-    let next_hop = |local: &str, interface_v6| {
-        let mut script = Script::open_sent(config());
+    let written = |local: &str, interface_v6, link_local_next_hop| {
+        let mut script = Script::open_sent(SessionConfig {
+            link_local_next_hop,
+            ..config()
+        });
         let addresses = Addresses {
             interface_v6,
             ..Addresses::new(address(local), address("[fe80::1]:179"))
@@ -253,6 +435,7 @@ fn c_072_next_hop_of_a_link_local_connection() {
         });
         reach.unwrap()
     };
+    let next_hop = |local, interface| written(local, interface, LinkLocalNextHop::Double);
     let both = MpNextHop::V6WithLinkLocal(global, link_local);
     assert_eq!(next_hop("[fe80::71%2]:50000", Some(global)), both);
     let twice = MpNextHop::V6WithLinkLocal(link_local, link_local);
@@ -261,6 +444,16 @@ fn c_072_next_hop_of_a_link_local_connection() {
         next_hop("[2001:db8::71]:50000", None),
         MpNextHop::V6(global)
     );
+    for (form, expected) in [
+        (LinkLocalNextHop::Single, MpNextHop::V6(link_local)),
+        (
+            LinkLocalNextHop::Native,
+            MpNextHop::V6WithLinkLocal("::".parse().unwrap(), link_local),
+        ),
+    ] {
+        assert_eq!(written("[fe80::71%2]:50000", None, form), expected);
+        assert_eq!(written("[fe80::71%2]:50000", Some(global), form), both);
+    }
 }
 
 #[test]

@@ -17,19 +17,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bgp::{
-    Asn, BgpIdentifier, Family, HoldTime, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes,
+    Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
+    Role, RouteAttributes,
 };
 use ipnet::IpNet;
 
 pub use name::{Name, PeerName, ServiceName};
 pub use password::Password;
 pub use problem::{ConfigError, Problem};
+pub(crate) use render::link_local_next_hop_name;
 
 pub use attributes::{AnyCommunity, BlackholeLengths, parse_community};
 pub(crate) use attributes::{
@@ -323,6 +325,25 @@ pub struct PeerConfig {
     pub hostname: bool,
     /// What becomes of the routes that it announces.
     pub import: ImportConfig,
+    /// What it is told of routes, and of us.
+    pub export: ExportConfig,
+}
+
+/// What a peer is told of routes, and of us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportConfig {
+    /// The next hop of IPv4 routes; `None`: our address towards the peer.
+    pub next_hop_v4: Option<Ipv4Addr>,
+    /// The next hop of IPv6 routes; `None`: our address towards the peer.
+    pub next_hop_v6: Option<Ipv6Addr>,
+    /// How a next hop is written that has a link-local address only.
+    pub link_local_next_hop: LinkLocalNextHop,
+    /// IPv4 routes may have IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// What we are to the peer (RFC 9234).
+    pub role: Option<Role>,
+    /// A peer that does not say its role is refused.
+    pub role_strict: bool,
 }
 
 /// What becomes of the routes that a peer announces.

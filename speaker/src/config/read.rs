@@ -8,6 +8,7 @@ use bgp::RouteAttributes;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+mod export;
 mod import;
 mod peer;
 

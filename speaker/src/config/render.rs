@@ -2,12 +2,13 @@
 //! same configuration.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use bgp::{PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
+use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    BfdHops, BfdProfile, Config, ImportConfig, OnExit, PeerConfig, aggregator_text,
+    BfdHops, BfdProfile, Config, ExportConfig, ImportConfig, OnExit, PeerConfig, aggregator_text,
     community_texts, next_hop_texts,
 };
 
@@ -152,6 +153,36 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     }
     out.plain("hostname", peer.hostname);
     write_import(out, &peer.import);
+    write_export(out, &peer.export);
+}
+
+fn write_export(out: &mut Writer, export: &ExportConfig) {
+    let next_hops = [
+        export.next_hop_v4.map(IpAddr::V4),
+        export.next_hop_v6.map(IpAddr::V6),
+    ];
+    let next_hops: Vec<IpAddr> = next_hops.into_iter().flatten().collect();
+    if !next_hops.is_empty() {
+        out.texts("next-hop", &next_hops);
+    }
+    out.text(
+        "link-local-next-hop",
+        link_local_next_hop_name(export.link_local_next_hop),
+    );
+    out.plain("extended-next-hop", export.extended_next_hop);
+    if let Some(role) = export.role {
+        out.text("role", role);
+        out.plain("role-strict", export.role_strict);
+    }
+}
+
+/// As in the file.
+pub(crate) const fn link_local_next_hop_name(form: LinkLocalNextHop) -> &'static str {
+    match form {
+        LinkLocalNextHop::Double => "double",
+        LinkLocalNextHop::Single => "single",
+        LinkLocalNextHop::Native => "native",
+    }
 }
 
 fn write_import(out: &mut Writer, import: &ImportConfig) {

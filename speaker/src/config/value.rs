@@ -7,7 +7,10 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bgp::{AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, RemoteAs};
+use bgp::{
+    AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, RemoteAs, Role,
+    UnknownName,
+};
 use ipnet::IpNet;
 use toml::de::DeValue;
 
@@ -388,6 +391,24 @@ pub(super) fn next_hops(value: &DeValue<'_>) -> Parsed<Vec<IpAddr>> {
         _ if value.as_str() == Some("self") => Ok(Vec::new()),
         _ => parse(value).map(|address| vec![address]),
     }
+}
+
+/// BIRD's words for the same.
+pub(super) fn link_local_next_hop(value: &DeValue<'_>) -> Parsed<LinkLocalNextHop> {
+    match value.as_str() {
+        Some("double") => Ok(LinkLocalNextHop::Double),
+        Some("single") => Ok(LinkLocalNextHop::Single),
+        Some("native") => Ok(LinkLocalNextHop::Native),
+        _ => Err(
+            "\"double\" (the address twice), \"single\" (once) or \"native\" (behind ::)".into(),
+        ),
+    }
+}
+
+pub(super) fn role(value: &DeValue<'_>) -> Parsed<Role> {
+    let text = value.as_str().unwrap_or_default();
+    text.parse()
+        .map_err(|error: UnknownName| error.expected.into())
 }
 
 pub(super) fn aggregator(value: &DeValue<'_>) -> Parsed<AggregatedBy> {

@@ -534,6 +534,12 @@ pub(crate) fn peer_setup(
             prefix_limits: peer.import.prefix_limits.clone(),
             enforce_first_as: peer.import.enforce_first_as,
             hostname: peer.hostname.then(hostname::own).flatten(),
+            next_hop_v4: peer.export.next_hop_v4,
+            next_hop_v6: peer.export.next_hop_v6,
+            link_local_next_hop: peer.export.link_local_next_hop,
+            extended_next_hop: peer.export.extended_next_hop,
+            role: peer.export.role,
+            role_strict: peer.export.role_strict,
             ..SessionConfig::new(peer.local_as, router_id, peer.remote_as)
         },
         transport: Transport {

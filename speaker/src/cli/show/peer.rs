@@ -120,6 +120,10 @@ impl Page {
         }
         self.line(2, format_args!("Transport     {}", transport.join(", ")));
         self.transport(&peer.transport);
+        if let Some(role) = &peer.role {
+            let strict = if peer.role_strict { ", strict" } else { "" };
+            self.line(2, format_args!("Role          {role}{strict}"));
+        }
     }
 
     fn timers(&mut self, peer: &PeerStatus) {
@@ -246,6 +250,8 @@ impl Page {
         }
         let loops = family.loops;
         parts.extend((loops > 0).then(|| format!("{loops} through our own AS left out")));
+        let leaks = family.leaks;
+        parts.extend((leaks > 0).then(|| format!("{leaks} leaked to us left out")));
         if !parts.is_empty() {
             self.line(6, format_args!("received prefixes: {}", parts.join(", ")));
         }

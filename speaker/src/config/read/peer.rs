@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bgp::{Asn, Family, HoldTime, RemoteAs};
 
+use super::export::{self, ExportKeys};
 use super::import::{self, ImportKeys};
 use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
@@ -39,13 +40,13 @@ pub(super) struct PeerKeys {
     description: Option<Located<String>>,
     hostname: Option<Located<bool>>,
     import: ImportKeys,
+    export: ExportKeys,
 }
 
 pub(super) const PEER_PLANS: &[&str] = &[
     "interface",
     "bfd-strict",
     "graceful-restart",
-    "role",
     "add-path",
     "dscp",
     "vrf",
@@ -89,6 +90,7 @@ impl PeerKeys {
             description: section.take("description", value::text),
             hostname: section.take("hostname", value::boolean),
             import: ImportKeys::read(section),
+            export: ExportKeys::read(section),
         };
         section.finish();
         keys
@@ -117,6 +119,7 @@ impl PeerKeys {
                     $($field: self.$field.or_else(|| defaults.$field.clone()),)*
                     $($settled: self.$settled,)*
                     import: self.import.or(&defaults.import),
+                    export: self.export.or(&defaults.export),
                 }
             };
         }
@@ -244,6 +247,8 @@ impl PeerSection<'_> {
         let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as)?;
         let remote_as = keys.remote_as.as_ref()?.value;
         self.check_multihop(&keys, local_as, remote_as);
+        let address = &self.address.value;
+        let export = export::check(&keys.export, self.section, address, local_as, remote_as);
         Some(PeerConfig {
             address: self.address.value,
             port: keys.port.map_or(BGP_PORT, |port| port.value),
@@ -270,6 +275,7 @@ impl PeerSection<'_> {
             description: keys.description.map(|description| description.value),
             hostname: keys.hostname.is_none_or(|hostname| hostname.value),
             import,
+            export,
         })
     }
 

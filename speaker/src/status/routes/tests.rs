@@ -37,6 +37,7 @@ fn session() -> bgp::SessionStatus {
         pending: 0,
         received: 0,
         loops: 0,
+        leaks: 0,
         prefixes: None,
         prefix_limit: None,
         kept: None,

@@ -48,6 +48,8 @@ fn a_session_that_is_not_there() {
         ("source_interface", json!(null)),
         ("passive", json!(false)),
         ("ebgp_multihop", json!(null)),
+        ("role", json!(null)),
+        ("role_strict", json!(false)),
         ("negotiated", json!(null)),
         ("families", json!([])),
         ("over_max_prefixes", json!("ipv4-unicast")),

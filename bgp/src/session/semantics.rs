@@ -1,0 +1,114 @@
+//! What an UPDATE that can be read says, and must not: next hops that nobody can send to (RFC 4271
+//! §6.3), and routes that were not meant for us (RFC 9234 §5).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::config::SessionConfig;
+use super::event::Addresses;
+use super::status::Negotiated;
+use crate::types::Role;
+use crate::wire::{Attribute, AttributeAction, AttributeError, MpNextHop, Prefixes, Update};
+
+/// RFC 4271 §6.3: a route with a next hop that is none is ignored, and what there was before it is
+/// gone. Nothing else happens.
+pub(super) fn demand_next_hops(
+    update: &mut Update,
+    config: &SessionConfig,
+    addresses: &Addresses,
+    agreed: &Negotiated,
+) {
+    let is_ours = |address: IpAddr| {
+        address == addresses.local.ip()
+            || Some(address) == addresses.interface_v4.map(IpAddr::V4)
+            || Some(address) == addresses.interface_v6.map(IpAddr::V6)
+            || Some(address) == config.next_hop_v4.map(IpAddr::V4)
+            || Some(address) == config.next_hop_v6.map(IpAddr::V6)
+    };
+    // Two speakers on one host name its loopback addresses, which may be the same.
+    let same_host = addresses.local.ip().is_loopback();
+    let is_wrong = |address: IpAddr| {
+        let is_neighbor = same_host && address.is_loopback();
+        !is_neighbor && (!is_host(address) || is_ours(address))
+    };
+    let wrong = update.attributes.iter().filter_map(|attribute| {
+        let is_wrong = match attribute {
+            // Beside IPv6 prefixes alone it says nothing (RFC 4760 §3).
+            Attribute::NextHop(address) => !update.nlri.is_empty() && is_wrong((*address).into()),
+            Attribute::MpReach(reach) => {
+                // RFC 8950 §4
+                let is_extended = matches!(reach.nlri, Prefixes::V4(_))
+                    && !matches!(reach.next_hop, MpNextHop::V4(_));
+                is_extended && !agreed.extended_next_hop || is_wrong(reach.next_hop.address())
+            }
+            _ => false,
+        };
+        is_wrong.then(|| attribute.code())
+    });
+    let errors = wrong.map(|code| AttributeError {
+        code,
+        action: AttributeAction::TreatAsWithdraw,
+    });
+    let errors: Vec<_> = errors.collect();
+    update.errors.extend(errors);
+}
+
+/// Whether packets can be sent to it.
+fn is_host(address: IpAddr) -> bool {
+    match address {
+        // 0/8 is this network; from 224/4 on there are groups, and what is reserved.
+        IpAddr::V4(address) => {
+            let [first, ..] = address.octets();
+            first != 0 && !address.is_loopback() && address < Ipv4Addr::new(224, 0, 0, 0)
+        }
+        IpAddr::V6(address) => {
+            !address.is_unspecified()
+                && !address.is_loopback()
+                && !address.is_multicast()
+                && address.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+/// Whether the neighbor leaks what it announces: a route that somebody before it has sent to
+/// customers only, and we are none of the neighbor's (RFC 9234 §5).
+pub(super) fn is_leak(update: &Update, config: &SessionConfig, agreed: &Negotiated) -> bool {
+    let Some(from) = only_to_customer(update) else {
+        return false;
+    };
+    match role(config, agreed) {
+        Some(Role::Provider | Role::RsServer) => true,
+        Some(Role::Peer) => from != agreed.remote_as.value(),
+        _ => false,
+    }
+}
+
+/// RFC 9234 §5: what comes from a provider, a peer or a route server goes to customers only, from
+/// here on at the latest.
+pub(super) fn mark_only_to_customer(
+    update: &mut Update,
+    config: &SessionConfig,
+    agreed: &Negotiated,
+) {
+    let comes_down = matches!(
+        role(config, agreed),
+        Some(Role::Customer | Role::Peer | Role::RsClient)
+    );
+    let says_something = update.announced().next().is_some();
+    if comes_down && says_something && only_to_customer(update).is_none() {
+        let from = agreed.remote_as.value();
+        update.attributes.push(Attribute::OnlyToCustomer(from));
+    }
+}
+
+/// Ours; it says nothing within an AS (RFC 9234 §4.1).
+fn role(config: &SessionConfig, agreed: &Negotiated) -> Option<Role> {
+    config.role.filter(|_| agreed.remote_as != config.local_as)
+}
+
+fn only_to_customer(update: &Update) -> Option<u32> {
+    let mut attributes = update.attributes.iter();
+    attributes.find_map(|attribute| match attribute {
+        Attribute::OnlyToCustomer(asn) => Some(*asn),
+        _ => None,
+    })
+}
