@@ -10,6 +10,9 @@ use ipnet::IpNet;
 use crate::additions::Additions;
 use crate::config::{AdvertisementConfig, Config, PeerName, ServiceName};
 
+/// Peers, and what is said of a prefix to each.
+pub type Addressees = BTreeMap<PeerName, Arc<RouteAttributes>>;
+
 /// One prefix that is to be announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
@@ -17,68 +20,129 @@ pub struct Announcement {
     pub service: Option<ServiceName>,
     /// It was added at run time.
     pub added: bool,
-    /// To whom, and what is said of it.
-    pub peers: BTreeMap<PeerName, Arc<RouteAttributes>>,
+    /// To whom, and what is said of it. Prefixes of which the same is said to the same peers share
+    /// this, for there may be many of both.
+    pub peers: Arc<Addressees>,
 }
 
 /// Everything that is to be announced, by prefix.
 #[must_use]
 pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, Announcement> {
-    let mut shared = BTreeSet::new();
-    let advertised = Advertised::new(config, &mut shared);
+    let mut seen = Seen::default();
+    let advertised = Advertised::new(config, &mut seen.attributes);
     let mut announced = BTreeMap::new();
     let from_file = config.services.iter().map(|service| (service, false));
     let added = additions.services.iter().map(|service| (service, true));
+    let mut by_fitting = BTreeMap::new();
     for ((name, service), added) in from_file.chain(added) {
         for address in &service.addresses {
             let prefix = IpNet::from(*address);
+            let family = Family::of(&prefix);
+            let key = (family, advertised.naming(name));
+            let peers = by_fitting.entry(key).or_insert_with(|| {
+                let to = addressees(config, family, |peer| advertised.attributes(name, peer));
+                share(&mut seen.addressees, to)
+            });
             let announcement = Announcement {
                 service: Some(name.clone()),
                 added,
-                peers: addressees(config, &prefix, |peer| advertised.attributes(name, peer)),
+                peers: Arc::clone(peers),
             };
             announced.insert(prefix, announcement);
         }
     }
+    let mut by_route = BTreeMap::new();
     let from_file = config.routes.iter().map(|route| (route, false));
     let added = additions.routes.iter().map(|route| (route, true));
     for ((prefix, route), added) in from_file.chain(added) {
-        let attributes = share(&mut shared, route.attributes.clone());
+        let key = (Family::of(prefix), &route.attributes, &route.peers);
+        let peers = by_route.entry(key).or_insert_with(|| {
+            let (family, attributes, filter) = key;
+            let attributes = share(&mut seen.attributes, attributes.clone());
+            let to = addressees(config, family, |peer| {
+                names(filter.as_ref(), peer).then_some(&attributes)
+            });
+            share(&mut seen.addressees, to)
+        });
         let announcement = Announcement {
             service: None,
             added,
-            peers: addressees(config, prefix, |peer| {
-                names(route.peers.as_ref(), peer).then_some(&attributes)
-            }),
+            peers: Arc::clone(peers),
         };
         announced.insert(*prefix, announcement);
     }
     announced
 }
 
-/// The same by peer, with an entry for each, be it empty. Peers that are told the same share it.
+/// What there is one copy of.
+#[derive(Default)]
+struct Seen {
+    attributes: BTreeSet<Arc<RouteAttributes>>,
+    addressees: BTreeSet<Arc<Addressees>>,
+}
+
+/// The same by peer, with an entry for each, be it empty. Peers that are told the same share it; if
+/// some were `told` so before, that is what is shared.
 #[must_use]
 pub fn routes(
     config: &Config,
     announcements: &BTreeMap<IpNet, Announcement>,
+    told: &BTreeMap<PeerName, Arc<Routes>>,
 ) -> BTreeMap<PeerName, Arc<Routes>> {
-    let mut by_peer: BTreeMap<&PeerName, Routes> = config
-        .peers
-        .keys()
-        .map(|name| (name, Routes::new()))
-        .collect();
-    for (prefix, announcement) in announcements {
-        for (peer, attributes) in &announcement.peers {
-            if let Some(routes) = by_peer.get_mut(peer) {
-                routes.insert(*prefix, Arc::clone(attributes));
-            }
-        }
-    }
-    let mut same = BTreeSet::new();
-    by_peer
-        .into_iter()
-        .map(|(name, routes)| (name.clone(), share(&mut same, routes)))
+    let said = said(announcements);
+    let known = distinct(told);
+    let mut alike: BTreeMap<Vec<Option<&Arc<RouteAttributes>>>, Arc<Routes>> = BTreeMap::new();
+    let names = config.peers.keys();
+    names
+        .map(|name| {
+            let heard = said.iter().map(|said| said.to.get(name)).collect();
+            let routes = alike.entry(heard).or_insert_with_key(|heard| {
+                let routes = heard_of(&said, heard);
+                match known.iter().find(|known| ****known == routes) {
+                    Some(known) => Arc::clone(known),
+                    None => Arc::new(routes),
+                }
+            });
+            (name.clone(), Arc::clone(routes))
+        })
         .collect()
+}
+
+/// The same said to the same peers, and of which prefixes.
+struct Said<'a> {
+    to: &'a Addressees,
+    of: Vec<&'a IpNet>,
+}
+
+/// Few things are said, however many prefixes there are of which they are said.
+fn said(announcements: &BTreeMap<IpNet, Announcement>) -> Vec<Said<'_>> {
+    let mut said: BTreeMap<*const Addressees, Said<'_>> = BTreeMap::new();
+    for (prefix, announcement) in announcements {
+        let to = &announcement.peers;
+        let of = Vec::new();
+        let same = said.entry(Arc::as_ptr(to)).or_insert(Said { to, of });
+        same.of.push(prefix);
+    }
+    said.into_values().collect()
+}
+
+/// The routes of a peer to whom these attributes are said of each.
+fn heard_of(said: &[Said<'_>], attributes: &[Option<&Arc<RouteAttributes>>]) -> Routes {
+    let heard = said.iter().zip(attributes);
+    let heard = heard.filter_map(|(said, attributes)| Some((said, (*attributes)?)));
+    heard
+        .flat_map(|(said, attributes)| {
+            let prefixes = said.of.iter();
+            prefixes.map(|prefix| (**prefix, Arc::clone(attributes)))
+        })
+        .collect()
+}
+
+/// Each, once.
+fn distinct(told: &BTreeMap<PeerName, Arc<Routes>>) -> Vec<&Arc<Routes>> {
+    let by_place = told.values().map(|routes| (Arc::as_ptr(routes), routes));
+    let by_place: BTreeMap<_, _> = by_place.collect();
+    by_place.into_values().collect()
 }
 
 /// What is said of services: by the first advertisement that fits, or plainly if there is none at
@@ -101,6 +165,14 @@ impl<'c> Advertised<'c> {
                 })
                 .collect(),
         }
+    }
+
+    /// Which of them may fit a service, by number.
+    fn naming(&self, service: &ServiceName) -> Vec<usize> {
+        let advertisements = self.advertisements.iter().enumerate();
+        let naming = advertisements
+            .filter(|(_, (advertisement, _))| names(advertisement.services.as_ref(), service));
+        naming.map(|(number, _)| number).collect()
     }
 
     fn attributes(&self, service: &ServiceName, peer: &PeerName) -> Option<&Arc<RouteAttributes>> {
@@ -127,13 +199,12 @@ fn share<T: Ord>(seen: &mut BTreeSet<Arc<T>>, value: T) -> Arc<T> {
     }
 }
 
-/// The peers that speak the prefix's family and are to have it.
+/// The peers that speak a family and are to have what is said of it.
 fn addressees<'a>(
     config: &Config,
-    prefix: &IpNet,
+    family: Family,
     attributes: impl Fn(&PeerName) -> Option<&'a Arc<RouteAttributes>>,
-) -> BTreeMap<PeerName, Arc<RouteAttributes>> {
-    let family = Family::of(prefix);
+) -> Addressees {
     let speaking = config
         .peers
         .iter()
@@ -184,7 +255,7 @@ mod tests {
 
     /// `peer: prefix prefix…`
     fn told(config: &Config, additions: &Additions) -> Vec<String> {
-        let routes = routes(config, &announcements(config, additions));
+        let routes = routes(config, &announcements(config, additions), &BTreeMap::new());
         routes
             .iter()
             .map(|(peer, routes)| {
@@ -278,9 +349,56 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_thousand_routes_to_sixty_four_peers_are_held_once() {
+        let peers = (1..=62).map(|number| {
+            format!("[[peer]]\nname = \"p{number}\"\naddress = \"192.0.2.1{number:02}\"\n")
+        });
+        let config = config(&peers.collect::<String>());
+        let route = |number: u32| {
+            let address = std::net::Ipv4Addr::from_bits(0x0B00_0000 + number);
+            (
+                IpNet::from(std::net::IpAddr::from(address)),
+                Default::default(),
+            )
+        };
+        let additions = Additions {
+            routes: (0..100_000).map(route).collect(),
+            ..Additions::default()
+        };
+        let announced = announcements(&config, &additions);
+        let mut addressees: Vec<_> = announced
+            .values()
+            .map(|announcement| Arc::as_ptr(&announcement.peers))
+            .collect();
+        addressees.sort();
+        addressees.dedup();
+        assert_eq!(addressees.len(), 2, "one for each family");
+        let told = routes(&config, &announced, &BTreeMap::new());
+        let mut maps: Vec<_> = told.values().map(Arc::as_ptr).collect();
+        maps.sort();
+        maps.dedup();
+        assert_eq!(
+            (told.len(), maps.len()),
+            (64, 2),
+            "one for \"b\", one for the others"
+        );
+        assert_eq!(told["p62"].len(), 100_003);
+        let again = routes(&config, &announced, &told);
+        assert!(
+            again
+                .iter()
+                .all(|(name, routes)| Arc::ptr_eq(routes, &told[name]))
+        );
+    }
+
+    #[test]
     fn equal_attributes_and_equal_routes_are_shared() {
         let config = config("[[peer]]\nname = \"c\"\naddress = \"192.0.2.3\"\n");
-        let routes = routes(&config, &announcements(&config, &Additions::default()));
+        let routes = routes(
+            &config,
+            &announcements(&config, &Additions::default()),
+            &BTreeMap::new(),
+        );
         assert!(Arc::ptr_eq(&routes["a"], &routes["c"]));
         let mut attributes = routes["a"].values();
         let first = attributes.next().unwrap();

@@ -141,7 +141,6 @@ impl Reports {
 mod tests {
     use std::time::Instant;
 
-    use bgp::wire::Update;
     use bgp::{Cause, MalformedUpdate};
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -152,10 +151,6 @@ mod tests {
         (Reports::new(PeerName::new("tor").unwrap(), sender), events)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an Instant has no other beginning"
-    )]
     fn change(from: State, to: State, cause: Cause) -> Event {
         Event::StateChanged(Transition {
             at: Instant::now(),
@@ -223,7 +218,7 @@ mod tests {
     fn routes_that_were_asked_for_are_told_and_keep_the_neighbor_waiting() {
         let (mut reports, events) = reports();
         for _ in 0..2 * ROOM {
-            reports.report(Event::Update(Box::new(Update::default())));
+            reports.report(Event::Update(Box::default()));
         }
         assert_eq!(events.len(), 2 * ROOM);
         assert!(!reports.may_read());

@@ -465,11 +465,11 @@ impl Speaker {
     /// Works out what each peer is to be told, and tells those for whom it changed.
     fn announce(&mut self) {
         let announcements = announcer::announcements(&self.config, &self.kept.additions);
-        let routes = announcer::routes(&self.config, &announcements);
+        let routes = announcer::routes(&self.config, &announcements, &self.told);
         self.announcements = Arc::new(announcements);
         let changed = routes
             .iter()
-            .filter(|(name, routes)| self.told.get(*name) != Some(routes));
+            .filter(|(name, routes)| !self.is_told(name, routes));
         let changed = changed.map(|(name, routes)| (name.clone(), Arc::clone(routes)));
         self.bgp.set_routes(changed.collect());
         self.told = routes;
@@ -479,6 +479,12 @@ impl Speaker {
                 told.and_then(|told| told.get(prefix)) == Some(attributes)
             });
         }
+    }
+
+    /// What the announcer says once more is in the same place.
+    fn is_told(&self, name: &PeerName, routes: &Arc<Routes>) -> bool {
+        let told = self.told.get(name);
+        told.is_some_and(|told| Arc::ptr_eq(told, routes))
     }
 
     fn note(&mut self, text: String) {

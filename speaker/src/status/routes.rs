@@ -143,7 +143,7 @@ impl Snapshot {
         for (prefix, Announcement { service, peers, .. }) in self.announcements.iter() {
             let Some(service) = service else { continue };
             let states = states.entry(service).or_default();
-            for (peer, attributes) in peers {
+            for (peer, attributes) in peers.iter() {
                 *states.entry(peer).or_insert(true) &=
                     self.route_state(advertised, peer, prefix, attributes) == "announced";
             }
