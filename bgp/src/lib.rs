@@ -14,10 +14,11 @@ pub use route::{AggregatedBy, RouteAttributes, Routes, UnknownAttribute};
 pub use session::{
     Addresses, Cause, ConnId, Direction, Event, FamilyStatus, KeptStatus, LinkLocalNextHop,
     Liveness, MalformedUpdate, MessageCounters, Negotiated, PrefixLimits, ReceivedRoutes,
-    RefreshError, RemoteAs, Session, SessionConfig, SessionStatus, State, StopReason, Transition,
+    RefreshError, RemoteAs, RestartConfig, Session, SessionConfig, SessionStatus, State,
+    StopReason, Transition,
 };
 pub use types::{
     Asn, BgpIdentifier, Community, ExtendedCommunity, Family, HoldTime, Ipv6ExtendedCommunity,
     LargeCommunity, Origin, Role, UnknownName,
 };
-pub use wire::{Capability, Notification, Update};
+pub use wire::{Capability, LongLivedStaleTime, Notification, RestartTime, Update};

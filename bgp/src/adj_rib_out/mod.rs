@@ -29,6 +29,8 @@ pub(crate) struct AdjRibOut {
     is_given: bool,
     /// `None` while there is no session.
     reader: Option<ReaderId>,
+    /// End-of-RIB waits, for the routes are not complete.
+    holds_end_of_rib: bool,
 }
 
 /// A route whose attributes leave no room for a prefix in any message.
@@ -110,6 +112,11 @@ impl AdjRibOut {
         self.reader = Some(table.take_over(dialect, &held, due));
     }
 
+    /// Whether End-of-RIB waits.
+    pub(crate) const fn hold_end_of_rib(&mut self, hold: bool) {
+        self.holds_end_of_rib = hold;
+    }
+
     /// Where `family` stands.
     pub(crate) fn progress(&self, family: Family) -> Progress {
         let progress = self.reader.map(|id| self.table.lock().progress(id, family));
@@ -134,7 +141,10 @@ impl AdjRibOut {
     /// call goes on behind it.
     pub(crate) fn next_update(&mut self, out: &mut BytesMut) -> Result<bool, Unsendable> {
         match self.reader {
-            Some(id) => self.table.lock().next_update(id, out),
+            Some(id) => {
+                let may_end = !self.holds_end_of_rib;
+                self.table.lock().next_update(id, may_end, out)
+            }
             None => Ok(false),
         }
     }

@@ -659,13 +659,14 @@ impl Inner {
     pub(super) fn next_update(
         &mut self,
         id: ReaderId,
+        may_end: bool,
         out: &mut BytesMut,
     ) -> Result<bool, Unsendable> {
         if self.put_extra_withdrawals(id, out)
             || self.put_withdrawals(id, out)
             || self.put_extra_announcements(id, out)?
             || self.put_announcements(id, out)?
-            || self.put_end_of_rib(id, out)
+            || may_end && self.put_end_of_rib(id, out)
         {
             return Ok(true);
         }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::graceful_restart::RestartConfig;
 use super::prefix_limit::PrefixLimits;
 use crate::adj_rib_in::AdjRibInLimit;
 use crate::types::{Asn, BgpIdentifier, Family, HoldTime, Role};
@@ -87,6 +88,8 @@ pub struct SessionConfig {
     /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
     /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
+    /// Have the neighbor keep our routes while we restart (RFC 4724); `None`: it is not asked to.
+    pub graceful_restart: Option<RestartConfig>,
     /// What becomes of the routes that the neighbor announces.
     pub received_routes: ReceivedRoutes,
     /// How many prefixes the neighbor may announce.
@@ -121,6 +124,7 @@ impl SessionConfig {
             role: None,
             role_strict: false,
             send_hold_time: None,
+            graceful_restart: None,
             received_routes: ReceivedRoutes::Counted,
             prefix_limits: PrefixLimits::default(),
             enforce_first_as: true,
@@ -152,6 +156,7 @@ impl SessionConfig {
             extended_next_hop,
             role,
             role_strict,
+            graceful_restart,
             keepalive_time: _,
             connect_retry_time: _,
             delay_open_time: _,
@@ -183,5 +188,6 @@ impl SessionConfig {
             *role,
             *role_strict,
         ) || self.families != *families
+            || self.graceful_restart != *graceful_restart
     }
 }

@@ -78,6 +78,9 @@ pub enum StopReason {
     AdministrativeReset(Option<String>),
     /// Cease/6: the configuration changed; the session starts again by itself.
     OtherConfigurationChange,
+    /// Nothing, so that the neighbor keeps our routes until we are back (RFC 4724); Cease/2 where it
+    /// would not.
+    Restart,
 }
 
 /// An UPDATE that RFC 7606 lets pass, with what is needed to find out who made it so (RFC 7606 §8).

@@ -38,11 +38,12 @@ impl Session {
     }
 
     fn handle_open(&mut self, now: Instant, conn: ConnId, open: &Open) {
-        let negotiated = match negotiation::negotiate(&self.config, open) {
+        let negotiated = match negotiation::negotiate(&self.config, self.past(), open) {
             Ok(negotiated) => negotiated,
             Err(notification) => return self.fail(now, conn, notification, BackOff::Lengthen),
         };
-        if !self.survives_collision(conn, &negotiated) {
+        let outlives = self.end_outlived(conn);
+        if !outlives && !self.survives_collision(conn, &negotiated) {
             return self.fail(now, conn, collision::notification(), BackOff::Keep);
         }
         if self
@@ -59,7 +60,11 @@ impl Session {
             connection.negotiated = Some(negotiated);
         }
         self.send_keepalive(now, conn);
-        self.settle(now, Cause::OpenReceived);
+        let cause = match outlives {
+            true => Cause::NeighborRestarted,
+            false => Cause::OpenReceived,
+        };
+        self.settle(now, cause);
     }
 
     /// Whether `conn` goes on beside another connection; if it does, the other ends. The neighbor's
@@ -102,6 +107,7 @@ impl Session {
         connection.state = State::Established;
         self.rib.begin(connection.dialect(&self.config));
         let negotiated = connection.negotiated.clone();
+        self.past_is_over();
         self.record.established += 1;
         self.record.families.clear();
         self.settle(now, Cause::KeepaliveReceived);

@@ -12,6 +12,7 @@ mod collision;
 mod config;
 mod connection;
 mod event;
+mod graceful_restart;
 mod import;
 mod messages;
 mod negotiation;
@@ -30,6 +31,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use self::connection::{Connection, Connections};
+use self::graceful_restart::Past;
 use self::opening::Waiting;
 use self::prefix_limit::LimitedPrefixes;
 use crate::adj_rib_in::{AdjRibIn, ReceivedRoute};
@@ -40,6 +42,7 @@ use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
 pub use config::{LinkLocalNextHop, ReceivedRoutes, RemoteAs, SessionConfig};
 pub use event::{Addresses, ConnId, Direction, Event, Liveness, MalformedUpdate, StopReason};
+pub use graceful_restart::RestartConfig;
 pub use prefix_limit::PrefixLimits;
 pub use refresh::RefreshError;
 pub use status::{
@@ -82,6 +85,7 @@ pub struct Session {
     waiting_for_liveness: bool,
     /// The neighbor took BFD down while the session was settling; when this comes, it counts.
     path_doubted_until: Option<Instant>,
+    past: Past,
     rib: AdjRibOut,
     /// Empty unless routes are to be kept.
     adj_rib_in: AdjRibIn,
@@ -148,6 +152,7 @@ impl Session {
             liveness: None,
             waiting_for_liveness: false,
             path_doubted_until: None,
+            past: Past::default(),
             rib: AdjRibOut::default(),
             adj_rib_in: AdjRibIn::default(),
             limited: LimitedPrefixes::default(),
@@ -166,7 +171,8 @@ impl Session {
     }
 
     /// ManualStop (Event 2): Cease to the neighbor, and Idle. A session that was reset rather than
-    /// shut down starts again by itself.
+    /// shut down starts again by itself. Where the neighbor would keep our routes although it should
+    /// not, a Hard Reset goes around the Cease (RFC 8538 §3).
     pub fn stop(&mut self, now: Instant, reason: StopReason) {
         let now = self.advance(now);
         let notification = match &reason {
@@ -180,7 +186,12 @@ impl Session {
             StopReason::OtherConfigurationChange => {
                 Notification::cease(subcode::cease::OTHER_CONFIGURATION_CHANGE)
             }
+            StopReason::Restart => Notification::cease(subcode::cease::ADMINISTRATIVE_SHUTDOWN),
         };
+        let purges = matches!(
+            reason,
+            StopReason::AdministrativeShutdown(_) | StopReason::PeerDeconfigured
+        );
         let restarts = matches!(
             reason,
             StopReason::AdministrativeReset(_) | StopReason::OtherConfigurationChange
@@ -193,12 +204,17 @@ impl Session {
         self.idle_hold = None;
         self.over_limit = None;
         self.waiting_for_liveness = false;
-        let cause = match self.connections.is_empty() {
-            true => Cause::Stopped,
-            false => Cause::NotificationSent(notification.clone()),
-        };
+        let mut cause = Cause::Stopped;
         for conn in self.connections.ids() {
-            self.end(conn, Some(notification.clone()));
+            let last_word = match reason {
+                StopReason::Restart if self.is_kept(conn) => None,
+                _ if purges => Some(self.purging(conn, notification.clone())),
+                _ => Some(notification.clone()),
+            };
+            cause = last_word
+                .clone()
+                .map_or(Cause::Restarting, Cause::NotificationSent);
+            self.end(conn, last_word);
         }
         self.settle(now, cause);
         if restarts {
@@ -303,7 +319,9 @@ impl Session {
         match self.record.state {
             State::Idle => self.close(connection, None), // RFC 4271 §8.2.2
             // RFC 4271 §6.8
-            State::Established => self.close(connection, Some(collision::notification())),
+            State::Established if !self.may_have_restarted() => {
+                self.close(connection, Some(collision::notification()));
+            }
             _ => {
                 self.replace_same_direction(direction);
                 self.connect_retry = None;
@@ -626,9 +644,10 @@ impl Session {
 
     /// A second connection of the same direction: the neighbor has lost the first one.
     fn replace_same_direction(&mut self, direction: Direction) {
-        let same = self
-            .connections
-            .take_if(|connection| connection.direction == direction);
+        // The one that is up stays until the neighbor's OPEN comes (RFC 4724 §4.2).
+        let same = self.connections.take_if(|connection| {
+            connection.direction == direction && connection.state < State::Established
+        });
         if let Some(same) = same {
             self.close(same, Some(collision::notification()));
         }

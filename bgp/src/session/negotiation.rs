@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use super::config::{RemoteAs, SessionConfig};
+use super::graceful_restart::{self, Past};
 use super::status::Negotiated;
 use crate::types::{Family, Role};
 use crate::wire::{Capability, ExtendedNextHop, Notification, Open, code, subcode};
 
 /// The OPEN that `config` asks for.
-pub(super) fn open(config: &SessionConfig) -> Open {
+pub(super) fn open(config: &SessionConfig, past: Past) -> Open {
     let families = config
         .families
         .iter()
@@ -34,6 +35,7 @@ pub(super) fn open(config: &SessionConfig) -> Open {
         capabilities: families
             .chain(others.into_iter().flatten())
             .chain(hostname)
+            .chain(graceful_restart::capabilities(config, past))
             .collect(),
     }
 }
@@ -69,6 +71,7 @@ fn check_roles(config: &SessionConfig, received: &[Capability]) -> Result<(), No
 /// The OPEN Message Error that refuses `received`.
 pub(super) fn negotiate(
     config: &SessionConfig,
+    past: Past,
     received: &Open,
 ) -> Result<Negotiated, Notification> {
     let error = |subcode| Notification::new(code::OPEN_MESSAGE, subcode);
@@ -86,7 +89,7 @@ pub(super) fn negotiate(
         return Err(error(subcode::open::BAD_BGP_IDENTIFIER));
     }
     check_roles(config, &received.capabilities)?;
-    let sent = open(config).capabilities;
+    let sent = open(config, past).capabilities;
     let has = |capability| received.capabilities.contains(&capability);
     let hold_time = config.hold_time.min(received.hold_time).duration();
     Ok(Negotiated {
@@ -103,6 +106,7 @@ pub(super) fn negotiate(
             .any(|capability| matches!(capability, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
         extended_message: has(Capability::ExtendedMessage),
+        graceful_restart: graceful_restart::agreed(config, &received.capabilities),
         sent,
         received: received.capabilities.clone(),
     })
@@ -147,6 +151,14 @@ mod tests {
     use super::*;
     use crate::types::{Asn, BgpIdentifier, HoldTime};
     use crate::wire::Hostname;
+
+    fn open(config: &SessionConfig) -> Open {
+        super::open(config, Past::default())
+    }
+
+    fn negotiate(config: &SessionConfig, received: &Open) -> Result<Negotiated, Notification> {
+        super::negotiate(config, Past::default(), received)
+    }
 
     fn config(local_as: u32, remote_as: RemoteAs) -> SessionConfig {
         let identifier = BgpIdentifier::new([192, 0, 2, 71].into()).unwrap();

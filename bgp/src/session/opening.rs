@@ -61,11 +61,11 @@ impl Session {
     fn has_confirmed(&self) -> bool {
         self.connections
             .iter()
-            .any(|connection| connection.state >= State::OpenConfirm)
+            .any(|connection| connection.state == State::OpenConfirm)
     }
 
     pub(super) fn send_open(&mut self, now: Instant, conn: ConnId) {
-        let open = Message::Open(negotiation::open(&self.config));
+        let open = Message::Open(negotiation::open(&self.config, self.past()));
         if let Some(connection) = self.connections.by_id_mut(conn) {
             connection.opened(now);
             connection.push(&open);

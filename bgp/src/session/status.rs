@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::types::{Asn, BgpIdentifier, Family};
-use crate::wire::{Capability, Hostname, Notification};
+use crate::wire::{Capability, GracefulRestart, Hostname, Notification};
 
 /// The six states of RFC 4271 §8.2.2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +59,10 @@ pub enum Cause {
     NotificationSent(Notification),
     /// TCP accepted no byte for the send hold time (RFC 9687).
     SendHoldTimerExpired,
+    /// We closed TCP without a word, for a restart after which we come back (RFC 4724 §4.1).
+    Restarting,
+    /// The neighbor opened a new connection beside the one that was up (RFC 4724 §4.2).
+    NeighborRestarted,
 }
 
 impl fmt::Display for Cause {
@@ -76,6 +80,8 @@ impl fmt::Display for Cause {
             Self::NotificationReceived(notification) => write!(f, "received {notification}"),
             Self::NotificationSent(notification) => write!(f, "sent {notification}"),
             Self::SendHoldTimerExpired => f.write_str("send hold timer expired"),
+            Self::Restarting => f.write_str("closed for a graceful restart"),
+            Self::NeighborRestarted => f.write_str("the neighbor has restarted"),
         }
     }
 }
@@ -114,6 +120,9 @@ pub struct Negotiated {
     pub extended_next_hop: bool,
     /// The neighbor takes messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
+    /// What the neighbor says of its restarts, where both sides speak of them (RFC 4724). It keeps
+    /// our routes when TCP is lost.
+    pub graceful_restart: Option<GracefulRestart>,
     /// Capabilities in our OPEN.
     pub sent: Vec<Capability>,
     /// Capabilities in theirs.
@@ -130,6 +139,14 @@ impl Negotiated {
                 Capability::Hostname(hostname) => Some(hostname.as_ref()),
                 _ => None,
             })
+    }
+
+    /// Whether routes survive a NOTIFICATION too, unless it is a Hard Reset (RFC 8538 §2). Our own N
+    /// bit is always set.
+    #[must_use]
+    pub fn notification_restart(&self) -> bool {
+        let theirs = self.graceful_restart.as_ref();
+        theirs.is_some_and(|restart| restart.notification)
     }
 }
 

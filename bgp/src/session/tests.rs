@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::graceful_restart::Past;
 use super::*;
 use crate::route::RouteAttributes;
 use crate::types::Family;
@@ -32,7 +33,7 @@ fn open(last: u8) -> Message {
         identifier(last),
         RemoteAs::External,
     );
-    Message::Open(negotiation::open(&remote))
+    Message::Open(negotiation::open(&remote, Past::default()))
 }
 
 fn seconds(count: u64) -> Duration {
@@ -815,4 +816,5 @@ fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
     assert_eq!(status.families[0].received, 1);
 }
 
+mod graceful_restart;
 mod opening;

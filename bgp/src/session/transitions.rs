@@ -113,7 +113,8 @@ impl Session {
         self.path_doubted_until = None;
         let notification = Notification::cease(subcode::cease::BFD_DOWN);
         for conn in self.connections.ids() {
-            self.fail(now, conn, notification.clone(), BackOff::Keep);
+            let notification = self.purging(conn, notification.clone()); // RFC 9384 §3
+            self.fail(now, conn, notification, BackOff::Keep);
         }
         self.waiting_for_liveness = self.idle_hold.is_some() && self.over_limit.is_none();
     }

@@ -167,6 +167,31 @@ impl Notification {
         Self::with_data(code::CEASE, subcode, &data)
     }
 
+    /// A Hard Reset for a reason: the neighbor is to forget the routes, graceful restart or not (RFC
+    /// 8538 §3).
+    #[must_use]
+    pub fn hard_reset(reason: &Self) -> Self {
+        let data = [&[reason.code, reason.subcode][..], &reason.data].concat();
+        Self::with_data(code::CEASE, cease::HARD_RESET, &data)
+    }
+
+    /// The reason of a Hard Reset (RFC 8538 §3), if this is one and has one. A Hard Reset that is
+    /// one's reason has none.
+    #[must_use]
+    pub fn hard_reset_reason(&self) -> Option<Self> {
+        let (code, subcode, data) = self.inner()?;
+        let is_reason = (code, subcode) != (code::CEASE, cease::HARD_RESET);
+        let data = if is_reason { data } else { &[] };
+        Some(Self::with_data(code, subcode, data))
+    }
+
+    /// Code, subcode and data of the reason of a Hard Reset.
+    fn inner(&self) -> Option<(u8, u8, &[u8])> {
+        let is_hard_reset = (self.code, self.subcode) == (code::CEASE, cease::HARD_RESET);
+        let (&[code, subcode], data) = self.data.split_first_chunk()?;
+        is_hard_reset.then_some((code, subcode, data))
+    }
+
     /// The family that has more prefixes than allowed, and how many are (RFC 4486 §4), if it is
     /// told.
     #[must_use]
@@ -179,18 +204,22 @@ impl Notification {
         is_told.then_some((Family { afi, safi }, u32::from_be_bytes([a, b, c, d])))
     }
 
-    /// The text of an administrative shutdown or reset (RFC 9003 §2), if there is a legible one.
+    /// The text of an administrative shutdown or reset (RFC 9003 §2), also where it is the reason of
+    /// a Hard Reset, if there is a legible one.
     #[must_use]
     pub fn communication(&self) -> Option<&str> {
-        if self.code != code::CEASE
+        let (code, subcode, data) =
+            self.inner()
+                .unwrap_or((self.code, self.subcode, self.data.as_ref()));
+        if code != code::CEASE
             || !matches!(
-                self.subcode,
+                subcode,
                 cease::ADMINISTRATIVE_SHUTDOWN | cease::ADMINISTRATIVE_RESET
             )
         {
             return None;
         }
-        let (length, rest) = self.data.split_first()?;
+        let (length, rest) = data.split_first()?;
         let text = rest.get(..usize::from(*length))?;
         std::str::from_utf8(text)
             .ok()
@@ -274,7 +303,8 @@ impl Notification {
 }
 
 impl fmt::Display for Notification {
-    /// `6/2 Cease, Administrative Shutdown: "maintenance"`
+    /// `6/2 Cease, Administrative Shutdown: "maintenance"`, `6/9 Cease, Hard Reset: 6/10 Cease, BFD
+    /// Down`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{} {}", self.code, self.subcode, self.code_name())?;
         match self.subcode_name() {
@@ -283,6 +313,9 @@ impl fmt::Display for Notification {
         }
         if let Some((family, limit)) = self.prefix_limit() {
             write!(f, ": at most {limit} of {family}")?;
+        }
+        if let Some(reason) = self.hard_reset_reason() {
+            return write!(f, ": {reason}");
         }
         match self.communication() {
             Some(text) => write!(f, ": {text:?}"),
@@ -300,6 +333,29 @@ impl fmt::Debug for Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn c_106_a_hard_reset_tells_its_reason() {
+        let reason = Notification::cease_with_communication(2, "rack 12 moves");
+        let hard_reset = Notification::hard_reset(&reason);
+        assert_eq!(hard_reset.data[..3], [6, 2, 13]);
+        assert_eq!(hard_reset.hard_reset_reason(), Some(reason));
+        assert_eq!(hard_reset.communication(), Some("rack 12 moves"));
+        assert_eq!(
+            hard_reset.to_string(),
+            "6/9 Cease, Hard Reset: 6/2 Cease, Administrative Shutdown: \"rack 12 moves\""
+        );
+        for data in [&[][..], &[6]] {
+            let bare = Notification::with_data(6, 9, data);
+            assert_eq!(bare.hard_reset_reason(), None);
+            assert_eq!(bare.to_string(), "6/9 Cease, Hard Reset");
+        }
+        let nested = Notification::with_data(6, 9, &[6, 9].repeat(2000));
+        assert_eq!(
+            nested.to_string(),
+            "6/9 Cease, Hard Reset: 6/9 Cease, Hard Reset"
+        );
+    }
 
     #[test]
     fn c_109_communication_is_cut_at_a_character_and_read_back() {
