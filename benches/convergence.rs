@@ -146,7 +146,7 @@ fn run(prefixes: u32, sinks: u8) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    runtime.block_on(thread.stop(None));
+    runtime.block_on(thread.stop(bgp::StopReason::AdministrativeShutdown(None)));
 }
 
 fn host(index: u32) -> ipnet::IpNet {
@@ -164,6 +164,7 @@ fn setup(remote: SocketAddr) -> PeerSetup {
         password: None,
         bfd: None,
         enabled: true,
+        restarted: false,
     }
 }
 

@@ -328,17 +328,31 @@ impl StateDir {
             path: path.clone(),
             reason,
         };
-        let mut octets = Vec::new();
-        match open(&path, OFlags::RDONLY) {
-            Ok(mut file) => file.read_to_end(&mut octets),
-            Err(Errno::NOENT) => return Ok(Kept::default()),
-            Err(Errno::LOOP) => return Err(StateError::Link { path }),
-            Err(errno) => Err(errno.into()),
-        }
-        .map_err(|error| unreadable(error.to_string()))?;
+        let Some(octets) = self.read(FILE)? else {
+            return Ok(Kept::default());
+        };
         let file: StateFile =
             serde_json::from_slice(&octets).map_err(|error| unreadable(error.to_string()))?;
         file.check().map_err(unreadable)
+    }
+
+    /// What a file holds; `None` when there is none.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        let path = self.path.join(name);
+        let mut octets = Vec::new();
+        let read = match open(&path, OFlags::RDONLY) {
+            Ok(mut file) => file.read_to_end(&mut octets),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(StateError::Link { path }),
+            Err(errno) => Err(errno.into()),
+        };
+        match read {
+            Ok(_) => Ok(Some(octets)),
+            Err(error) => Err(StateError::Unreadable {
+                path,
+                reason: error.to_string(),
+            }),
+        }
     }
 
     /// Replaces what is kept: after this returns it survives a power failure, and before, the
@@ -347,14 +361,24 @@ impl StateDir {
     /// # Errors
     /// When the file system refuses; what was kept before is still there.
     pub fn save(&self, kept: &Kept) -> Result<(), StateError> {
-        let path = self.path.join(FILE);
-        self.replace(&path, kept)
+        let mut text = serde_json::to_vec_pretty(&StateFile::from(kept)).map_err(|error| {
+            StateError::Unwritable {
+                path: self.path.join(FILE),
+                source: error.into(),
+            }
+        })?;
+        text.push(b'\n');
+        self.write(FILE, &text)
+    }
+
+    /// Replaces a file as a whole, for good.
+    pub(crate) fn write(&self, name: &str, text: &[u8]) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        self.replace(&path, text)
             .map_err(|source| StateError::Unwritable { path, source })
     }
 
-    fn replace(&self, path: &Path, kept: &Kept) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(&StateFile::from(kept))?;
-        text.push(b'\n');
+    fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         let temporary = path.with_extension("json.new");
         // What a crash has left there, or a link that somebody has put there.
         match fs::remove_file(&temporary) {
@@ -363,7 +387,7 @@ impl StateDir {
         }
         let new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
         let mut file = open(&temporary, new)?;
-        file.write_all(&text)?;
+        file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(&self.path)?.sync_all()

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::announcer::Announcement;
 use crate::bfd_thread::PeerBfdStatus;
 use crate::bgp_thread::{BgpThread, TransportReport};
-use crate::config::{Config, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName};
+use crate::config::{Config, OnExit, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName};
 use crate::history::Record;
 use crate::malformed::Malformed;
 use crate::plan::Change;
@@ -109,6 +109,7 @@ pub(crate) enum Command {
         reply: Reply<Result<Reloaded, Refusal>>,
     },
     Stop {
+        how: Option<OnExit>,
         communication: Option<String>,
         reply: Reply<()>,
     },
@@ -267,13 +268,19 @@ impl Control {
         self.ask(|reply| Command::Reload { dry_run, reply }).await?
     }
 
-    /// Ends all sessions: BGP with Cease/2 and this text, then BFD with AdminDown. Returns when
-    /// that is done.
+    /// Ends all sessions, BGP and then BFD with AdminDown, and returns when that is done. `how`, or
+    /// else `on-exit`, tells whether BGP ends with Cease/2 and this text, or without a word to those
+    /// who keep our routes until we are back.
     ///
     /// # Errors
     /// When the daemon is stopping already.
-    pub async fn stop(&self, communication: Option<String>) -> Result<(), Refusal> {
+    pub async fn stop(
+        &self,
+        how: Option<OnExit>,
+        communication: Option<String>,
+    ) -> Result<(), Refusal> {
         self.ask(|reply| Command::Stop {
+            how,
             communication,
             reply,
         })

@@ -15,6 +15,7 @@ pub mod control;
 pub mod demo;
 pub mod history;
 mod hostname;
+pub mod last_run;
 pub mod logging;
 pub mod malformed;
 pub mod metrics;

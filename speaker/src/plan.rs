@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bgp::{
     Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
-    Role,
+    RestartConfig, Role,
 };
 use ipnet::IpNet;
 
@@ -373,6 +373,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         keepalive_time,
         connect_retry_time,
         delay_open_time,
+        graceful_restart,
         send_hold_time,
         source_address,
         source_interface,
@@ -415,6 +416,12 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     found.compare(Restart, "families", &old.families, families);
     // Both sides must change it before the hold timer of either ends.
     compare_password(&mut found, old.password.as_ref(), password.as_ref());
+    found.compare(
+        Restart,
+        "graceful-restart",
+        &old.graceful_restart,
+        graceful_restart,
+    );
     // Ours alone.
     found.compare(
         InPlace,
@@ -677,6 +684,20 @@ impl Shown for OnExit {
     fn shown(&self) -> String {
         match self {
             Self::Withdraw => "withdraw".to_owned(),
+            Self::Restart => "restart".to_owned(),
+        }
+    }
+}
+
+impl Shown for Option<RestartConfig> {
+    fn shown(&self) -> String {
+        let Some(restart) = self else {
+            return "false".to_owned();
+        };
+        let restart_time = restart.restart_time.as_secs();
+        match restart.long_lived_stale_time.as_secs() {
+            0 => format!("{restart_time}s"),
+            stale_time => format!("{restart_time}s and {stale_time}s"),
         }
     }
 }

@@ -175,10 +175,25 @@ pub struct NegotiatedStatus {
     pub extended_next_hop: bool,
     /// RFC 8654.
     pub extended_message: bool,
+    /// RFC 4724; null unless both sides speak of it.
+    pub graceful_restart: Option<GracefulRestartStatus>,
     /// In our OPEN.
     pub capabilities_sent: Vec<String>,
     /// In its OPEN.
     pub capabilities_received: Vec<String>,
+}
+
+/// That routes survive a restart, and what the peer says of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GracefulRestartStatus {
+    /// A NOTIFICATION does not cost the routes either, unless it is a Hard Reset (RFC 8538).
+    pub notification: bool,
+    /// The peer said that it had restarted.
+    pub remote_restarting: bool,
+    /// How long the peer takes to come back at most.
+    pub remote_restart_time_ms: u64,
+    /// The families whose routes the peer wants kept while it restarts; none: it only keeps ours.
+    pub remote_families: Vec<String>,
 }
 
 /// One family on an established session.
@@ -657,8 +672,21 @@ impl From<&Negotiated> for NegotiatedStatus {
             route_refresh: negotiated.route_refresh,
             extended_next_hop: negotiated.extended_next_hop,
             extended_message: negotiated.extended_message,
+            graceful_restart: negotiated.graceful_restart.as_ref().map(Into::into),
             capabilities_sent: texts(&negotiated.sent),
             capabilities_received: texts(&negotiated.received),
+        }
+    }
+}
+
+impl From<&bgp::wire::GracefulRestart> for GracefulRestartStatus {
+    fn from(restart: &bgp::wire::GracefulRestart) -> Self {
+        let families = restart.families.iter();
+        Self {
+            notification: restart.notification,
+            remote_restarting: restart.restarting,
+            remote_restart_time_ms: u64::from(restart.restart_time.as_secs()) * 1000,
+            remote_families: families.map(|family| family.family.to_string()).collect(),
         }
     }
 }

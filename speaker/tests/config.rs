@@ -76,6 +76,27 @@ fn the_smallest_useful_file() {
 }
 
 #[test]
+fn graceful_restart_has_defaults_and_can_be_refused() {
+    let restart_of = |keys: &str| {
+        let config = accepted(&format!(
+            "[peer-defaults]\ngraceful-restart = {{ restart-time = \"60s\" }}\n[[peer]]\naddress = \"192.0.2.1\"\nremote-as = 64521\n{keys}\n"
+        ));
+        let restart = config.peers["192.0.2.1"].graceful_restart?;
+        Some((
+            restart.restart_time.as_secs(),
+            restart.long_lived_stale_time.as_secs(),
+        ))
+    };
+    assert_eq!(restart_of(""), Some((60, 0)));
+    assert_eq!(restart_of("graceful-restart = {}"), Some((120, 0)));
+    assert_eq!(
+        restart_of("graceful-restart = { long-lived-stale-time = \"1h\" }"),
+        Some((120, 3600))
+    );
+    assert_eq!(restart_of("graceful-restart = false"), None);
+}
+
+#[test]
 fn peer_defaults_apply_where_a_peer_is_silent() {
     let config = accepted(
         r#"
@@ -571,10 +592,10 @@ listen = "0.0.0.0:179"
 "#
         => r#"4: [speaker]: listen: found "0.0.0.0:179"; must be an array: ["…", "…"]"#;
 
-    on_exit_of_a_later_version: r#"
-on-exit = "restart"
+    on_exit_that_is_none: r#"
+on-exit = "reboot"
 "#
-        => r#"4: [speaker]: on-exit: found "restart"; must be "withdraw"; this version of herald does not have "restart""#;
+        => r#"4: [speaker]: on-exit: found "reboot"; must be "withdraw" or "restart""#;
 
     a_key_of_a_later_version: r#"
 drain-time = "5s"
@@ -755,6 +776,22 @@ remote-as = 64521
 connect-retry-time = 5
 "#
         => r#"7: [[peer]] "192.0.2.1": connect-retry-time: found 5; must be a duration from 100ms to 1h, with its unit"#;
+
+    restart_time_that_the_open_cannot_hold: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+graceful-restart = { restart-time = "2h" }
+"#
+        => r#"7: [[peer]] "192.0.2.1": graceful-restart: found a table; must be false, or a table { restart-time = "120s", long-lived-stale-time = "0s" } with up to 4095s and up to 16777215s, in whole seconds"#;
+
+    graceful_restart_with_a_key_that_is_none: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+graceful-restart = { stale-time = "2h" }
+"#
+        => r#"7: [[peer]] "192.0.2.1": graceful-restart: found a table; must be false, or a table { restart-time = "120s", long-lived-stale-time = "0s" } with up to 4095s and up to 16777215s, in whole seconds"#;
 
     delay_open_time_beyond_the_wait_for_an_open: r#"
 [[peer]]

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::page;
 use super::problem::Problem;
 use crate::additions::{RouteSpec, ServiceSpec};
-use crate::config::{Name, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix};
+use crate::config::{
+    Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
+};
 use crate::control::{Control, Snapshot, Stored};
 use crate::metrics;
 use crate::status::{
@@ -162,12 +164,33 @@ pub(crate) struct ConfigStatus {
     pub(crate) running: String,
 }
 
-/// `POST /v1/peers/NAME/reset`, `POST /v1/peers/NAME/shutdown` and `POST /v1/stop`: a text for the neighbor's operator (RFC 9003).
+/// `POST /v1/peers/NAME/reset` and `POST /v1/peers/NAME/shutdown`: a text for the neighbor's
+/// operator (RFC 9003).
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Farewell {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) communication: Option<String>,
+}
+
+/// `POST /v1/stop`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stop {
+    /// What becomes of the routes; absent: what `on-exit` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) how: Option<Exit>,
+    /// For the neighbors' operators (RFC 9003).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) communication: Option<String>,
+}
+
+/// As `on-exit` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Exit {
+    Withdraw,
+    Restart,
 }
 
 async fn snapshot(context: &Context) -> Answer<Snapshot> {
@@ -412,7 +435,16 @@ async fn reload(
 
 /// Answers when every neighbor has been told.
 async fn stop(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
-    context.control.stop(farewell(&body)?).await?;
+    let Stop { how, communication } = match body.is_empty() {
+        true => Stop::default(),
+        false => parsed(&body)?,
+    };
+    let how = how.map(|how| match how {
+        Exit::Withdraw => OnExit::Withdraw,
+        Exit::Restart => OnExit::Restart,
+    });
+    let communication = communication.map(bounded).transpose()?;
+    context.control.stop(how, communication).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -469,12 +501,15 @@ fn farewell(body: &[u8]) -> Answer<Option<String>> {
         return Ok(None);
     }
     let Farewell { communication } = parsed(body)?;
-    match communication {
-        Some(text) if text.len() > 255 => Err(invalid(format!(
-            "communication: found {} octets; must be at most 255 (RFC 9003)",
-            text.len()
+    communication.map(bounded).transpose()
+}
+
+fn bounded(communication: String) -> Answer<String> {
+    match communication.len() {
+        0..=255 => Ok(communication),
+        octets => Err(invalid(format!(
+            "communication: found {octets} octets; must be at most 255 (RFC 9003)"
         ))),
-        communication => Ok(communication),
     }
 }
 

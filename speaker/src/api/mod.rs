@@ -9,7 +9,7 @@ mod page;
 mod problem;
 mod server;
 
-pub(crate) use handlers::{ConfigStatus, Farewell, RefreshRequest, RefreshStatus};
+pub(crate) use handlers::{ConfigStatus, Exit, Farewell, RefreshRequest, RefreshStatus, Stop};
 pub use handlers::{control, viewing};
 pub use listen::{BindError, ControlSocket, bind_tcp};
 pub use problem::Problem;

@@ -68,6 +68,9 @@ pub struct PeerSetup {
     pub bfd: Option<bfd::SessionId>,
     /// Whether the session is to run at all.
     pub enabled: bool,
+    /// The daemon was started anew, and the neighbor may still have the routes of its last session.
+    /// Of interest where the peer is new.
+    pub restarted: bool,
 }
 
 /// What there is to say of a peer's TCP connections, and of what became of its reports.
@@ -138,7 +141,7 @@ enum Command {
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Transports(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Settled(PeerName, oneshot::Sender<()>),
-    Stop(Option<String>, oneshot::Sender<()>),
+    Stop(bgp::StopReason, oneshot::Sender<()>),
 }
 
 impl BgpThread {
@@ -269,11 +272,11 @@ impl BgpThread {
         let _ = done.await;
     }
 
-    /// Ends every session with Cease/2, and a word to its operator. Returns when every neighbor has
-    /// been told, or a second or so has passed.
-    pub async fn stop(&self, communication: Option<String>) {
+    /// Ends every session for this reason. Returns when every neighbor has been told, or a second or
+    /// so has passed.
+    pub async fn stop(&self, reason: bgp::StopReason) {
         let (reply, done) = oneshot::channel();
-        self.tell(Command::Stop(communication, reply));
+        self.tell(Command::Stop(reason, reply));
         // An error means that the thread has ended already, and with it every session.
         let _ = done.await;
     }

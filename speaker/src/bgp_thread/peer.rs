@@ -69,13 +69,21 @@ impl PeerTask {
     pub(super) fn new(
         name: PeerName,
         setup: PeerSetup,
+        table: bgp::Table,
         inbox: UnboundedReceiver<PeerCommand>,
         events: UnboundedSender<BgpEvent>,
     ) -> Self {
         let reports = Reports::new(name.clone(), events);
+        let now = Instant::now();
         let mut session = Session::new(setup.session.clone(), rand::random());
+        session.set_table(now, table);
+        // Until it is said what is to be announced, which may be after the neighbor was heard of.
+        session.hold_end_of_rib();
+        if setup.restarted {
+            session.restarted(now);
+        }
         if setup.enabled {
-            session.start(Instant::now());
+            session.start(now);
         }
         Self {
             name,
@@ -154,9 +162,11 @@ impl PeerTask {
         let now = Instant::now();
         match command {
             PeerCommand::Setup(setup) => self.set_up(now, *setup),
-            PeerCommand::Table(table) => self.session.set_table(now, table),
-            // To be awake is all it takes.
-            PeerCommand::TableChanged => {}
+            PeerCommand::Table(table) => {
+                self.session.set_table(now, table);
+                self.session.release_end_of_rib();
+            }
+            PeerCommand::TableChanged => self.session.release_end_of_rib(),
             PeerCommand::Liveness(liveness, generation) => {
                 self.session.handle_liveness(now, liveness, generation);
             }

@@ -25,13 +25,13 @@ pub(super) async fn run(mut inbox: UnboundedReceiver<Command>, events: Unbounded
     loop {
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(Command::Stop(communication, done)) => {
-                    roster.stop(communication).await;
+                Some(Command::Stop(reason, done)) => {
+                    roster.stop(reason).await;
                     let _ = done.send(());
                     return;
                 }
                 Some(command) => roster.carry_out(command).await,
-                None => return roster.stop(None).await,
+                None => return roster.stop(StopReason::AdministrativeShutdown(None)).await,
             },
             Some(stream) = incoming.recv() => roster.accept(stream),
             // Peers that were removed take a moment to say good-bye.
@@ -134,10 +134,10 @@ impl Roster {
             }
             None => {
                 let (commands, inbox) = mpsc::unbounded_channel();
-                let task = PeerTask::new(name.clone(), *setup, inbox, self.events.clone());
-                self.tasks.spawn_local(task.run());
                 let table = Table::default();
-                let _ = commands.send(PeerCommand::Table(table.clone()));
+                let events = self.events.clone();
+                let task = PeerTask::new(name.clone(), *setup, table.clone(), inbox, events);
+                self.tasks.spawn_local(task.run());
                 self.peers.insert(
                     name.clone(),
                     Entry {
@@ -282,13 +282,12 @@ impl Roster {
         }
     }
 
-    async fn stop(&mut self, communication: Option<String>) {
+    async fn stop(&mut self, reason: StopReason) {
         self.listeners.close().await;
         for (_, entry) in std::mem::take(&mut self.peers) {
-            let reason = StopReason::AdministrativeShutdown(communication.clone());
             let _ = entry
                 .commands
-                .send(PeerCommand::Stop(reason, oneshot::channel().0));
+                .send(PeerCommand::Stop(reason.clone(), oneshot::channel().0));
         }
         while self.tasks.join_next().await.is_some() {}
     }

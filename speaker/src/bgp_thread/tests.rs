@@ -56,6 +56,7 @@ fn setup(local_as: u32, remote_as: u32, remote: SocketAddr, local: &str) -> Peer
         password: None,
         bfd: None,
         enabled: true,
+        restarted: false,
     }
 }
 
@@ -110,7 +111,12 @@ async fn sessions_come_up_over_both_families_and_say_good_bye() {
         let (mut active, mut passive) = pair(local, remote).await;
         active.wait_for(State::Established).await;
         passive.wait_for(State::Established).await;
-        active.thread.stop(Some("maintenance".into())).await;
+        active
+            .thread
+            .stop(bgp::StopReason::AdministrativeShutdown(Some(
+                "maintenance".into(),
+            )))
+            .await;
         passive.wait_for(State::Idle).await;
         let (_, status) = passive.thread.status().await.remove(0);
         let cause = status.last_reset.unwrap().cause.to_string();

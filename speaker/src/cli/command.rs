@@ -3,7 +3,7 @@
 use super::client::{Client, ClientError, segment};
 use super::{Announce, SUCCESS, USAGE, complain, say};
 use crate::additions::{RouteSpec, ServiceSpec};
-use crate::api::{Farewell, RefreshRequest, RefreshStatus};
+use crate::api::{Exit, Farewell, RefreshRequest, RefreshStatus, Stop};
 use crate::config::PeerName;
 use crate::status::ReloadStatus;
 
@@ -134,9 +134,17 @@ pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
     })
 }
 
-pub(super) fn stop(client: &Client, message: Option<String>) -> u8 {
-    let farewell = farewell(message);
-    done(client.post("/v1/stop", &farewell), |_| say("stopped"))
+pub(super) fn stop(client: &Client, restart: bool, withdraw: bool, message: Option<String>) -> u8 {
+    let how = match (restart, withdraw) {
+        (true, _) => Some(Exit::Restart),
+        (_, true) => Some(Exit::Withdraw),
+        _ => None,
+    };
+    let stop = Stop {
+        how,
+        communication: message,
+    };
+    done(client.post("/v1/stop", &stop), |_| say("stopped"))
 }
 
 fn done<T>(result: Result<T, ClientError>, then: impl FnOnce(T)) -> u8 {

@@ -84,8 +84,14 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
-    /// End the daemon: withdraw every route, tell every peer
+    /// End the daemon, as on-exit says: by default, withdraw every route and tell every peer
     Stop {
+        /// Leave the routes with the peers that keep them until the daemon is back (RFC 4724)
+        #[arg(long, conflicts_with_all = ["withdraw", "message"])]
+        restart: bool,
+        /// Withdraw every route, whatever on-exit says
+        #[arg(long)]
+        withdraw: bool,
         /// A text for the neighbors' operators (RFC 9003)
         #[arg(short, long, value_name = "TEXT")]
         message: Option<String>,
@@ -267,7 +273,11 @@ pub fn main() -> ExitCode {
             command::refresh_peer(&client, &name, family)
         }
         Command::Reload { dry_run } => command::reload(&client, dry_run),
-        Command::Stop { message } => command::stop(&client, message),
+        Command::Stop {
+            restart,
+            withdraw,
+            message,
+        } => command::stop(&client, restart, withdraw, message),
     };
     ExitCode::from(code)
 }

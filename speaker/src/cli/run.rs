@@ -136,7 +136,7 @@ impl Signals {
                 _ = self.interrupt.recv() => break,
             }
         }
-        if let Err(refusal) = control.stop(None).await {
+        if let Err(refusal) = control.stop(None, None).await {
             error!("{refusal}");
         }
     }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bgp::{
     Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
-    Role, RouteAttributes,
+    RestartConfig, Role, RouteAttributes,
 };
 use ipnet::IpNet;
 
@@ -170,6 +170,8 @@ pub enum OnExit {
     /// They are withdrawn: sessions end with Cease/2.
     #[default]
     Withdraw,
+    /// They stay, where a neighbor keeps them while we are away (RFC 4724).
+    Restart,
 }
 
 /// `[api]`: how we are spoken to.
@@ -297,6 +299,8 @@ pub struct PeerConfig {
     pub connect_retry_time: Duration,
     /// DelayOpenTime: how long to wait for the neighbor's OPEN before sending ours; zero: not at all.
     pub delay_open_time: Duration,
+    /// Have the neighbor keep our routes while we restart (RFC 4724).
+    pub graceful_restart: Option<RestartConfig>,
     /// How long TCP may take no byte (RFC 9687); `None`: the greater of 8 min and twice the hold
     /// time.
     pub send_hold_time: Option<Duration>,

@@ -64,6 +64,7 @@ impl Config {
             "on-exit",
             match speaker.on_exit {
                 OnExit::Withdraw => "withdraw",
+                OnExit::Restart => "restart",
             },
         );
         out.plain("blackhole-length", speaker.blackhole.v4);
@@ -122,6 +123,16 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     }
     out.duration("connect-retry-time", peer.connect_retry_time);
     out.duration("delay-open-time", peer.delay_open_time);
+    if let Some(restart) = peer.graceful_restart {
+        out.plain(
+            "graceful-restart",
+            format_args!(
+                "{{ restart-time = \"{}s\", long-lived-stale-time = \"{}s\" }}",
+                restart.restart_time.as_secs(),
+                restart.long_lived_stale_time.as_secs()
+            ),
+        );
+    }
     if let Some(time) = peer.send_hold_time {
         out.duration("send-hold-time", time);
     }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bgp::{
-    AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, RemoteAs, Role,
-    UnknownName,
+    AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, LongLivedStaleTime,
+    RemoteAs, RestartConfig, RestartTime, Role, UnknownName,
 };
 use ipnet::IpNet;
 use toml::de::DeValue;
@@ -372,11 +372,50 @@ pub(super) fn community(value: &DeValue<'_>) -> Parsed<AnyCommunity> {
 pub(super) fn on_exit(value: &DeValue<'_>) -> Parsed<OnExit> {
     match value.as_str() {
         Some("withdraw") => Ok(OnExit::Withdraw),
-        Some("restart") => {
-            Err("\"withdraw\"; this version of herald does not have \"restart\"".into())
-        }
-        _ => Err("\"withdraw\"".into()),
+        Some("restart") => Ok(OnExit::Restart),
+        _ => Err("\"withdraw\" or \"restart\"".into()),
     }
+}
+
+/// A table of times, or `false`.
+pub(super) fn graceful_restart(value: &DeValue<'_>) -> Parsed<Option<RestartConfig>> {
+    let expected = || {
+        Expected::from(
+            "false, or a table { restart-time = \"120s\", long-lived-stale-time = \"0s\" } with up to 4095s and up to 16777215s, in whole seconds",
+        )
+    };
+    let seconds = |value: Option<&DeValue<'_>>, default: u64| match value {
+        Some(value) => duration(value)
+            .filter(|duration| duration.subsec_nanos() == 0)
+            .map(|duration| duration.as_secs())
+            .ok_or_else(expected),
+        None => Ok(default),
+    };
+    if value.as_bool() == Some(false) {
+        return Ok(None);
+    }
+    let table = value.as_table().ok_or_else(expected)?;
+    let known = ["restart-time", "long-lived-stale-time"];
+    if table
+        .keys()
+        .any(|key| !known.contains(&key.get_ref().as_ref()))
+    {
+        return Err(expected());
+    }
+    let of = |key: &str| table.get(key).map(|value| value.get_ref());
+    let restart_time = seconds(of("restart-time"), 120)?;
+    let stale_time = seconds(of("long-lived-stale-time"), 0)?;
+    Ok(Some(RestartConfig {
+        restart_time: u16::try_from(restart_time)
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .and_then(RestartTime::from_secs)
+            .ok_or_else(expected)?,
+        long_lived_stale_time: u32::try_from(stale_time)
+            .ok()
+            .and_then(LongLivedStaleTime::from_secs)
+            .ok_or_else(expected)?,
+    }))
 }
 
 /// `"self"`, an address, or an array of them; none for `"self"`.

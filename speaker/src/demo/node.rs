@@ -69,6 +69,7 @@ impl Node {
             password: None,
             bfd: Some(session),
             enabled: true,
+            restarted: false,
         };
         bgp.set_peer(neighbor.clone(), setup);
         Ok(Self {
@@ -140,7 +141,9 @@ impl Node {
     }
 
     pub(super) async fn close(self) {
-        self.bgp.stop(None).await;
+        self.bgp
+            .stop(bgp::StopReason::AdministrativeShutdown(None))
+            .await;
         // A short notice suffices: the other side ends with this one.
         drop(self.bfd);
     }

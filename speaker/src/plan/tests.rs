@@ -75,6 +75,10 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
         ["peer tor: updated in place: connect-retry-time 5s -> 1s"]
     );
     assert_eq!(
+        peer_plan("", "graceful-restart = {}"),
+        ["peer tor: session restarts: graceful-restart false -> 120s"]
+    );
+    assert_eq!(
         peer_plan("", "delay-open-time = \"1s\""),
         ["peer tor: updated in place: delay-open-time 0s -> 1s"]
     );

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::EngineError;
-use bgp::{BgpIdentifier, Routes, SessionConfig};
+use bgp::{BgpIdentifier, Routes, SessionConfig, StopReason};
 use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
@@ -27,10 +27,11 @@ use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
-use crate::config::{Config, PeerConfig, PeerName, is_link_local, minimum_ttl, nearest};
+use crate::config::{Config, OnExit, PeerConfig, PeerName, is_link_local, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::hostname;
+use crate::last_run::LastRun;
 use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::plan::{self, Change};
@@ -93,6 +94,8 @@ pub struct Speaker {
     bfd: BfdThread,
     /// Peers whose BFD session ends when BGP has said its last word.
     settling: JoinSet<PeerName>,
+    /// How the run before this ended; over, as soon as every peer's session was begun.
+    last_run: LastRun,
     history: History,
     started: SystemTime,
     commands: mpsc::Receiver<Command>,
@@ -113,6 +116,7 @@ impl Speaker {
     ) -> Result<(Self, Control), StartError> {
         let state_dir = StateDir::open(&config.speaker.state_dir)?;
         let mut kept = state_dir.load()?;
+        let last_run = LastRun::read(&state_dir);
         let gone = kept.additions.give_way(&config);
         kept.forget_peers_but(&config);
         let router_id = settle_router_id(&mut config, &mut kept)
@@ -146,6 +150,7 @@ impl Speaker {
             bgp,
             bfd,
             settling: JoinSet::new(),
+            last_run,
             history: History::default(),
             started: SystemTime::now(),
             commands,
@@ -153,6 +158,8 @@ impl Speaker {
             bfd_changes,
         };
         speaker.start_peers()?;
+        speaker.last_run = LastRun::Over;
+        LastRun::begin(&speaker.state_dir);
         for what in gone {
             warn!("{what} was added at run time and is in the file as well: the file counts");
         }
@@ -170,21 +177,24 @@ impl Speaker {
         loop {
             match self.next_command(&mut check).await {
                 Ok(Some(Command::Stop {
+                    how,
                     communication,
                     reply,
                 })) => {
-                    self.shutdown(communication).await;
+                    let how = how.unwrap_or(self.config.speaker.on_exit);
+                    self.shutdown(how, communication).await;
                     // Whoever asked may have gone.
                     let _ = reply.send(());
                     return Ok(());
                 }
                 Ok(Some(command)) => self.handle(command).await,
                 Ok(None) => {
-                    self.shutdown(None).await;
+                    let how = self.config.speaker.on_exit;
+                    self.shutdown(how, None).await;
                     return Ok(());
                 }
                 Err(ended) => {
-                    self.shutdown(None).await;
+                    self.shutdown(OnExit::Withdraw, None).await;
                     return Err(ended);
                 }
             }
@@ -402,8 +412,16 @@ impl Speaker {
             self.note(format!("peer {name}: no BFD session: {error}"));
         }
         let session = bfd.as_ref().ok().copied().flatten();
-        self.bgp
-            .set_peer(name.clone(), peer_setup(peer, self.router_id, session));
+        let restart = peer.graceful_restart.filter(|restart| {
+            let restart_time = u64::from(restart.restart_time.as_secs());
+            self.last_run
+                .is_remembered(Duration::from_secs(restart_time))
+        });
+        let setup = PeerSetup {
+            restarted: restart.is_some(),
+            ..peer_setup(peer, self.router_id, session)
+        };
+        self.bgp.set_peer(name.clone(), setup);
         bfd.map(|_| ())
     }
 
@@ -492,9 +510,19 @@ impl Speaker {
     }
 
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.
-    async fn shutdown(self, communication: Option<String>) {
-        info!("stopping: telling every peer");
-        self.bgp.stop(communication).await;
+    async fn shutdown(self, how: OnExit, communication: Option<String>) {
+        let reason = match how {
+            OnExit::Withdraw => {
+                info!("stopping: telling every peer");
+                StopReason::AdministrativeShutdown(communication)
+            }
+            OnExit::Restart => {
+                info!("stopping for a restart: who keeps our routes is not told");
+                StopReason::Restart
+            }
+        };
+        self.bgp.stop(reason).await;
+        LastRun::end(&self.state_dir, how);
         let bfd = self.bfd;
         // It waits for a Detection Time, and other tasks have something to do meanwhile.
         let _ = tokio::task::spawn_blocking(move || bfd.shutdown()).await;
@@ -536,6 +564,7 @@ pub(crate) fn peer_setup(
             passive: peer.passive,
             families: peer.families.clone(),
             send_hold_time: peer.send_hold_time,
+            graceful_restart: peer.graceful_restart,
             received_routes: peer.import.received_routes,
             prefix_limits: peer.import.prefix_limits.clone(),
             enforce_first_as: peer.import.enforce_first_as,
@@ -564,6 +593,7 @@ pub(crate) fn peer_setup(
         password: peer.password.clone(),
         bfd,
         enabled: peer.enabled,
+        restarted: false,
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::{Arguments, Write as _};
 use super::{age, event_text, ms};
 use crate::malformed::listed;
 use crate::status::{
-    BfdSessionStatus, EventStatus, FamilyStatus, MessageCounts, NegotiatedStatus, PeerStatus,
-    UpdateErrorStatus,
+    BfdSessionStatus, EventStatus, FamilyStatus, GracefulRestartStatus, MessageCounts,
+    NegotiatedStatus, PeerStatus, UpdateErrorStatus,
 };
 
 mod transport;
@@ -18,6 +18,9 @@ pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
     page.timers(peer);
     if let Some(negotiated) = &peer.negotiated {
         page.negotiated(negotiated);
+        if let Some(restart) = &negotiated.graceful_restart {
+            page.graceful_restart(restart);
+        }
     }
     page.families(peer);
     page.messages(&peer.messages.sent, &peer.messages.received);
@@ -202,6 +205,32 @@ impl Page {
         {
             self.line(4, format_args!("{capability:<28} received"));
         }
+    }
+
+    /// RFC 4724, RFC 8538
+    fn graceful_restart(&mut self, restart: &GracefulRestartStatus) {
+        let notification = match restart.notification {
+            true => ", also after a NOTIFICATION other than a Hard Reset",
+            false => "",
+        };
+        self.line(
+            2,
+            format_args!("Restart       our routes stay with the peer{notification}"),
+        );
+        if restart.remote_families.is_empty() {
+            return;
+        }
+        let restarting = match restart.remote_restarting {
+            true => ", and has restarted",
+            false => "",
+        };
+        self.line(
+            16,
+            format_args!(
+                "the peer takes {} for its own{restarting}",
+                seconds(restart.remote_restart_time_ms)
+            ),
+        );
     }
 
     fn families(&mut self, peer: &PeerStatus) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use bgp::{Asn, Family, HoldTime, RemoteAs};
+use bgp::{Asn, Family, HoldTime, RemoteAs, RestartConfig};
 
 use super::export::{self, ExportKeys};
 use super::import::{self, ImportKeys};
@@ -26,6 +26,7 @@ pub(super) struct PeerKeys {
     connect_retry_time: Option<Located<Duration>>,
     delay_open_time: Option<Located<Duration>>,
     send_hold_time: Option<Located<Duration>>,
+    graceful_restart: Option<Located<Option<RestartConfig>>>,
     source_address: Option<Located<IpAddr>>,
     source_interface: Option<Located<String>>,
     passive: Option<Located<bool>>,
@@ -43,14 +44,7 @@ pub(super) struct PeerKeys {
     export: ExportKeys,
 }
 
-pub(super) const PEER_PLANS: &[&str] = &[
-    "interface",
-    "bfd-strict",
-    "graceful-restart",
-    "add-path",
-    "dscp",
-    "vrf",
-];
+pub(super) const PEER_PLANS: &[&str] = &["interface", "bfd-strict", "add-path", "dscp", "vrf"];
 
 impl PeerKeys {
     /// Reads all of them, and reports what else is there.
@@ -72,6 +66,7 @@ impl PeerKeys {
                 "delay-open-time",
                 value::duration_between(Duration::ZERO, 240 * SECOND),
             ),
+            graceful_restart: section.take("graceful-restart", value::graceful_restart),
             send_hold_time: section.take(
                 "send-hold-time",
                 value::duration_between(SECOND, 24 * 3600 * SECOND),
@@ -126,7 +121,7 @@ impl PeerKeys {
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
             source_address source_interface passive password families bfd_profile bfd_multihop
-            bfd_port enabled description delay_open_time hostname; ebgp_multihop ttl_security
+            bfd_port enabled description delay_open_time hostname graceful_restart; ebgp_multihop ttl_security
         }
     }
 }
@@ -263,6 +258,7 @@ impl PeerSection<'_> {
                 .delay_open_time
                 .map_or(Duration::ZERO, |time| time.value),
             send_hold_time: keys.send_hold_time.map(|time| time.value),
+            graceful_restart: keys.graceful_restart.and_then(|restart| restart.value),
             source_address: keys.source_address.map(|address| address.value),
             source_interface: keys.source_interface.map(|interface| interface.value),
             passive: keys.passive.is_some_and(|passive| passive.value),
