@@ -35,6 +35,10 @@ pub(super) async fn connect(setup: PeerSetup) -> io::Result<TcpStream> {
     if let Some(local) = transport.local {
         socket.bind(&with_scope(local, remote).into())?;
     }
+    if remote.is_ipv6() {
+        // A kernel without the option has no temporary addresses.
+        let _ = sys::prefer_stable_source(socket.as_fd());
+    }
     configure(SockRef::from(&socket), remote, &setup)?;
     TcpSocket::from_std_stream(socket.into())
         .connect(remote)

@@ -32,6 +32,17 @@ pub(super) fn set_minimum_ttl(socket: BorrowedFd<'_>, is_ipv6: bool, ttl: u8) ->
     set_option(socket, level, name, &libc::c_int::from(ttl))
 }
 
+/// Has the kernel connect from an address that stays, rather than from a temporary one (RFC 5014
+/// §5, RFC 8981): what we announce has it as next hop.
+pub(super) fn prefer_stable_source(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(
+        socket,
+        libc::IPPROTO_IPV6,
+        libc::IPV6_ADDR_PREFERENCES,
+        &libc::IPV6_PREFER_SRC_PUBLIC,
+    )
+}
+
 /// Has the kernel sign what goes to these addresses, and drop what comes from them without that
 /// signature (RFC 2385). Replaces the key that it had for exactly these; of several prefixes, the
 /// longest counts.
