@@ -27,6 +27,8 @@ mod neighborhood;
 mod next_hops;
 #[path = "interop/pair.rs"]
 mod pair;
+#[path = "interop/ranges.rs"]
+mod ranges;
 #[path = "interop/roles.rs"]
 mod roles;
 #[path = "interop/routers.rs"]

@@ -8,7 +8,7 @@ use bgp::{Family, RouteAttributes, Routes};
 use ipnet::IpNet;
 
 use crate::additions::Additions;
-use crate::config::{AdvertisementConfig, Config, PeerName, ServiceName};
+use crate::config::{AdvertisementConfig, Config, PeerConfig, PeerName, ServiceName};
 
 /// Peers, and what is said of a prefix to each.
 pub type Addressees = BTreeMap<PeerName, Arc<RouteAttributes>>;
@@ -60,7 +60,7 @@ pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, 
             let (family, attributes, filter) = key;
             let attributes = share(&mut seen.attributes, attributes.clone());
             let to = addressees(config, family, |peer| {
-                names(filter.as_ref(), peer).then_some(&attributes)
+                peer.is_named(filter.as_ref()).then_some(&attributes)
             });
             share(&mut seen.addressees, to)
         });
@@ -175,11 +175,15 @@ impl<'c> Advertised<'c> {
         naming.map(|(number, _)| number).collect()
     }
 
-    fn attributes(&self, service: &ServiceName, peer: &PeerName) -> Option<&Arc<RouteAttributes>> {
+    fn attributes(
+        &self,
+        service: &ServiceName,
+        peer: Addressee<'_>,
+    ) -> Option<&Arc<RouteAttributes>> {
         let mut advertisements = self.advertisements.iter();
         let first = advertisements.find(|(advertisement, _)| {
             names(advertisement.services.as_ref(), service)
-                && names(advertisement.peers.as_ref(), peer)
+                && peer.is_named(advertisement.peers.as_ref())
         });
         first
             .map(|(_, attributes)| attributes)
@@ -199,18 +203,35 @@ fn share<T: Ord>(seen: &mut BTreeSet<Arc<T>>, value: T) -> Arc<T> {
     }
 }
 
+/// Somebody who may be told something.
+#[derive(Clone, Copy)]
+struct Addressee<'p> {
+    name: &'p PeerName,
+    peer: &'p PeerConfig,
+}
+
+impl Addressee<'_> {
+    /// Whether a filter of peers and ranges lets it through; without a filter all are let through.
+    fn is_named(self, filter: Option<&BTreeSet<PeerName>>) -> bool {
+        filter.is_none_or(|filter| self.peer.is_one_of(self.name, filter))
+    }
+}
+
 /// The peers that speak a family and are to have what is said of it.
 fn addressees<'a>(
     config: &Config,
     family: Family,
-    attributes: impl Fn(&PeerName) -> Option<&'a Arc<RouteAttributes>>,
+    attributes: impl Fn(Addressee<'_>) -> Option<&'a Arc<RouteAttributes>>,
 ) -> Addressees {
     let speaking = config
         .peers
         .iter()
         .filter(|(_, peer)| peer.families.contains(&family));
     speaking
-        .filter_map(|(name, _)| Some((name.clone(), Arc::clone(attributes(name)?))))
+        .filter_map(|(name, peer)| {
+            let attributes = attributes(Addressee { name, peer })?;
+            Some((name.clone(), Arc::clone(attributes)))
+        })
         .collect()
 }
 

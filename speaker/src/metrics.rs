@@ -32,6 +32,11 @@ struct Peer {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Range {
+    range: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PeerInState {
     peer: String,
     state: String,
@@ -111,7 +116,33 @@ fn add_daemon(registry: &mut Registry, snapshot: &Snapshot) {
     );
     let peers = Gauge::<i64>::default();
     peers.set(count(snapshot.config.peers.len()));
-    registry.register("peers", "Peers that are configured", peers);
+    registry.register(
+        "peers",
+        "Peers that are configured or have come from a range",
+        peers,
+    );
+    let dynamic = Gauges::<Range>::default();
+    let limit = Gauges::<Range>::default();
+    for (name, range) in &snapshot.config.ranges {
+        let label = Range {
+            range: name.to_string(),
+        };
+        let peers = snapshot.config.peers.values();
+        let of_range = peers.filter(|peer| peer.range.as_ref() == Some(name));
+        dynamic.get_or_create(&label).set(count(of_range.count()));
+        let most = limit.get_or_create(&label);
+        most.set(i64::from(range.limit.get()));
+    }
+    registry.register(
+        "peer_range_peers",
+        "Peers that have come from a range",
+        dynamic,
+    );
+    registry.register(
+        "peer_range_limit",
+        "How many peers a range lets in at a time",
+        limit,
+    );
 }
 
 fn add_bgp(registry: &mut Registry, snapshot: &Snapshot) {

@@ -19,8 +19,8 @@ use ipnet::IpNet;
 
 use crate::config::{
     ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ExportConfig, ImportConfig, LogConfig,
-    OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName, ServiceName, SpeakerConfig,
-    link_local_next_hop_name,
+    OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, ServiceName,
+    SpeakerConfig, link_local_next_hop_name,
 };
 
 /// One step from the running configuration to the wanted one.
@@ -40,6 +40,12 @@ pub enum Change {
     RestartPeer(PeerName, Vec<Difference>),
     /// A session ends with Cease/2 and stays down, or begins again.
     SwitchPeer(PeerName, Vec<Difference>),
+    /// Neighbors from a prefix are let in.
+    AddRange(PeerName),
+    /// They are not let in any more; those that are there are removed one by one.
+    RemoveRange(PeerName),
+    /// They are let in otherwise; those that are there are changed one by one.
+    UpdateRange(PeerName, Vec<Difference>),
     /// Addresses are announced.
     AddService(ServiceName),
     /// Addresses are withdrawn.
@@ -106,6 +112,11 @@ impl fmt::Display for Change {
             Self::SwitchPeer(name, differences) => {
                 write!(f, "peer {name}: {}", Listed(differences))
             }
+            Self::AddRange(name) => write!(f, "peer-range {name}: added"),
+            Self::RemoveRange(name) => write!(f, "peer-range {name}: removed"),
+            Self::UpdateRange(name, differences) => {
+                write!(f, "peer-range {name}: updated: {}", Listed(differences))
+            }
             Self::AddService(name) => write!(f, "service {name}: added"),
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
             Self::UpdateService(name) => write!(f, "service {name}: addresses changed"),
@@ -142,6 +153,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         bfd,
         log,
         peers,
+        ranges,
         services,
         routes,
         advertisements,
@@ -168,6 +180,16 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         },
     ));
     changes.extend(plan_map(
+        &running.ranges,
+        ranges,
+        Change::AddRange,
+        Change::RemoveRange,
+        |name, running, wanted| {
+            let found = range_differences(running, wanted);
+            (!found.is_empty()).then_some(Change::UpdateRange(name, found))
+        },
+    ));
+    changes.extend(plan_map(
         &running.services,
         services,
         Change::AddService,
@@ -190,6 +212,36 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
     changes
 }
 
+/// Gives a configuration that comes from a file the dynamic peers of the running one, each as the
+/// file would have it; those whom it would not let in are left out.
+#[must_use]
+pub fn with_dynamic_peers(running: &Config, mut wanted: Config) -> Config {
+    let dynamic = running.peers.values().filter(|peer| peer.range.is_some());
+    for peer in dynamic {
+        if let Some((name, peer)) = wanted.dynamic_peer(peer.address.ip)
+            && peer.enabled
+        {
+            wanted.peers.insert(name, peer);
+        }
+    }
+    wanted
+}
+
+fn range_differences(running: &RangeConfig, wanted: &RangeConfig) -> Vec<Difference> {
+    let RangeConfig {
+        prefix,
+        limit,
+        peer,
+    } = wanted;
+    let mut found = Vec::new();
+    compare(&mut found, "prefix", &running.prefix, prefix);
+    compare(&mut found, "limit", &running.limit, limit);
+    let of_peer = peer_differences(&running.peer, peer).found;
+    // The address stands for the prefix.
+    found.extend(of_peer.into_iter().filter(|it| it.key != "address"));
+    found
+}
+
 /// Carries the steps over into the running configuration. What takes a restart of the daemon stays
 /// as it runs.
 pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
@@ -207,6 +259,9 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             | Change::UpdatePeer(name, _)
             | Change::RestartPeer(name, _)
             | Change::SwitchPeer(name, _) => adopt(&mut running.peers, &wanted.peers, name),
+            Change::AddRange(name) | Change::RemoveRange(name) | Change::UpdateRange(name, _) => {
+                adopt(&mut running.ranges, &wanted.ranges, name);
+            }
             Change::AddService(name)
             | Change::RemoveService(name)
             | Change::UpdateService(name) => adopt(&mut running.services, &wanted.services, name),
@@ -365,6 +420,7 @@ impl PeerDifferences {
 fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifferences {
     use Effect::{InPlace, Restart, Switch};
     let PeerConfig {
+        range: _,
         address,
         port,
         remote_as,
@@ -629,7 +685,7 @@ macro_rules! shown_as_displayed {
 
 shown_as_displayed! { Ipv4Addr Ipv6Addr Role
     u8 u16 bool String Asn BgpIdentifier Family PeerAddress SocketAddr std::net::IpAddr
-    std::num::NonZeroU8 crate::config::LogLevel crate::config::LogFormat
+    std::num::NonZeroU8 std::num::NonZeroU16 IpNet crate::config::LogLevel crate::config::LogFormat
 }
 
 impl<T: Shown> Shown for Option<T> {

@@ -43,6 +43,9 @@ pub struct DaemonStatus {
 pub struct PeerStatus {
     /// Its name; the address unless configured.
     pub name: String,
+    /// The `[[peer-range]]` that it has come from; null: it is in the file.
+    #[serde(default)]
+    pub range: Option<String>,
     /// For people.
     pub description: Option<String>,
     /// False: configured, and kept down.
@@ -479,6 +482,7 @@ impl Snapshot {
         let no_messages = MessageCounters::default();
         PeerStatus {
             name: name.to_string(),
+            range: text(peer.range.as_ref()),
             description: peer.description.clone(),
             enabled: peer.enabled,
             shutdown: self

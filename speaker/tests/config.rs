@@ -891,6 +891,30 @@ password-file = "/nonexistent/tor.key"
 "#
         => r#"7: [[peer]] "192.0.2.1": password-file: found "/nonexistent/tor.key"; must be the path of a file with a key: /nonexistent/tor.key cannot be read: No such file or directory (os error 2)"#;
 
+    a_range_without_listen: r#"
+[[peer-range]]
+name = "leafs"
+prefix = "10.0.0.0/24"
+remote-as = 64521
+"#
+        => r#"4: [[peer-range]] "leafs": prefix: needs [speaker] listen, for these neighbors connect to us"#;
+
+    a_range_with_host_bits: r#"
+[[peer-range]]
+name = "leafs"
+prefix = "10.0.0.1/24"
+remote-as = 64521
+"#
+        => r#"6: [[peer-range]] "leafs": prefix: found "10.0.0.1/24"; must be "10.0.0.0/24", for a prefix has no host bits"#;
+
+    a_range_of_link_local_addresses: r#"
+[[peer-range]]
+name = "leafs"
+prefix = "fe80::/64"
+remote-as = 64521
+"#
+        => r#"6: [[peer-range]] "leafs": prefix: found "fe80::/64"; must be a prefix that means the same everywhere; the neighbor on a link is a [[peer]] with interface"#;
+
     peer_name_twice: r#"
 [[peer]]
 name = "a"
@@ -1136,7 +1160,7 @@ remote-as = 64521
 [[advertisement]]
 peers = ["tor-b"]
 "#
-        => r#"9: [[advertisement]] 1: peers: found "tor-b"; must be the name of a [[peer]]; the nearest is "tor-a""#;
+        => r#"9: [[advertisement]] 1: peers: found "tor-b"; must be the name of a [[peer]] or [[peer-range]]; the nearest is "tor-a""#;
 
     next_hop_that_is_no_host: r#"
 [[advertisement]]

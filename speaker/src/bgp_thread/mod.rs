@@ -18,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bgp::{Family, RefreshError};
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Password, PeerName};
@@ -84,6 +85,19 @@ pub struct TransportReport {
     pub lost_events: u64,
 }
 
+/// Whom connections are taken from that belong to no peer yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeSetup {
+    /// What the range is called; peers have other names.
+    pub name: PeerName,
+    /// Where they come from.
+    pub prefix: IpNet,
+    /// What signs their TCP segments.
+    pub password: Option<Password>,
+    /// The least TTL of theirs; 0: any.
+    pub minimum_ttl: u8,
+}
+
 /// Something happened to a peer.
 #[derive(Clone, Debug)]
 pub struct BgpEvent {
@@ -135,6 +149,9 @@ enum Command {
     Listen(Vec<SocketAddr>, oneshot::Sender<Result<(), ListenError>>),
     SetPeer(PeerName, Box<PeerSetup>),
     RemovePeer(PeerName),
+    SetRanges(Vec<RangeSetup>),
+    Arrivals(mpsc::UnboundedSender<IpAddr>),
+    TurnAway(IpAddr),
     SetRoutes(Vec<(PeerName, Arc<bgp::Routes>)>),
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
@@ -181,6 +198,22 @@ impl BgpThread {
     /// Ends a peer's session with Cease/3 and forgets the peer.
     pub fn remove_peer(&self, name: &PeerName) {
         self.tell(Command::RemovePeer(name.clone()));
+    }
+
+    /// Replaces the ranges that connections are taken from beside those of peers.
+    pub fn set_ranges(&self, ranges: Vec<RangeSetup>) {
+        self.tell(Command::SetRanges(ranges));
+    }
+
+    /// Tells `arrivals` of each connection from a range that is no peer's. It waits until a peer
+    /// with its address is set, or it is [turned away](Self::turn_away).
+    pub fn report_arrivals(&self, arrivals: mpsc::UnboundedSender<IpAddr>) {
+        self.tell(Command::Arrivals(arrivals));
+    }
+
+    /// Closes a connection that waits for its peer.
+    pub fn turn_away(&self, ip: IpAddr) {
+        self.tell(Command::TurnAway(ip));
     }
 
     /// Replaces the routes that these peers should have. Give peers that should have the same routes

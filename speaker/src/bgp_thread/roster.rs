@@ -12,11 +12,13 @@ use tokio::task::JoinSet;
 
 use super::listener::{Demand, ListenError, Listeners, scope_of};
 use super::peer::PeerTask;
-use super::{BgpEvent, Command, PeerCommand, PeerSetup};
+use super::{BgpEvent, Command, PeerCommand, PeerSetup, RangeSetup};
 use crate::config::PeerName;
 
 /// Connections that are accepted and have not found their peer yet; others wait in the kernel.
 const ACCEPTED: usize = 64;
+/// Connections that wait for the speaker to make a peer for them.
+const WAITING: usize = 256;
 
 /// Runs until it is told to stop, or nobody is left who could tell.
 pub(super) async fn run(mut inbox: UnboundedReceiver<Command>, events: UnboundedSender<BgpEvent>) {
@@ -53,6 +55,10 @@ struct Roster {
     /// Peers that were removed: answered when they have said good-bye.
     leaving: BTreeMap<PeerName, oneshot::Receiver<()>>,
     listeners: Listeners,
+    ranges: Vec<RangeSetup>,
+    /// Connections from ranges, one for an address, until there is a peer for them.
+    waiting: BTreeMap<IpAddr, TcpStream>,
+    arrivals: Option<UnboundedSender<IpAddr>>,
     events: UnboundedSender<BgpEvent>,
 }
 
@@ -75,6 +81,9 @@ impl Roster {
             tasks: JoinSet::new(),
             leaving: BTreeMap::new(),
             listeners,
+            ranges: Vec::new(),
+            waiting: BTreeMap::new(),
+            arrivals: None,
             events,
         }
     }
@@ -94,6 +103,9 @@ impl Roster {
                 self.listeners.demand(&name, None).await;
                 self.remove_peer(name);
             }
+            Command::SetRanges(ranges) => self.set_ranges(ranges).await,
+            Command::Arrivals(arrivals) => self.arrivals = Some(arrivals),
+            Command::TurnAway(ip) => drop(self.waiting.remove(&ip)),
             Command::SetRoutes(routes) => self.set_routes(routes),
             Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
@@ -152,6 +164,12 @@ impl Roster {
                 false
             }
         };
+        if scope == 0
+            && let Some(stream) = self.waiting.remove(&remote)
+            && let Some(entry) = self.peers.get(&name)
+        {
+            let _ = entry.commands.send(PeerCommand::Accepted(stream));
+        }
         if let Some((liveness, generation)) = bfd
             .and_then(|bfd| self.liveness.get(&bfd))
             .filter(|_| !known)
@@ -262,8 +280,40 @@ impl Roster {
         }
     }
 
-    /// A connection from an address that no peer has is closed without a word: whoever it is has no
-    /// business here, and costs nothing.
+    async fn set_ranges(&mut self, ranges: Vec<RangeSetup>) {
+        let kept = |range: &RangeSetup| ranges.iter().any(|other| other.name == range.name);
+        for range in self.ranges.iter().filter(|range| !kept(range)) {
+            self.listeners.demand(&range.name, None).await;
+        }
+        for range in &ranges {
+            let demand = Demand {
+                from: range.prefix,
+                interface: None,
+                password: range.password.clone(),
+                minimum_ttl: range.minimum_ttl,
+            };
+            self.listeners.demand(&range.name, Some(demand)).await;
+        }
+        self.ranges = ranges;
+    }
+
+    /// Has a peer made for a neighbor, if a range has its address. The speaker decides, and knows
+    /// limits; until then little is held.
+    fn introduce(&mut self, ip: IpAddr, stream: TcpStream) -> bool {
+        let in_range = self.ranges.iter().any(|range| range.prefix.contains(&ip));
+        if !in_range || self.waiting.len() >= WAITING || self.waiting.contains_key(&ip) {
+            return false;
+        }
+        let arrivals = self.arrivals.as_ref();
+        let told = arrivals.is_some_and(|arrivals| arrivals.send(ip).is_ok());
+        if told {
+            self.waiting.insert(ip, stream);
+        }
+        told
+    }
+
+    /// A connection from an address that no peer and no range has is closed without a word: whoever
+    /// it is has no business here, and costs nothing.
     fn accept(&mut self, stream: TcpStream) {
         let Ok(remote) = stream.peer_addr() else {
             return;
@@ -272,13 +322,10 @@ impl Roster {
         let peer = self.peers.iter().find(|(_, entry)| {
             entry.remote == address && (entry.scope == from_scope || entry.scope == 0)
         });
-        match peer {
-            Some((_, entry)) => {
-                let _ = entry.commands.send(PeerCommand::Accepted(stream));
-            }
-            None => {
-                tracing::debug!(%remote, "refused a BGP connection from an address that is no peer's")
-            }
+        if let Some((_, entry)) = peer {
+            let _ = entry.commands.send(PeerCommand::Accepted(stream));
+        } else if from_scope != 0 || !self.introduce(address, stream) {
+            tracing::debug!(%remote, "refused a BGP connection from an address that is no peer's");
         }
     }
 

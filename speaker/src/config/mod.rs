@@ -18,7 +18,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[[peer]]`, with `[peer-defaults]` and the BFD profile applied.
     pub peers: BTreeMap<PeerName, PeerConfig>,
+    /// `[[peer-range]]`, likewise.
+    pub ranges: BTreeMap<PeerName, RangeConfig>,
     /// `[[service]]`
     pub services: BTreeMap<ServiceName, ServiceConfig>,
     /// `[[route]]`
@@ -283,6 +285,8 @@ impl BfdProfile {
 /// `[[peer]]`: one neighbor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
+    /// The range that it has come from; `None`: it is in the file.
+    pub range: Option<PeerName>,
     /// Where it is.
     pub address: PeerAddress,
     /// Where it accepts BGP connections.
@@ -368,6 +372,13 @@ pub(crate) const fn minimum_ttl(hops: NonZeroU8) -> u8 {
 }
 
 impl PeerConfig {
+    /// Whether a list of peers and ranges means this one.
+    #[must_use]
+    pub fn is_one_of(&self, name: &PeerName, names: &BTreeSet<PeerName>) -> bool {
+        let by_range = |range: &PeerName| names.contains(range);
+        names.contains(name) || self.range.as_ref().is_some_and(by_range)
+    }
+
     /// How many hops away the neighbor may be: 1 unless somebody says more.
     #[must_use]
     pub fn hops(&self) -> NonZeroU8 {
@@ -381,6 +392,56 @@ impl PeerConfig {
         self.source_interface
             .as_deref()
             .or(self.address.scope.as_deref())
+    }
+}
+
+/// `[[peer-range]]`: neighbors that need not be configured one by one. Each becomes a peer when it
+/// connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeConfig {
+    /// Where they connect from.
+    pub prefix: IpNet,
+    /// How many there may be at a time.
+    pub limit: NonZeroU16,
+    /// What each of them is, but for its address.
+    pub peer: PeerConfig,
+}
+
+impl RangeConfig {
+    /// Enough for a large rack, and little to hold.
+    pub const DEFAULT_LIMIT: NonZeroU16 = NonZeroU16::MIN.saturating_add(99);
+
+    /// The neighbor with this address.
+    #[must_use]
+    pub fn peer_at(&self, ip: IpAddr) -> PeerConfig {
+        PeerConfig {
+            address: PeerAddress { ip, scope: None },
+            ..self.peer.clone()
+        }
+    }
+}
+
+impl Config {
+    /// The most specific range with an address.
+    #[must_use]
+    pub fn range_of(&self, ip: IpAddr) -> Option<(&PeerName, &RangeConfig)> {
+        let ranges = self.ranges.iter();
+        let ranges = ranges.filter(|(_, range)| range.prefix.contains(&ip));
+        ranges.max_by_key(|(_, range)| range.prefix.prefix_len())
+    }
+
+    /// The peer that a neighbor with this address is, or becomes when it connects; a peer of the
+    /// file goes before a range.
+    #[must_use]
+    pub fn dynamic_peer(&self, ip: IpAddr) -> Option<(PeerName, PeerConfig)> {
+        let mut peers = self.peers.values();
+        if peers.any(|peer| peer.range.is_none() && peer.address.ip == ip) {
+            return None;
+        }
+        let (range_name, range) = self.range_of(ip)?;
+        let name = PeerName::new(&format!("{range_name}@{ip}"))?;
+        let taken = self.peers.get(&name).is_some_and(|it| it.range.is_none());
+        (!taken).then(|| (name, range.peer_at(ip)))
     }
 }
 

@@ -11,8 +11,10 @@ use toml::de::DeTable;
 mod export;
 mod import;
 mod peer;
+mod range;
 
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
+use self::range::{check_keys, read_ranges};
 use super::attributes::{BlackholeLengths, add_community, add_next_hop};
 use super::document::{Lines, Located, Report, Section, nearest};
 use super::problem::Problem;
@@ -67,20 +69,29 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
 }
 
 fn read_document(document: Section<'_>) -> Option<Config> {
-    let mut document = document.plans(&["pool", "peer-range", "bfd-session", "hook"]);
+    let mut document = document.plans(&["pool", "bfd-session", "hook"]);
     let speaker = read_speaker(document.take_table("speaker"));
     let api = read_api(document.take_table("api"));
     let bfd = read_bfd(document.take_table("bfd"));
     let log = read_log(document.take_table("log"));
     let profiles = read_profiles(document.take_tables("bfd-profile", &["name"]));
     let defaults = PeerKeys::read(&mut document.take_table("peer-defaults").plans(PEER_PLANS));
-    let peers = read_peers(
+    let mut peers = read_peers(
         document.take_tables("peer", &["name", "address"]),
-        defaults,
+        &defaults,
         speaker.as_ref(),
         &bfd,
         &profiles,
     );
+    read_ranges(
+        document.take_tables("peer-range", &["name", "prefix"]),
+        &defaults,
+        speaker.as_ref(),
+        &bfd,
+        &profiles,
+        &mut peers,
+    );
+    check_keys(&peers, &document);
     let services = read_services(document.take_tables("service", &["name"]));
     let routes = read_routes(
         document.take_tables("route", &["prefix"]),
@@ -100,6 +111,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         bfd,
         log,
         peers: peers.configs,
+        ranges: peers.ranges,
         services,
         routes,
         advertisements,
@@ -377,8 +389,13 @@ fn read_peer_names(section: &mut Section<'_>, peers: &Peers) -> Option<BTreeSet<
         }
         let known = peers.names.keys().map(String::as_str);
         let expected = match nearest(name.value.as_str(), known.clone()) {
-            Some(near) => format!("the name of a [[peer]]; the nearest is {near:?}"),
-            None => format!("the name of a [[peer]]: {}", quoted(known)),
+            Some(near) => {
+                format!("the name of a [[peer]] or [[peer-range]]; the nearest is {near:?}")
+            }
+            None => format!(
+                "the name of a [[peer]] or [[peer-range]]: {}",
+                quoted(known)
+            ),
         };
         section.refuse("peers", name, &expected);
     }

@@ -20,7 +20,21 @@ impl Config {
         self.write_daemon(&mut out);
         self.write_profiles(&mut out);
         for (name, peer) in &self.peers {
-            write_peer(&mut out, name.as_str(), peer);
+            if peer.range.is_some() {
+                continue;
+            }
+            out.section("[[peer]]");
+            out.text("name", name);
+            out.text("address", &peer.address);
+            write_peer(&mut out, peer);
+            out.plain("passive", peer.passive);
+        }
+        for (name, range) in &self.ranges {
+            out.section("[[peer-range]]");
+            out.text("name", name);
+            out.text("prefix", range.prefix);
+            out.plain("limit", range.limit);
+            write_peer(&mut out, &range.peer);
         }
         for (name, service) in &self.services {
             out.section("[[service]]");
@@ -88,7 +102,9 @@ impl Config {
 
     /// The profiles that peers use; two peers cannot use different ones of one name.
     fn write_profiles(&self, out: &mut Writer) {
-        let used = self.peers.values().filter_map(|peer| peer.bfd.as_ref());
+        let of_ranges = self.ranges.values().map(|range| &range.peer);
+        let peers = self.peers.values().chain(of_ranges);
+        let used = peers.filter_map(|peer| peer.bfd.as_ref());
         let mut profiles: Vec<&BfdProfile> = used.map(|bfd| &bfd.profile).collect();
         profiles.sort_by(|a, b| a.name.cmp(&b.name));
         profiles.dedup();
@@ -103,10 +119,7 @@ impl Config {
     }
 }
 
-fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
-    out.section("[[peer]]");
-    out.text("name", name);
-    out.text("address", &peer.address);
+fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     out.plain("port", peer.port);
     match peer.remote_as {
         RemoteAs::Is(asn) => out.plain("remote-as", asn),
@@ -142,7 +155,6 @@ fn write_peer(out: &mut Writer, name: &str, peer: &PeerConfig) {
     if let Some(interface) = &peer.source_interface {
         out.text("source-interface", interface);
     }
-    out.plain("passive", peer.passive);
     if let Some(hops) = peer.ebgp_multihop {
         out.plain("ebgp-multihop", hops);
     }

@@ -234,6 +234,24 @@ pub(crate) fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
+/// Where neighbors connect from.
+pub(super) fn peer_prefix(value: &DeValue<'_>) -> Parsed<IpNet> {
+    let expected = "a prefix, such as \"10.0.0.0/24\" or \"2001:db8::/64\"";
+    let net = value.as_str().and_then(|text| text.parse::<IpNet>().ok());
+    let net = net.ok_or(expected)?;
+    if net.trunc() != net {
+        return Err(format!("\"{}\", for a prefix has no host bits", net.trunc()).into());
+    }
+    let first = net.network();
+    if is_link_local(first) {
+        return Err("a prefix that means the same everywhere; the neighbor on a link is a [[peer]] with interface".into());
+    }
+    if first.is_multicast() {
+        return Err("a unicast prefix".into());
+    }
+    Ok(net)
+}
+
 pub(super) fn prefix(value: &DeValue<'_>) -> Parsed<IpNet> {
     value.as_str().map_or_else(
         || Err("a prefix, such as \"198.51.100.0/24\" or \"2001:db8::/32\"".into()),

@@ -78,7 +78,9 @@ impl Speaker {
             .check(&prefix, &route.attributes)
             .map_err(|reason| Refusal::Invalid(format!("route {prefix}: {reason}")))?;
         for name in route.peers.iter().flatten() {
-            self.refuse_unknown(name)?;
+            if !self.config.ranges.contains_key(name) {
+                self.refuse_unknown(name)?;
+            }
         }
         let services = self.config.services.iter();
         let mut services = services.chain(&self.kept.additions.services);

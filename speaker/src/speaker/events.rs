@@ -53,6 +53,7 @@ impl Speaker {
         let Transition {
             from, to, cause, ..
         } = transition;
+        self.note_presence(peer, *to);
         let lost = *from == State::Established;
         if *to == State::Established {
             self.established.insert(peer.clone());

@@ -7,6 +7,7 @@
 mod additions;
 mod events;
 mod peers;
+mod ranges;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use self::ranges::Absent;
 use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
@@ -99,6 +101,10 @@ pub struct Speaker {
     history: History,
     started: SystemTime,
     commands: mpsc::Receiver<Command>,
+    /// Dynamic peers without a connection.
+    absent: Absent,
+    /// Neighbors that a range may let in.
+    arrivals: UnboundedReceiver<IpAddr>,
     bgp_events: UnboundedReceiver<BgpEvent>,
     bfd_changes: UnboundedReceiver<bfd::StateChange>,
 }
@@ -126,6 +132,8 @@ impl Speaker {
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();
         let (bfd_sender, bfd_changes) = mpsc::unbounded_channel();
         let bgp = BgpThread::start(bgp_sender).map_err(StartError::Thread)?;
+        let (newcomers, arrivals) = mpsc::unbounded_channel();
+        bgp.report_arrivals(newcomers);
         bgp.listen(config.speaker.listen.clone()).await?;
         let bfd = BfdThread::start(&config.bfd, bgp.clone(), bfd_sender)?;
         let (sender, commands) = mpsc::channel(COMMANDS);
@@ -156,6 +164,8 @@ impl Speaker {
             commands,
             bgp_events,
             bfd_changes,
+            absent: Absent::default(),
+            arrivals,
         };
         speaker.start_peers()?;
         speaker.last_run = LastRun::Over;
@@ -216,7 +226,11 @@ impl Speaker {
                 }
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
                 command = self.commands.recv() => return Ok(command),
-                _ = check.tick(), if self.depends_on_interfaces() => self.check_interfaces(),
+                Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
+                _ = check.tick(), if self.has_checks() => {
+                    self.check_interfaces();
+                    self.dismiss_absent();
+                }
             }
         }
     }
@@ -237,6 +251,7 @@ impl Speaker {
             // What went wrong is logged, shown, and tried again.
             let _ = self.set_peer(name, peer);
         }
+        self.set_ranges();
         self.announce();
         Ok(())
     }
@@ -310,6 +325,7 @@ impl Speaker {
         let router_id = wanted.speaker.router_id.or(self.kept.router_id);
         wanted.speaker.router_id = Some(router_id.unwrap_or(self.router_id));
         self.refuse_added(&wanted)?;
+        let wanted = plan::with_dynamic_peers(&self.config, wanted);
         let changes = plan::plan(&self.config, &wanted);
         if !dry_run {
             if self.config.speaker.listen != wanted.speaker.listen {
@@ -364,6 +380,9 @@ impl Speaker {
                 }
                 Change::UpdateLog(_) => self.level.set(config.log.level),
                 Change::UpdateSpeaker(_)
+                | Change::AddRange(_)
+                | Change::RemoveRange(_)
+                | Change::UpdateRange(..)
                 | Change::AddService(_)
                 | Change::RemoveService(_)
                 | Change::UpdateService(_)
@@ -379,6 +398,7 @@ impl Speaker {
             return;
         }
         self.forget_gone_peers();
+        self.set_ranges();
         self.announce();
     }
 
@@ -434,6 +454,7 @@ impl Speaker {
         self.malformed.remove(name);
         self.errors_said.remove(name);
         self.established.remove(name);
+        self.forget_presence(name);
         self.history.forget(name);
     }
 
@@ -455,8 +476,9 @@ impl Speaker {
         }
     }
 
-    fn depends_on_interfaces(&self) -> bool {
-        self.bfd.is_incomplete() || !self.scopes.is_empty()
+    /// Whether there is something to look at each second.
+    fn has_checks(&self) -> bool {
+        self.bfd.is_incomplete() || !self.scopes.is_empty() || !self.absent.is_empty()
     }
 
     /// An interface that comes, or comes anew with another index, is used from then on. A session

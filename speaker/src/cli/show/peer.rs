@@ -58,6 +58,9 @@ impl Page {
         if let Some(description) = &peer.description {
             self.line(2, format_args!("{description}"));
         }
+        if let Some(range) = &peer.range {
+            self.line(2, format_args!("Dynamic       of peer-range {range}"));
+        }
         let down = match (&peer.shutdown, peer.enabled) {
             (_, false) => " (disabled in the configuration)".to_owned(),
             (None, true) => String::new(),

@@ -13,7 +13,7 @@ use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
     BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, Password,
-    PeerAddress, PeerBfd, PeerConfig, PeerName, SpeakerConfig, minimum_ttl, value,
+    PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, SpeakerConfig, minimum_ttl, value,
 };
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
@@ -97,7 +97,7 @@ impl PeerKeys {
         hops.map(|hops| hops.value)
     }
 
-    fn or(mut self, defaults: &Self) -> Self {
+    pub(super) fn or(mut self, defaults: &Self) -> Self {
         // The one excludes the other: a peer that has its own takes neither of the defaults.
         let distance = (self.ebgp_multihop.take(), self.ttl_security.take());
         let distance = match distance {
@@ -147,12 +147,13 @@ fn read_password(section: &mut Section<'_>) -> Option<Located<Password>> {
 #[derive(Default)]
 pub(super) struct Peers {
     pub(super) configs: BTreeMap<PeerName, PeerConfig>,
+    pub(super) ranges: BTreeMap<PeerName, RangeConfig>,
     pub(super) names: BTreeMap<String, usize>,
 }
 
 pub(super) fn read_peers(
     sections: Vec<Section<'_>>,
-    defaults: PeerKeys,
+    defaults: &PeerKeys,
     speaker: Option<&SpeakerConfig>,
     bfd: &BfdConfig,
     profiles: &BTreeMap<String, BfdProfile>,
@@ -167,7 +168,7 @@ pub(super) fn read_peers(
             "the address of the neighbor, such as \"192.0.2.1\"",
             value::peer_address,
         );
-        let keys = PeerKeys::read(&mut section).or(&defaults);
+        let keys = PeerKeys::read(&mut section).or(defaults);
         let (Some(address), named) = (address, name) else {
             continue;
         };
@@ -207,13 +208,13 @@ pub(super) fn read_peers(
 }
 
 /// A `[[peer]]` whose keys are read and must fit together.
-struct PeerSection<'p> {
-    section: &'p Section<'p>,
-    address: Located<PeerAddress>,
+pub(super) struct PeerSection<'p> {
+    pub(super) section: &'p Section<'p>,
+    pub(super) address: Located<PeerAddress>,
 }
 
 impl PeerSection<'_> {
-    fn check(
+    pub(super) fn check(
         self,
         keys: PeerKeys,
         speaker_as: Option<Asn>,
@@ -245,6 +246,7 @@ impl PeerSection<'_> {
         let address = &self.address.value;
         let export = export::check(&keys.export, self.section, address, local_as, remote_as);
         Some(PeerConfig {
+            range: None,
             address: self.address.value,
             port: keys.port.map_or(BGP_PORT, |port| port.value),
             remote_as,
