@@ -1,6 +1,8 @@
 //! What Prometheus is told: gathered from a snapshot for each scrape, so that nothing is counted
 //! twice.
 
+mod received;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -82,6 +84,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     let mut registry = Registry::with_prefix("herald");
     add_daemon(&mut registry, snapshot);
     add_bgp(&mut registry, snapshot);
+    received::add(&mut registry, snapshot);
     add_bfd(&mut registry, snapshot);
     let mut out = String::new();
     // Writing to a String cannot fail.

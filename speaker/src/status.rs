@@ -123,6 +123,10 @@ pub struct PeerStatus {
     pub connect_retry_counter: u64,
     /// How the last session ended, or why the last attempt failed.
     pub last_reset: Option<ResetStatus>,
+    /// The last NOTIFICATION that we sent.
+    pub last_notification_sent: Option<NotificationStatus>,
+    /// The last one that it sent.
+    pub last_notification_received: Option<NotificationStatus>,
     /// How long ago the last message came.
     pub last_read_ms: Option<u64>,
     /// How long ago the last message went.
@@ -277,6 +281,17 @@ pub struct UpdateErrorStatus {
     pub message: String,
     /// How long the message was.
     pub message_octets: usize,
+}
+
+/// A NOTIFICATION.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationStatus {
+    /// When.
+    pub at: String,
+    /// How long ago.
+    pub ago_ms: u64,
+    /// Code, subcode, their names, and what came with them: `6/2 Cease, Administrative Shutdown`.
+    pub text: String,
 }
 
 /// How a session ended.
@@ -557,10 +572,27 @@ impl Snapshot {
                     from: reset.from.to_string(),
                     cause: reset.cause.to_string(),
                 }),
+            last_notification_sent: self
+                .notification(session.and_then(|session| session.last_notification_sent.as_ref())),
+            last_notification_received: self.notification(
+                session.and_then(|session| session.last_notification_received.as_ref()),
+            ),
             last_read_ms: self.ago_ms(session.and_then(|session| session.last_read)),
             last_write_ms: self.ago_ms(session.and_then(|session| session.last_write)),
             bfd: self.bfd.get(name).map(|bfd| self.bfd_status(name, bfd)),
         }
+    }
+
+    fn notification(
+        &self,
+        notification: Option<&(Instant, bgp::Notification)>,
+    ) -> Option<NotificationStatus> {
+        let (at, notification) = notification?;
+        Some(NotificationStatus {
+            at: self.time(*at),
+            ago_ms: millis(self.ago(*at)),
+            text: notification.to_string(),
+        })
     }
 
     /// `GET /v1/bfd`

@@ -10,6 +10,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 
 use support::{Daemon, eventually, loopback, stderr, stdout};
 
@@ -94,6 +95,15 @@ fn accept(listener: &TcpListener) -> TcpStream {
     session
 }
 
+fn metrics(daemon: &Daemon) -> String {
+    let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: herald\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn a_full_table_does_not_grow_the_daemon() {
     const PREFIXES: usize = 250_000;
@@ -148,6 +158,14 @@ fn kept_routes_can_be_looked_at() {
     eventually("five have come", || neighbor.ipv4()["received"] == 5);
     let expected = serde_json::json!({"routes": 3, "stale": 0, "not_kept": 1});
     assert_eq!(neighbor.ipv4()["kept"], expected);
+    let said = metrics(&neighbor.daemon);
+    for line in [
+        r#"herald_peer_kept_routes{peer="other",family="ipv4-unicast"} 3"#,
+        r#"herald_peer_not_kept_total{peer="other",family="ipv4-unicast"} 1"#,
+        r#"herald_peer_received_announcements_total{peer="other",family="ipv4-unicast"} 5"#,
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
     let page = neighbor.daemon.ok(&["show", "peer", "other"]);
     let line = "received prefixes: 3 kept, 1 not kept for want of room";
     assert!(page.contains(line), "{page}");
@@ -203,6 +221,13 @@ fn c_049_too_many_prefixes_end_the_session_until_somebody_resets_it() {
     assert_eq!(neighbor.ipv4()["prefixes"], 2);
     let page = neighbor.daemon.ok(&["show", "peer", "other"]);
     assert!(page.contains("received prefixes: 2 of at most 2"), "{page}");
+    let said = metrics(&neighbor.daemon);
+    for line in [
+        r#"herald_peer_received_prefixes{peer="other",family="ipv4-unicast"} 2"#,
+        r#"herald_peer_max_prefixes{peer="other",family="ipv4-unicast"} 2"#,
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
     neighbor.say(&update(64999, &[(11, 0, 3)]));
     // Cease/1, AFI 1, SAFI 1, 2
     let farewell = message(3, &[6, 1, 0, 1, 1, 0, 0, 0, 2]);
@@ -210,6 +235,11 @@ fn c_049_too_many_prefixes_end_the_session_until_somebody_resets_it() {
 
     let peers = neighbor.daemon.ok(&["show", "peers"]);
     assert!(peers.contains("Idle (max-prefixes)"), "{peers}");
+    let over = r#"herald_peer_over_max_prefixes{peer="other"} 1"#;
+    assert!(metrics(&neighbor.daemon).contains(over));
+    let page = neighbor.daemon.ok(&["show", "peer", "other"]);
+    let last = "ago: 6/1 Cease, Maximum Number of Prefixes Reached: at most 2 of ipv4-unicast";
+    assert!(page.contains(last), "{page}");
     let log = neighbor.daemon.log();
     for line in [
         "announces 2 ipv4-unicast prefixes, nearly the 2 that max-prefixes allows",

@@ -119,6 +119,7 @@ impl Session {
             .connections
             .by_id(conn)
             .map_or(State::Idle, |connection| connection.state);
+        self.record.last_notification_received = Some((now, notification.clone()));
         self.end(conn, None); // RFC 4271 §6.4: never in reply to a NOTIFICATION
         // RFC 4271 §8.2.2, Event 24: before Established, another version is no failure that counts.
         let is_version = notification.code == code::OPEN_MESSAGE

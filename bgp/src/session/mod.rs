@@ -109,6 +109,8 @@ struct Record {
     dropped: u64,
     connect_retry_counter: u64,
     last_reset: Option<Transition>,
+    last_notification_sent: Option<(Instant, Notification)>,
+    last_notification_received: Option<(Instant, Notification)>,
     update_errors: u64,
     last_read: Option<Instant>,
     last_write: Option<Instant>,
@@ -555,6 +557,8 @@ impl Session {
             idle_until: self.idle_hold,
             over_limit: self.over_limit,
             last_reset: self.record.last_reset.clone(),
+            last_notification_sent: self.record.last_notification_sent.clone(),
+            last_notification_received: self.record.last_notification_received.clone(),
             update_errors: self.record.update_errors,
             last_read: self.record.last_read,
             last_write: self.record.last_write,
@@ -635,6 +639,8 @@ impl Session {
         let conn = connection.id;
         let after_flush = last_word.is_some();
         if let Some(notification) = last_word {
+            let said = self.now.map(|now| (now, notification.clone()));
+            self.record.last_notification_sent = said;
             connection.push(&Message::Notification(notification));
             self.record.sent.notification += 1;
             self.closing.insert(conn, connection.outbox);

@@ -249,6 +249,10 @@ pub struct SessionStatus {
     /// The last time an Established session ended; before there was one, the last time that a
     /// session failed to get there.
     pub last_reset: Option<Transition>,
+    /// The last NOTIFICATION that we sent, on whatever connection, and when.
+    pub last_notification_sent: Option<(Instant, Notification)>,
+    /// The last one that came.
+    pub last_notification_received: Option<(Instant, Notification)>,
     /// UPDATE messages with attribute errors that RFC 7606 let pass, by treating them as withdraws
     /// or discarding the attribute.
     pub update_errors: u64,

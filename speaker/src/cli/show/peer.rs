@@ -195,18 +195,23 @@ impl Page {
         let sent = &negotiated.capabilities_sent;
         let received = &negotiated.capabilities_received;
         for capability in sent {
-            let who = if received.contains(capability) {
-                "sent and received"
-            } else {
-                "sent"
-            };
-            self.line(4, format_args!("{capability:<28} {who}"));
+            let (name, ours) = parts(capability);
+            let theirs = received.iter().find(|theirs| parts(theirs).0 == name);
+            match theirs.map(|theirs| parts(theirs).1) {
+                None => self.line(4, format_args!("{capability:<28} sent")),
+                Some(theirs) if theirs == ours => {
+                    self.line(4, format_args!("{capability:<28} sent and received"));
+                }
+                Some(theirs) => {
+                    self.line(4, format_args!("{name:<28} sent {ours}, received {theirs}"))
+                }
+            }
         }
-        for capability in received
-            .iter()
-            .filter(|capability| !sent.contains(capability))
-        {
-            self.line(4, format_args!("{capability:<28} received"));
+        let is_sent = |name| sent.iter().any(|ours| parts(ours).0 == name);
+        for capability in received {
+            if !is_sent(parts(capability).0) {
+                self.line(4, format_args!("{capability:<28} received"));
+            }
         }
     }
 
@@ -310,8 +315,8 @@ impl Page {
         self.line(
             2,
             format_args!(
-                "Established   {} times, dropped {} times",
-                peer.established_count, peer.dropped_count
+                "Established   {} times, dropped {} times; ConnectRetryCounter {}",
+                peer.established_count, peer.dropped_count, peer.connect_retry_counter
             ),
         );
         if peer.update_errors > 0 {
@@ -337,6 +342,19 @@ impl Page {
                 ),
             ),
             None => self.line(2, format_args!("Last reset    never")),
+        }
+        self.line(2, format_args!("Last NOTIFICATION"));
+        for (what, last) in [
+            ("sent", &peer.last_notification_sent),
+            ("received", &peer.last_notification_received),
+        ] {
+            match last {
+                Some(last) => self.line(
+                    4,
+                    format_args!("{what} {} ago: {}", age(last.ago_ms), last.text),
+                ),
+                None => self.line(4, format_args!("{what}: none")),
+            }
         }
     }
 
@@ -457,6 +475,11 @@ impl Page {
             self.line(4, format_args!("{} {}  {text}", event.at, event.subject));
         }
     }
+}
+
+/// The name of a capability, and what it says.
+fn parts(capability: &str) -> (&str, &str) {
+    capability.split_once(' ').unwrap_or((capability, ""))
 }
 
 fn seconds(ms: u64) -> String {
