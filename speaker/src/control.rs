@@ -147,6 +147,11 @@ impl Control {
         answers.map(|(routes, name)| (name, routes)).collect()
     }
 
+    /// The routes that a peer has from us; none unless its session is established.
+    pub async fn advertised_to(&self, name: &PeerName) -> bgp::Routes {
+        self.bgp.advertised(name).await.unwrap_or_default()
+    }
+
     /// The routes that a peer has announced, by family and prefix.
     ///
     /// # Errors

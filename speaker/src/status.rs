@@ -2,6 +2,7 @@
 //! key (`_ms`), times are RFC 3339 in UTC, AS numbers and counters are numbers, addresses and
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
+mod advertised;
 mod received;
 mod routes;
 mod transport;
@@ -19,6 +20,7 @@ use crate::history::{Record, Subject};
 use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
 
+pub use advertised::AdvertisedRouteStatus;
 pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
 pub use transport::TransportStatus;

@@ -157,6 +157,33 @@ fn a_peer_that_the_file_keeps_down_is_enabled_there() {
 }
 
 #[test]
+fn a_dynamic_peer_that_is_shut_down_stays_so_too() {
+    let [own, other] = [loopback(), loopback()];
+    let mut router = Daemon::start(&format!(
+        "[speaker]\nlocal-as = 64521\nrouter-id = \"{own}\"\nlisten = [\"{own}:11179\"]\n\
+         [[peer-range]]\nname = \"hosts\"\nprefix = \"{other}/32\"\nremote-as = 64520\n"
+    ));
+    let host = Daemon::start(&config(other, 64520, own, 64521, WEB));
+    host.wait_until_established("other");
+    let name = format!("hosts@{other}");
+    router.wait_until_established(&name);
+    router.ok(&["peer", "shutdown", &name, "-m", "out of order"]);
+    let cause = "received 6/2 Cease, Administrative Shutdown: \"out of order\"";
+    eventually(cause, || {
+        host.show(&["peer", "other"])["last_reset"]["cause"] == cause
+    });
+    router.signal(Signal::SIGKILL);
+    router.wait();
+    router.launch();
+    eventually("it is there again, and kept down", || {
+        let peers = router.show(&["peers"]);
+        peers[0]["name"] == name.as_str() && peers[0]["shutdown"]["communication"] == "out of order"
+    });
+    router.ok(&["peer", "enable", &name]);
+    router.wait_until_established(&name);
+}
+
+#[test]
 fn the_peer_repeats_its_routes_when_asked() {
     let pair = Pair::start();
     let received = || pair.router_peer()["families"][0]["received"].as_u64();
@@ -175,6 +202,40 @@ fn the_peer_repeats_its_routes_when_asked() {
     assert_eq!(pair.router_peer()["messages"]["sent"]["route_refresh"], 3);
     assert_eq!(pair.router_peer()["families"][0]["prefixes"], 1);
     assert_eq!(pair.host_peer()["messages"]["received"]["route_refresh"], 3);
+}
+
+#[test]
+fn what_a_peer_has_from_us_is_shown() {
+    let pair = Pair::start();
+    pair.host.ok(&[
+        "announce",
+        "198.51.100.0/24",
+        "--med",
+        "7",
+        "--community",
+        "64520:1",
+    ]);
+    eventually("both have been announced", || {
+        pair.host_peer()["families"][0]["advertised"] == 2
+    });
+    let routes = pair.host.show(&["routes", "--advertised", "other"]);
+    assert_eq!(routes[0]["prefix"], "192.0.2.150/32");
+    assert_eq!(routes[1]["prefix"], "198.51.100.0/24");
+    assert_eq!(routes[1]["med"], 7);
+    assert_eq!(
+        routes[1]["session_next_hop"],
+        pair.host_peer()["families"][0]["next_hop"]
+    );
+    let table = pair.host.ok(&["show", "routes", "--advertised", "other"]);
+    assert!(table.contains("med 7 64520:1"), "{table}");
+    // The router has what the host says it has.
+    let received = pair.router.show(&["routes", "--received", "other"]);
+    assert_eq!(received[1]["prefix"], "198.51.100.0/24");
+    assert_eq!(received[1]["med"], 7);
+    assert_eq!(received[1]["communities"], serde_json::json!(["64520:1"]));
+    assert_eq!(received[1]["next_hop"], routes[1]["session_next_hop"]);
+    let none = pair.router.ok(&["show", "routes", "--advertised", "other"]);
+    assert!(none.starts_with("other has no routes from us"), "{none}");
 }
 
 #[test]

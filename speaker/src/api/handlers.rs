@@ -22,8 +22,8 @@ use crate::config::{
 use crate::control::{Control, Snapshot, Stored};
 use crate::metrics;
 use crate::status::{
-    BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus,
-    RouteStatus, ServiceStatus,
+    AdvertisedRouteStatus, BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReceivedRouteStatus,
+    ReloadStatus, RouteStatus, ServiceStatus,
 };
 
 /// The largest request body. The longest that makes sense, a service with some hundred addresses,
@@ -148,6 +148,7 @@ fn looking() -> Router<Context> {
         .route("/v1/config", get(config))
         .route("/v1/peers", get(peers))
         .route("/v1/peers/{name}", get(peer))
+        .route("/v1/peers/{name}/advertised", get(advertised))
         .route("/v1/peers/{name}/received", get(received))
         .route("/v1/bfd", get(bfd))
         .route("/v1/routes", get(routes))
@@ -255,6 +256,18 @@ async fn peer(State(context): State<Context>, Segment(name): Segment) -> Answer<
     status
         .map(Json)
         .ok_or_else(|| snapshot.unknown_peer(&name).into())
+}
+
+async fn advertised(
+    State(context): State<Context>,
+    Segment(name): Segment,
+) -> Answer<Json<Vec<AdvertisedRouteStatus>>> {
+    let snapshot = snapshot(&context).await?;
+    let name = PeerName::new(&name)
+        .filter(|name| snapshot.config.peers.contains_key(name))
+        .ok_or_else(|| snapshot.unknown_peer(&name))?;
+    let routes = context.control.advertised_to(&name).await;
+    Ok(Json(snapshot.advertised(&name, &routes)))
 }
 
 async fn received(

@@ -133,6 +133,9 @@ enum What {
     Bfd,
     /// Every prefix that is announced, and who has it
     Routes {
+        /// What this peer has from us
+        #[arg(long, value_name = "PEER", conflicts_with = "received")]
+        advertised: Option<String>,
         /// What this peer has announced to us, if it has received-routes = "kept"
         #[arg(long, value_name = "PEER")]
         received: Option<String>,

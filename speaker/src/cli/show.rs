@@ -7,12 +7,14 @@ use comfy_table::{Cell, Color, ContentArrangement, Table};
 
 use super::client::{Client, ClientError, segment};
 use super::{Output, SUCCESS, What, complain, say};
+use crate::additions::RouteSpec;
 use crate::api::ConfigStatus;
 use crate::logging;
 use crate::status::{
     BfdStatus, DaemonStatus, EventStatus, PeerStatus, RoutePeerStatus, RouteStatus, ServiceStatus,
 };
 
+mod advertised;
 mod peer;
 mod received;
 
@@ -43,10 +45,15 @@ fn path(what: &What) -> String {
         What::Peers => "/v1/peers".to_owned(),
         What::Peer { name } => format!("/v1/peers/{}", segment(name)),
         What::Bfd => "/v1/bfd".to_owned(),
-        What::Routes { received: None } => "/v1/routes".to_owned(),
         What::Routes {
             received: Some(name),
+            ..
         } => format!("/v1/peers/{}/received", segment(name)),
+        What::Routes {
+            advertised: Some(name),
+            ..
+        } => format!("/v1/peers/{}/advertised", segment(name)),
+        What::Routes { .. } => "/v1/routes".to_owned(),
         What::Services => "/v1/services".to_owned(),
         What::Events { peer: None } => "/v1/events".to_owned(),
         What::Events { peer: Some(name) } => format!("/v1/events?peer={}", segment(name)),
@@ -67,8 +74,13 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
         What::Bfd => bfd(&client.get::<Vec<_>>(&path)?, wide),
         What::Routes {
             received: Some(name),
+            ..
         } => received::routes(name, &client.get::<Vec<_>>(&path)?, wide),
-        What::Routes { received: None } => routes(&client.get::<Vec<_>>(&path)?, wide),
+        What::Routes {
+            advertised: Some(name),
+            ..
+        } => advertised::routes(name, &client.get::<Vec<_>>(&path)?),
+        What::Routes { .. } => routes(&client.get::<Vec<_>>(&path)?, wide),
         What::Services => services(&client.get::<Vec<_>>(&path)?),
         What::Events { .. } => events(&client.get::<Vec<_>>(&path)?, wide),
         What::Config => {
@@ -234,30 +246,34 @@ fn named(peers: &[RoutePeerStatus]) -> String {
 fn attributes(route: &RouteStatus) -> String {
     let mut said: Vec<String> = Vec::new();
     for peer in &route.peers {
-        let spec = &peer.attributes;
-        let mut parts = Vec::new();
-        parts.extend(spec.med.map(|med| format!("med {med}")));
-        parts.extend(spec.local_pref.map(|value| format!("local-pref {value}")));
-        if spec.as_path_prepend > 0 {
-            parts.push(format!("prepend {}", spec.as_path_prepend));
-        }
-        parts.extend(spec.communities.iter().cloned());
-        parts.extend(
-            spec.next_hop
-                .iter()
-                .map(|address| format!("next-hop {address}")),
-        );
-        parts.extend(spec.atomic_aggregate.then(|| "atomic-aggregate".to_owned()));
-        parts.extend(
-            spec.aggregator
-                .iter()
-                .map(|by| format!("aggregated by {by}")),
-        );
-        said.push(parts.join(" "));
+        said.push(self::said(&peer.attributes));
     }
     said.sort();
     said.dedup();
     said.join("; ")
+}
+
+/// What is said of a route, in words; nothing where there is nothing to say.
+fn said(spec: &RouteSpec) -> String {
+    let mut parts = Vec::new();
+    parts.extend(spec.med.map(|med| format!("med {med}")));
+    parts.extend(spec.local_pref.map(|value| format!("local-pref {value}")));
+    if spec.as_path_prepend > 0 {
+        parts.push(format!("prepend {}", spec.as_path_prepend));
+    }
+    parts.extend(spec.communities.iter().cloned());
+    parts.extend(
+        spec.next_hop
+            .iter()
+            .map(|address| format!("next-hop {address}")),
+    );
+    parts.extend(spec.atomic_aggregate.then(|| "atomic-aggregate".to_owned()));
+    parts.extend(
+        spec.aggregator
+            .iter()
+            .map(|by| format!("aggregated by {by}")),
+    );
+    parts.join(" ")
 }
 
 fn services(services: &[ServiceStatus]) -> String {

@@ -53,7 +53,10 @@ impl Speaker {
         let Transition {
             from, to, cause, ..
         } = transition;
-        self.note_presence(peer, *to);
+        // One that has announced too many prefixes is not to be forgotten, and let in anew.
+        if !is_prefix_limit(cause) {
+            self.note_presence(peer, *to);
+        }
         let lost = *from == State::Established;
         if *to == State::Established {
             self.established.insert(peer.clone());
@@ -181,6 +184,10 @@ fn is_our_will(cause: &Cause) -> bool {
             && matches!(notification.subcode, cease::ADMINISTRATIVE_SHUTDOWN..=cease::ADMINISTRATIVE_RESET
                 | cease::OTHER_CONFIGURATION_CHANGE)
     )
+}
+
+fn is_prefix_limit(cause: &Cause) -> bool {
+    matches!(cause, Cause::NotificationSent(notification) if notification.prefix_limit().is_some())
 }
 
 fn bfd_cause(change: &bfd::StateChange) -> String {

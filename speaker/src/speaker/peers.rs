@@ -44,7 +44,10 @@ impl Speaker {
 
     /// Lets a session that was shut down start again.
     pub(super) fn enable_peer(&mut self, name: &PeerName) -> Result<(), Refusal> {
-        self.refuse_unknown(name)?;
+        // A dynamic peer may not be there at the time.
+        if !self.kept.shutdowns.contains_key(name) {
+            self.refuse_unknown(name)?;
+        }
         let peer = self.config.peers.get(name);
         if peer.is_some_and(|peer| !peer.enabled) {
             return Err(Refusal::Conflict(format!(
@@ -107,9 +110,17 @@ impl Speaker {
 }
 
 impl crate::additions::Kept {
-    /// Forgets commands about peers that are not in the file.
+    /// Forgets commands about peers that are not in the file, and cannot come by a range either.
     pub(super) fn forget_peers_but(&mut self, config: &Config) {
         self.shutdowns
-            .retain(|name, _| config.peers.contains_key(name));
+            .retain(|name, _| config.peers.contains_key(name) || may_come(config, name));
     }
+}
+
+/// Whether a range would let in a peer of this name.
+fn may_come(config: &Config, name: &PeerName) -> bool {
+    let ip = name.as_str().rsplit_once('@').map(|(_, ip)| ip.parse());
+    let Some(Ok(ip)) = ip else { return false };
+    let coming = config.dynamic_peer(ip);
+    coming.is_some_and(|(coming, _)| coming == *name)
 }

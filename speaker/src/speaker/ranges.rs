@@ -110,7 +110,9 @@ impl Speaker {
     /// Remembers since when a dynamic peer has had no connection.
     pub(super) fn note_presence(&mut self, name: &PeerName, state: State) {
         let peer = self.config.peers.get(name);
-        let is_dynamic = peer.is_some_and(|peer| peer.range.is_some());
+        // One that is shut down is not away by its own will.
+        let is_dynamic = peer.is_some_and(|peer| peer.range.is_some())
+            && !self.kept.shutdowns.contains_key(name);
         match state {
             State::OpenSent | State::OpenConfirm | State::Established => {
                 self.absent.0.remove(name);

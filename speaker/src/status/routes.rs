@@ -152,7 +152,7 @@ impl Snapshot {
     }
 }
 
-fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
+pub(super) fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
     RouteSpec::from(&RouteConfig {
         attributes: attributes.clone(),
         peers: None,
