@@ -115,8 +115,8 @@ pub(crate) fn peer(name: &str, address: &str, keys: &str) -> String {
 #[track_caller]
 pub(crate) fn status(herald: &Herald, name: &str) -> Value {
     let peers = herald.show("peers");
-    let peer = peers.as_array().unwrap().iter();
-    let found = peer.cloned().find(|peer| peer["name"] == name);
+    let mut peer = peers.as_array().unwrap().iter();
+    let found = peer.find(|peer| peer["name"] == name).cloned();
     found.unwrap_or_default()
 }
 
