@@ -11,6 +11,8 @@
 mod acceptance;
 #[path = "interop/attributes.rs"]
 mod attributes;
+#[path = "interop/collision.rs"]
+mod collision;
 #[path = "interop/failover.rs"]
 mod failover;
 #[path = "interop/frr_hosts.rs"]
@@ -33,6 +35,8 @@ mod ranges;
 mod roles;
 #[path = "interop/routers.rs"]
 mod routers;
+#[path = "interop/sessions.rs"]
+mod sessions;
 #[path = "interop/topology.rs"]
 mod topology;
 #[path = "interop/upstream.rs"]

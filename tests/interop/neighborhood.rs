@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::support::bird::Bird;
 use super::support::daemon::{Herald, socket_in};
 use super::support::frr::Frr;
@@ -21,6 +23,9 @@ use super::support::{Lab, Lan, Namespace, ensure, wait_until};
 /// The host's addresses.
 pub(crate) const HOST_V4: &str = "192.168.133.71";
 pub(crate) const HOST_V6: &str = "2001:db8:133::71";
+
+/// The numbers in the addresses of FRR, BIRD and GoBGP.
+pub(crate) const ROUTERS: [u8; 3] = [1, 2, 3];
 
 /// What BIRD calls its session with the host.
 pub(crate) const PROTOCOL: &str = "host";
@@ -54,6 +59,8 @@ impl Transport {
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub transport: Transport,
+    /// The AS that FRR, BIRD and GoBGP expect of the host.
+    pub host_as: [u32; 3],
     /// Lines about the neighbor in FRR's `router bgp`, `HOST` standing for its name.
     pub frr: &'static str,
     /// Options of BIRD's `protocol bgp`, each with its semicolon.
@@ -70,6 +77,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             transport: Transport::V4,
+            host_as: [64520; 3],
             frr: "",
             bird: "",
             bird_channels: [""; 2],
@@ -163,6 +171,24 @@ impl Neighborhood {
             (&self.bird, PROTOCOL.into()),
             (&self.gobgp, gobgp),
         ]
+    }
+
+    /// What `herald show peer` tells about its session with a router.
+    #[track_caller]
+    pub(crate) fn peer(herald: &Herald, router: &dyn Router) -> Value {
+        let name = router.kind().to_lowercase();
+        let shown = herald.command(&["show", "peer", &name, "-o", "json"]);
+        serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error} in {shown:?}"))
+    }
+
+    /// Asserts that each session has come up once and is up.
+    #[track_caller]
+    pub(crate) fn assert_undisturbed(&self, herald: &Herald) {
+        for (router, host) in self.routers() {
+            router.ensure_established(&host).unwrap();
+            let peer = Self::peer(herald, router);
+            assert_eq!(peer["established_count"], 1, "{}: {peer:#}", router.kind());
+        }
     }
 
     /// Starts `herald` on the host and waits for its three sessions.
@@ -260,7 +286,7 @@ router bgp 64521
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
  no bgp network import-check
- neighbor HOST remote-as 64520
+ neighbor HOST remote-as {host_as}
  neighbor HOST timers connect 1
 {interface}{more}
  address-family ipv4 unicast
@@ -270,6 +296,7 @@ router bgp 64521
   neighbor HOST activate
  exit-address-family
 ",
+        host_as = options.host_as[0],
         more = options.frr
     )
     .replace("HOST", &host)
@@ -282,7 +309,7 @@ fn bird_config(options: &Options) -> String {
 protocol device {{}}
 protocol bgp {PROTOCOL} {{
     local as 64522;
-    neighbor {host} as 64520;
+    neighbor {host} as {host_as};
     hold time 15;
     connect delay time 1;
     connect retry time 1;
@@ -292,9 +319,10 @@ protocol bgp {PROTOCOL} {{
     {more}
 }}
 ",
-        more = options.bird,
+        host_as = options.host_as[1],
         ipv4 = options.bird_channels[0],
         ipv6 = options.bird_channels[1],
+        more = options.bird
     )
 }
 
@@ -308,7 +336,7 @@ router-id = "192.168.133.3"
 [[neighbors]]
 [neighbors.config]
 neighbor-address = "{host}"
-peer-as = 64520
+peer-as = {host_as}
 {config}
 [neighbors.timers.config]
 connect-retry = 1
@@ -323,6 +351,7 @@ afi-safi-name = "ipv4-unicast"
 afi-safi-name = "ipv6-unicast"
 {more}
 "#,
+        host_as = options.host_as[2],
         config = options.gobgp_config,
         more = options.gobgp
     )

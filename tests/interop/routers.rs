@@ -90,5 +90,5 @@ communities = ["64520:100", "no-export", "large:64520:1:2", "large:64520:4294967
         herald.command(&["withdraw", prefix]);
         neighborhood.wait_for_no_route(prefix);
     }
-    neighborhood.wait_for_sessions();
+    neighborhood.assert_undisturbed(&herald);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use super::container::Container;
 use super::lab::Lab;
@@ -14,7 +14,7 @@ use super::{announce_log, ensure, wait_until};
 
 /// Starts the daemon; it outlives the shell.
 const LAUNCH: &str =
-    "setsid bird -f -c /etc/bird/bird.conf -s /run/bird.ctl >>/etc/bird/bird.log 2>&1 &";
+    "setsid bird -f -c /etc/bird/bird.conf -s /etc/bird/bird.ctl >>/etc/bird/bird.log 2>&1 &";
 
 /// A router that runs BIRD. When the test fails, its log is printed.
 #[derive(Debug)]
@@ -75,18 +75,22 @@ impl Bird {
         Protocol(self.show(&format!("protocols all {name}")))
     }
 
-    /// Ends the daemon with SIGKILL; the container, and what the kernel has, stays.
+    /// Starts the daemon after a kill, `arguments` to `bird` added, e.g. `-R` to recover from a graceful restart.
     #[track_caller]
-    pub fn kill(&self) {
-        self.container.signal("bird", Signal::KILL);
-    }
-
-    /// Starts the daemon anew, `arguments` to `bird` added, e.g. `-R` to recover from a graceful restart.
-    #[track_caller]
-    pub fn launch(&self, arguments: &str) {
+    pub fn launch_with(&self, arguments: &str) {
         let launch = LAUNCH.replacen("bird -f", &format!("bird -f {arguments}"), 1);
         self.container.launch(&launch);
         self.wait_until_it_answers();
+    }
+
+    /// Where it takes commands, seen from outside.
+    pub fn control_socket(&self) -> PathBuf {
+        self.directory.join("bird.ctl")
+    }
+
+    /// The daemon's process.
+    pub fn processes(&self) -> Vec<Pid> {
+        self.container.processes("bird")
     }
 
     /// Everything it has logged so far.
@@ -97,7 +101,7 @@ impl Bird {
     #[track_caller]
     fn birdc(&self, arguments: &[&str], command: &str) -> String {
         let words = command.split_whitespace();
-        let arguments = ["-s", "/run/bird.ctl"]
+        let arguments = ["-s", "/etc/bird/bird.ctl"]
             .into_iter()
             .chain(arguments.iter().copied())
             .chain(words)
@@ -125,7 +129,7 @@ impl Bird {
                 read("bird.conf")
             );
             let mut birdc = self.container.command("birdc");
-            let answer = birdc.args(["-s", "/run/bird.ctl", "-r", "show", "status"]);
+            let answer = birdc.args(["-s", "/etc/bird/bird.ctl", "-r", "show", "status"]);
             let answer = super::try_run(answer)?;
             let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
             ensure(answer.contains("Daemon is up and running"), || answer)
@@ -159,15 +163,39 @@ impl Router for Bird {
     }
 
     fn request_refresh(&self, neighbor: &str) {
-        self.command(&format!("reload in {neighbor}"));
+        self.command(&format!("reload bgp in {neighbor}"));
     }
 
     fn reset(&self, neighbor: &str, text: &str) {
         self.command(&format!("restart {neighbor} \"{text}\""));
     }
 
+    fn disable(&self, neighbor: &str) {
+        self.command(&format!("disable {neighbor}"));
+    }
+
+    fn enable(&self, neighbor: &str) {
+        self.command(&format!("enable {neighbor}"));
+    }
+
+    fn kill(&self) {
+        self.container.signal("bird", Signal::KILL);
+    }
+
+    fn launch(&self) {
+        self.launch_with("");
+    }
+
     fn last_error(&self, neighbor: &str) -> String {
-        self.protocol(neighbor).last_error().into()
+        // `show protocols` forgets it with the next session.
+        let log = self.log();
+        let mut lines = log.lines().rev();
+        let told = lines.find(|line| {
+            [": Received:", ": Error:"]
+                .iter()
+                .any(|what| line.contains(&format!("> {neighbor}{what}")))
+        });
+        told.unwrap_or("no error").into()
     }
 }
 
@@ -188,11 +216,6 @@ impl Protocol {
     /// `Established`, `Active`, …
     pub fn state(&self) -> &str {
         self.value("BGP state").unwrap_or("Down")
-    }
-
-    /// E.g. `Received: Administrative shutdown`.
-    pub fn last_error(&self) -> &str {
-        self.value("Last error").unwrap_or("no error")
     }
 
     /// What follows `KEY:`, the first time it is there.

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::namespace::Namespace;
@@ -110,6 +110,10 @@ impl Herald {
         let printed = self.command(&["show", what, "-o", "json"]);
         serde_json::from_str(&printed)
             .unwrap_or_else(|error| panic!("show {what}: {error} in {printed:?}"))
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
     }
 
     #[track_caller]

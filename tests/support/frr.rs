@@ -3,15 +3,17 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::container::Container;
 use super::lab::Lab;
 use super::namespace::Namespace;
 use super::router::{ReceivedRoute, Router, community_by_name};
-use super::{announce_log, ensure, run, wait_until};
+use super::{announce_log, ensure, run, try_run, wait_until};
 
 /// The daemons, in the order in which `frrinit.sh` starts them: the first two hold what the others ask for.
 const DAEMONS: &str = "mgmtd zebra staticd bfdd bgpd";
@@ -38,9 +40,10 @@ impl Frr {
 
         // No watchfrr: a daemon that dies is a test that fails.
         let script = format!(
-            "for daemon in {DAEMONS}; do /usr/lib/frr/$daemon -d -A 127.0.0.1 --log file:/etc/frr/frr.log --log-level debugging || exit; done
+            "for daemon in {DAEMONS}; do {} || exit; done
              vtysh -b >/etc/frr/boot.log 2>&1; echo $? >/etc/frr/boot.status
-             exec sleep infinity"
+             exec sleep infinity",
+            launch("$daemon")
         );
         let container = Container::start(
             lab.frr(),
@@ -74,6 +77,47 @@ impl Frr {
             },
         );
         frr
+    }
+
+    /// Starts FRR as [`Self::start`] does, for measuring: only what BGP needs, logging what it does by default, and `bgpd` reads the
+    /// file itself.
+    #[track_caller]
+    pub fn start_quiet(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+        let directory = lab.directory(label);
+        fs::write(directory.join("frr.conf"), config).unwrap();
+        fs::write(
+            directory.join("vtysh.conf"),
+            "service integrated-vtysh-config\n",
+        )
+        .unwrap();
+        let script = "/usr/lib/frr/mgmtd -d; /usr/lib/frr/zebra -d
+            /usr/lib/frr/bgpd -d -f /etc/frr/frr.conf
+            exec sleep infinity";
+        let mounts = [(directory.as_path(), "/etc/frr")];
+        let frr = Self {
+            label: label.into(),
+            container: Container::start(lab.frr(), namespace, label, &mounts, script),
+            log: directory.join("frr.log"),
+        };
+        wait_until("FRR answers", Duration::from_secs(120), || {
+            let mut vtysh = frr.command("vtysh");
+            let answer = try_run(vtysh.args(["-c", "show bgp summary json"]))?;
+            ensure(answer.stdout.starts_with(b"{"), || format!("{answer:?}"))
+        });
+        frr
+    }
+
+    /// A command that will run in its container.
+    pub fn command(&self, program: &str) -> Command {
+        self.container.command(program)
+    }
+
+    /// The processes of its daemons.
+    pub fn processes(&self) -> Vec<Pid> {
+        let daemons = DAEMONS.split(' ');
+        daemons
+            .flat_map(|daemon| self.container.processes(daemon))
+            .collect()
     }
 
     /// What a command of vtysh's prints.
@@ -115,7 +159,7 @@ impl Frr {
 
     /// The line that leads into the configuration of BGP.
     fn router_line(&self) -> String {
-        let config = self.vtysh("show running-config bgpd");
+        let config = fs::read_to_string(self.log.with_file_name("frr.conf")).unwrap();
         let mut lines = config.lines();
         let line = lines.find(|line| line.starts_with("router bgp "));
         line.expect("FRR speaks BGP").into()
@@ -158,10 +202,28 @@ impl Router for Frr {
 
     fn reset(&self, neighbor: &str, text: &str) {
         // `clear` sends no text; a shutdown does, and its end is a second command.
-        let router = self.router_line();
         let shutdown = format!("neighbor {neighbor} shutdown message {text}");
-        self.configure(&[&router, &shutdown]);
-        self.configure(&[&router, &format!("no neighbor {neighbor} shutdown")]);
+        self.configure(&[&self.router_line(), &shutdown]);
+        self.enable(neighbor);
+    }
+
+    fn disable(&self, neighbor: &str) {
+        let shutdown = format!("neighbor {neighbor} shutdown");
+        self.configure(&[&self.router_line(), &shutdown]);
+    }
+
+    fn enable(&self, neighbor: &str) {
+        let no_shutdown = format!("no neighbor {neighbor} shutdown");
+        self.configure(&[&self.router_line(), &no_shutdown]);
+    }
+
+    fn kill(&self) {
+        self.container.signal("bgpd", Signal::KILL);
+    }
+
+    fn launch(&self) {
+        let line = format!("{} >/dev/null 2>&1; vtysh -b -d bgpd", launch("bgpd"));
+        self.container.launch(&line);
     }
 
     fn last_error(&self, neighbor: &str) -> String {
@@ -173,6 +235,13 @@ impl Drop for Frr {
     fn drop(&mut self) {
         announce_log(&format!("FRR {}", self.label), &self.log);
     }
+}
+
+/// The line of shell that starts a daemon.
+fn launch(daemon: &str) -> String {
+    format!(
+        "/usr/lib/frr/{daemon} -d -A 127.0.0.1 --log file:/etc/frr/frr.log --log-level debugging"
+    )
 }
 
 /// A BGP neighbor as FRR sees it; the keys are those of `show bgp neighbors json`.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::container::Container;
@@ -15,7 +16,7 @@ use super::router::{ReceivedRoute, Router, community};
 use super::{announce_log, ensure, wait_until};
 
 /// Starts the daemon; it outlives the shell.
-const LAUNCH: &str = "setsid gobgpd --config-strict --pprof-disable --log-plain --log-level=debug \
+const LAUNCH: &str = "setsid gobgpd --config-strict --pprof-disable --log-plain --log-level=LEVEL \
     -f /etc/gobgp/gobgpd.toml >>/etc/gobgp/gobgpd.log 2>&1 &";
 
 /// A router that runs GoBGP. When the test fails, its log is printed.
@@ -30,12 +31,30 @@ impl Gobgp {
     /// Starts GoBGP on this `gobgpd.toml` and waits until it answers.
     #[track_caller]
     pub fn start(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+        Self::start_logging("debug", lab, namespace, label, config)
+    }
+
+    /// As [`Self::start`], for measuring: it logs what it does by default.
+    #[track_caller]
+    pub fn start_quiet(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+        Self::start_logging("info", lab, namespace, label, config)
+    }
+
+    #[track_caller]
+    fn start_logging(
+        level: &str,
+        lab: &Lab,
+        namespace: &Namespace,
+        label: &str,
+        config: &str,
+    ) -> Self {
         let directory = lab.directory(label);
         fs::write(directory.join("gobgpd.toml"), config).unwrap();
         let script = format!(
             "gobgpd --config-strict -d -f /etc/gobgp/gobgpd.toml >/etc/gobgp/check.log 2>&1; echo $? >/etc/gobgp/check.status
-             {LAUNCH}
-             exec sleep infinity"
+             {launch}
+             exec sleep infinity",
+            launch = LAUNCH.replace("LEVEL", level)
         );
         let mounts = [(directory.as_path(), "/etc/gobgp")];
         let gobgp = Self {
@@ -45,6 +64,16 @@ impl Gobgp {
         };
         gobgp.wait_until_it_answers();
         gobgp
+    }
+
+    /// Its own command, to be given arguments and run.
+    pub fn cli(&self) -> Command {
+        self.container.command("gobgp")
+    }
+
+    /// The daemon's process.
+    pub fn processes(&self) -> Vec<Pid> {
+        self.container.processes("gobgpd")
     }
 
     /// What a command of `gobgp` prints, e.g. `command("neighbor 192.0.2.1")`.
@@ -85,16 +114,11 @@ impl Gobgp {
         Neighbor(self.command(&format!("neighbor {address}")))
     }
 
-    /// Ends the daemon with SIGKILL; the container stays.
+    /// Starts the daemon after a kill, `arguments` to `gobgpd` added, e.g. `-r` to recover from a graceful restart.
     #[track_caller]
-    pub fn kill(&self) {
-        self.container.signal("gobgpd", Signal::KILL);
-    }
-
-    /// Starts the daemon anew, `arguments` to `gobgpd` added, e.g. `-r` to recover from a graceful restart.
-    #[track_caller]
-    pub fn launch(&self, arguments: &str) {
-        let launch = LAUNCH.replacen("gobgpd", &format!("gobgpd {arguments}"), 1);
+    pub fn launch_with(&self, arguments: &str) {
+        let launch = LAUNCH.replace("LEVEL", "debug");
+        let launch = launch.replacen("gobgpd", &format!("gobgpd {arguments}"), 1);
         self.container.launch(&launch);
         self.wait_until_it_answers();
     }
@@ -139,9 +163,7 @@ impl Router for Gobgp {
     }
 
     fn request_refresh(&self, neighbor: &str) {
-        for family in ["ipv4", "ipv6"] {
-            self.command(&format!("neighbor {neighbor} softresetin -a {family}"));
-        }
+        panic!("GoBGP keeps what it has received, and asks nobody: not {neighbor} either");
     }
 
     fn reset(&self, neighbor: &str, text: &str) {
@@ -149,12 +171,28 @@ impl Router for Gobgp {
         self.container.exec("gobgp", &reset);
     }
 
+    fn disable(&self, neighbor: &str) {
+        self.command(&format!("neighbor {neighbor} disable"));
+    }
+
+    fn enable(&self, neighbor: &str) {
+        self.command(&format!("neighbor {neighbor} enable"));
+    }
+
+    fn kill(&self) {
+        self.container.signal("gobgpd", Signal::KILL);
+    }
+
+    fn launch(&self) {
+        self.launch_with("");
+    }
+
     fn last_error(&self, neighbor: &str) -> String {
         let log = self.log();
         let mut lines = log.lines().rev();
+        // A NOTIFICATION is followed by `Peer Down`, which has no text.
         let told = lines.find(|line| {
-            line.contains(&format!("Key={neighbor} "))
-                && (line.contains("notification") || line.contains("Peer Down"))
+            line.contains(&format!("Key={neighbor} ")) && line.contains("notification\"")
         });
         told.unwrap_or("no error").into()
     }

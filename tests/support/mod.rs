@@ -4,7 +4,7 @@
 //! itself when it is dropped, also when a test panics; what a killed test left behind is swept when the next [`Lab`] opens.
 //!
 //! Failures here are panics with the whole story in them: the caller is a test.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 #![allow(
     unreachable_pub,
     reason = "shared by several test binaries, which have no outside"

@@ -22,7 +22,7 @@ pub struct ReceivedRoute {
 /// A router that is a neighbor of `herald`'s.
 ///
 /// A `neighbor` is named as this router names it: FRR and GoBGP by its address, BIRD by its protocol.
-pub trait Router {
+pub trait Router: Sync {
     /// `FRR`, `BIRD` or `GoBGP`.
     fn kind(&self) -> &'static str;
 
@@ -37,6 +37,18 @@ pub trait Router {
 
     /// Ends the session; it comes back by itself. Where the router can, `text` goes with it (RFC 9003).
     fn reset(&self, neighbor: &str, text: &str);
+
+    /// Ends the session and keeps it down.
+    fn disable(&self, neighbor: &str);
+
+    /// Lets the session come up.
+    fn enable(&self, neighbor: &str);
+
+    /// Ends its BGP daemon with SIGKILL: nobody is told.
+    fn kill(&self);
+
+    /// Starts its BGP daemon after [`Self::kill`].
+    fn launch(&self);
 
     /// Why the session went down last, as far as the router tells.
     fn last_error(&self, neighbor: &str) -> String;

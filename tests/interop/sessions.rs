@@ -1,0 +1,232 @@
+//! The life of a session, as each make of router sees it: timers, refreshes, ends and new beginnings.
+
+use std::thread;
+use std::time::Duration;
+
+use super::neighborhood::{HOST_V4, Neighborhood, Options};
+use super::support::{ensure, wait_until};
+
+const SERVICE: &str = r#"
+[[service]]
+name = "web"
+addresses = ["192.168.133.150", "2001:db8:133::150"]
+"#;
+
+const PREFIXES: [&str; 2] = ["192.168.133.150/32", "2001:db8:133::150/128"];
+
+#[test]
+fn a_router_that_asks_again_is_told_again() {
+    let Some(neighborhood) = Neighborhood::start(
+        "a_router_that_asks_again_is_told_again",
+        &Options::default(),
+    ) else {
+        return;
+    };
+    let herald = neighborhood.start_herald(&(neighborhood.config("") + SERVICE));
+    for prefix in PREFIXES {
+        neighborhood.wait_for_route(prefix);
+    }
+
+    // GoBGP keeps what it has received, and never asks.
+    for (router, host) in neighborhood.routers().into_iter().take(2) {
+        let peer = || Neighborhood::peer(&herald, router)["messages"].clone();
+        let (before, kind) = (peer(), router.kind());
+        assert_eq!(before["received"]["route_refresh"], 0, "{kind}");
+        router.request_refresh(&host);
+        // One for each family, and each is answered with the family's one route.
+        wait_until(
+            &format!("{kind} asks and is answered"),
+            Duration::from_secs(5),
+            || {
+                let after = peer();
+                let updates = |messages: &serde_json::Value| messages["sent"]["update"].as_u64();
+                let asked = after["received"]["route_refresh"].as_u64() >= Some(2);
+                let answered = updates(&after) >= updates(&before).map(|count| count + 2);
+                ensure(asked && answered, || after.to_string())
+            },
+        );
+    }
+    for prefix in PREFIXES {
+        neighborhood.wait_for_route(prefix);
+    }
+
+    for (router, _) in neighborhood.routers() {
+        let name = router.kind().to_lowercase();
+        herald.command(&["peer", "refresh", &name]);
+        let peer = Neighborhood::peer(&herald, router);
+        let asked = &peer["messages"]["sent"]["route_refresh"];
+        assert_eq!(*asked, 2, "once for each family: {name}: {peer:#}");
+    }
+    let (_, gobgp_was_asked) = neighborhood
+        .gobgp
+        .neighbor(HOST_V4)
+        .messages("Route Refresh");
+    assert_eq!(gobgp_was_asked, 2);
+    neighborhood.assert_undisturbed(&herald);
+}
+
+#[test]
+fn no_hold_time_means_no_keepalives() {
+    let Some(neighborhood) =
+        Neighborhood::start("no_hold_time_means_no_keepalives", &Options::default())
+    else {
+        return;
+    };
+    let config = neighborhood.config("hold-time = \"0s\"") + SERVICE;
+    let herald = neighborhood.start_herald(&config);
+    thread::sleep(Duration::from_secs(4));
+    for (router, _) in neighborhood.routers() {
+        let peer = Neighborhood::peer(&herald, router);
+        let what = format!("{}: {peer:#}", router.kind());
+        assert_eq!(peer["timers"]["hold_time_ms"], 0, "{what}");
+        // The one that confirms the OPEN.
+        assert_eq!(peer["messages"]["sent"]["keepalive"], 1, "{what}");
+        assert_eq!(peer["messages"]["received"]["keepalive"], 1, "{what}");
+    }
+    neighborhood.assert_undisturbed(&herald);
+}
+
+#[test]
+fn the_shortest_hold_time_is_kept_on_both_sides() {
+    let Some(neighborhood) = Neighborhood::start(
+        "the_shortest_hold_time_is_kept_on_both_sides",
+        &Options::default(),
+    ) else {
+        return;
+    };
+    let config = neighborhood.config("hold-time = \"3s\"") + SERVICE;
+    let herald = neighborhood.start_herald(&config);
+    thread::sleep(Duration::from_secs(7));
+    for (router, _) in neighborhood.routers() {
+        let peer = Neighborhood::peer(&herald, router);
+        let what = format!("{}: {peer:#}", router.kind());
+        assert_eq!(peer["timers"]["hold_time_ms"], 3000, "{what}");
+        assert_eq!(peer["timers"]["keepalive_time_ms"], 1000, "{what}");
+        let sent = peer["messages"]["sent"]["keepalive"].as_u64().unwrap();
+        assert!((7..=14).contains(&sent), "one in 0.75 s to 1 s: {what}");
+    }
+    neighborhood.assert_undisturbed(&herald);
+}
+
+#[test]
+fn each_side_reads_why_the_other_ended_the_session() {
+    let Some(neighborhood) = Neighborhood::start(
+        "each_side_reads_why_the_other_ended_the_session",
+        &Options::default(),
+    ) else {
+        return;
+    };
+    let herald = neighborhood.start_herald(&(neighborhood.config("") + SERVICE));
+
+    // RFC 9003: a text goes with Administrative Shutdown and Administrative Reset.
+    for (router, host) in neighborhood.routers() {
+        let (kind, name) = (router.kind(), router.kind().to_lowercase());
+        let text = format!("new cables for {name}");
+        herald.command(&["peer", "reset", &name, "-m", &text]);
+        wait_until(
+            &format!("{kind} reads the text"),
+            Duration::from_secs(5),
+            || {
+                let error = router.last_error(&host);
+                ensure(error.contains(&text), || error)
+            },
+        );
+    }
+    neighborhood.wait_for_sessions();
+
+    for (router, host) in neighborhood.routers() {
+        let text = "maintenance, back at noon";
+        router.reset(&host, text);
+        wait_until(
+            &format!("the text of {} is read", router.kind()),
+            Duration::from_secs(5),
+            || {
+                let reset = Neighborhood::peer(&herald, router)["last_reset"].clone();
+                let is_theirs = reset["from"] == "Established" && reset.to_string().contains(text);
+                ensure(is_theirs, || reset.to_string())
+            },
+        );
+    }
+    neighborhood.wait_for_sessions();
+    for prefix in PREFIXES {
+        neighborhood.wait_for_route(prefix);
+    }
+}
+
+#[test]
+fn a_router_that_dies_is_told_everything_when_it_is_back() {
+    let Some(neighborhood) = Neighborhood::start(
+        "a_router_that_dies_is_told_everything_when_it_is_back",
+        &Options::default(),
+    ) else {
+        return;
+    };
+    let herald = neighborhood.start_herald(&(neighborhood.config("") + SERVICE));
+    for (router, _) in neighborhood.routers() {
+        router.kill();
+        wait_until(
+            &format!("the death of {} is seen", router.kind()),
+            Duration::from_secs(5),
+            || {
+                let state = Neighborhood::peer(&herald, router)["state"].to_string();
+                ensure(!state.contains("Established"), || state)
+            },
+        );
+    }
+    for (router, _) in neighborhood.routers() {
+        router.launch();
+    }
+    neighborhood.wait_for_sessions();
+    for prefix in PREFIXES {
+        neighborhood.wait_for_route(prefix);
+    }
+    for (router, _) in neighborhood.routers() {
+        let peer = Neighborhood::peer(&herald, router);
+        assert_eq!(peer["established_count"], 2, "{}: {peer:#}", router.kind());
+    }
+}
+
+/// RFC 6793 §4.2.2: a router that knows no AS of four octets sees AS_TRANS in the place of ours.
+///
+/// FRR says no capability at all. It would refuse a path that begins with AS_TRANS if it looked at the first AS; and it overlooks AS4_PATH,
+/// for it has read our capability. BIRD without its own refuses a neighbor with such an AS: it gets another one.
+#[test]
+fn a_router_of_two_octet_ases_sees_as_trans() {
+    const AS_TRANS: u32 = 23456;
+    const OURS: u32 = 4_200_000_001;
+    const FOR_BIRD: u32 = 64520;
+    let options = Options {
+        host_as: [OURS, FOR_BIRD, OURS],
+        frr: " neighbor HOST dont-capability-negotiate
+ neighbor HOST override-capability
+ no neighbor HOST enforce-first-as
+",
+        bird: "enable as4 off;",
+        ..Options::default()
+    };
+    let Some(neighborhood) =
+        Neighborhood::start("a_router_of_two_octet_ases_sees_as_trans", &options)
+    else {
+        return;
+    };
+    let config = neighborhood
+        .config("")
+        .replacen("local-as = 64520", &format!("local-as = {OURS}"), 1)
+        .replacen(
+            "name = \"bird\"",
+            &format!("name = \"bird\"\nlocal-as = {FOR_BIRD}"),
+            1,
+        );
+    let herald = neighborhood.start_herald(&(config + SERVICE));
+
+    for ((router, _), is_wide) in neighborhood.routers().iter().zip([false, false, true]) {
+        let peer = Neighborhood::peer(&herald, *router);
+        let negotiated = &peer["negotiated"]["four_octet_as"];
+        assert_eq!(*negotiated, is_wide, "{}: {peer:#}", router.kind());
+    }
+    let routes = neighborhood.wait_for_route(PREFIXES[0]);
+    for (route, our_as) in routes.iter().zip([AS_TRANS, FOR_BIRD, OURS]) {
+        assert_eq!(route.as_path, our_as.to_string(), "{route:?}");
+    }
+    neighborhood.assert_undisturbed(&herald);
+}
