@@ -31,6 +31,8 @@ mod next_hops;
 mod pair;
 #[path = "interop/ranges.rs"]
 mod ranges;
+#[path = "interop/restart.rs"]
+mod restart;
 #[path = "interop/roles.rs"]
 mod roles;
 #[path = "interop/routers.rs"]

@@ -1,0 +1,266 @@
+//! A daemon that is away for a moment, and whose routes stay where they are (RFC 4724).
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::support::daemon::{Herald, socket_in};
+use super::support::http::Load;
+use super::support::routes::{self, NextHops, RouteMonitor};
+use super::support::{Lab, announce, ensure, wait_until};
+use super::topology::{Host, SERVICE_V4, SERVICE_V6, SERVICES, Topology, Transport, server_of};
+use super::upstream::{Upstream, wait_for_routes};
+
+/// Longer than BFD takes to notice, and many times longer than a daemon takes to start.
+const AWAY: Duration = Duration::from_millis(1500);
+/// What nobody waits for in vain.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_planned_restart_costs_no_request() {
+    let Some(mut scenario) = Scenario::start("a_planned_restart_costs_no_request", "fast") else {
+        return;
+    };
+    scenario.restart("planned restart", |herald| {
+        herald.command(&["stop", "--restart"]);
+    });
+    let neighbor = scenario.router.neighbor(scenario.host());
+    assert_eq!(neighbor.messages("notificationsRecv"), 0);
+}
+
+/// BFD would tell FRR that the path is down, and FRR would believe it.
+#[test]
+fn a_crash_costs_no_request_where_bfd_does_not_tell() {
+    let test = "a_crash_costs_no_request_where_bfd_does_not_tell";
+    let Some(mut scenario) = Scenario::start(test, "none") else {
+        return;
+    };
+    scenario.restart("crash", |herald| herald.signal(Signal::KILL));
+}
+
+#[test]
+fn what_is_not_announced_anew_goes_with_end_of_rib() {
+    let test = "what_is_not_announced_anew_goes_with_end_of_rib";
+    let Some(mut scenario) = Scenario::start(test, "fast") else {
+        return;
+    };
+    let herald = scenario.herald.as_mut().unwrap();
+    herald.command(&["announce", "192.168.133.151/32"]);
+    let next_hops = Topology::next_hops("192.168.133.151", &[scenario.host()]);
+    routes::wait_for(
+        &scenario.topology.router,
+        "192.168.133.151",
+        &next_hops,
+        PROMPTLY,
+    );
+    scenario.stop(|herald| {
+        herald.command(&["stop", "--restart"]);
+    });
+    std::fs::remove_file(scenario.directory().join("state/state.json")).unwrap();
+    assert_eq!(
+        routes::next_hops(&scenario.topology.router, "192.168.133.151"),
+        next_hops,
+        "it is stale, and stays"
+    );
+    scenario.come_back();
+    routes::wait_for(
+        &scenario.topology.router,
+        "192.168.133.151",
+        &NextHops::new(),
+        PROMPTLY,
+    );
+    wait_for_routes(&scenario.topology, &[scenario.host()]);
+}
+
+#[test]
+fn a_stop_that_withdraws_costs_the_routes_at_once() {
+    let test = "a_stop_that_withdraws_costs_the_routes_at_once";
+    let Some(mut scenario) = Scenario::start(test, "fast") else {
+        return;
+    };
+    scenario.stop(|herald| {
+        herald.command(&["stop", "--withdraw"]);
+    });
+    for service in SERVICES {
+        routes::wait_for(
+            &scenario.topology.router,
+            service,
+            &NextHops::new(),
+            Duration::from_secs(1),
+        );
+    }
+    let neighbor = scenario.router.neighbor(scenario.host());
+    assert!(
+        neighbor.last_reset().contains("Administrative Shutdown"),
+        "{}",
+        neighbor.last_reset()
+    );
+    assert_eq!(
+        neighbor.0["lastNotificationHardReset"], true,
+        "{:#}",
+        neighbor.0
+    );
+}
+
+/// One host that announces both services to a router which keeps its routes.
+struct Scenario {
+    herald: Option<Herald>,
+    router: Upstream,
+    topology: Topology,
+    bfd_profile: &'static str,
+    lab: Lab,
+}
+
+impl Scenario {
+    fn start(test: &str, bfd_profile: &'static str) -> Option<Self> {
+        let lab = Lab::open(test)?;
+        let topology = Topology::build(&lab);
+        let router = Upstream::start(&lab, &topology, Transport::V4);
+        if bfd_profile == "none" {
+            let no_bfd = format!("no neighbor {} bfd", topology.hosts[0].v4);
+            router.frr.configure(&["router bgp 64521", &no_bfd]);
+        }
+        let mut scenario = Self {
+            herald: None,
+            router,
+            topology,
+            bfd_profile,
+            lab,
+        };
+        scenario.come_back();
+        wait_for_routes(&scenario.topology, &[scenario.host()]);
+        // FRR disregards what BFD says in the first second.
+        thread::sleep(Duration::from_secs(2));
+        Some(scenario)
+    }
+
+    const fn host(&self) -> &Host {
+        &self.topology.hosts[0]
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.lab.directory("herald")
+    }
+
+    /// Has the daemon end and come back while a client asks for both services without pause: no
+    /// route changes, and no request fails.
+    #[track_caller]
+    fn restart(&mut self, what: &str, end: impl FnOnce(&Herald)) {
+        let monitor = RouteMonitor::start(&self.topology.router);
+        let loads = SERVICES.map(|service| {
+            let client = &self.topology.client;
+            let interval = Duration::from_millis(20);
+            Load::start(
+                client,
+                server_of(service),
+                20_000..21_000,
+                interval,
+                PROMPTLY,
+            )
+        });
+        let ended_at = Instant::now();
+        self.stop(end);
+        thread::sleep(AWAY);
+        let back_at = Instant::now();
+        self.come_back();
+        announce(&format!(
+            "{what}: established after {:.1?}",
+            back_at.elapsed()
+        ));
+        // Stale routes that were not refreshed would go with End-of-RIB.
+        thread::sleep(Duration::from_secs(1));
+        for (service, load) in SERVICES.into_iter().zip(loads) {
+            let requests = load.stop();
+            let failed = requests.iter().filter(|request| request.answer.is_err());
+            assert_eq!(
+                failed.count(),
+                0,
+                "{service}: of {} requests",
+                requests.len()
+            );
+            assert!(requests.len() > 50, "{service}: {}", requests.len());
+            let changes = monitor.changes_since(service, ended_at);
+            assert!(changes.is_empty(), "{service}: {changes:?}");
+        }
+        assert_eq!(
+            self.router.neighbor(self.host()).connections_established(),
+            2
+        );
+        let open = &self.herald().show("peers")[0]["negotiated"]["capabilities_sent"];
+        let restarting = "graceful-restart 120s restarting notification ipv4-unicast/forwarding ipv6-unicast/forwarding";
+        assert!(
+            open.as_array()
+                .unwrap()
+                .iter()
+                .any(|sent| sent == restarting),
+            "{open:#}"
+        );
+    }
+
+    fn herald(&self) -> &Herald {
+        self.herald.as_ref().unwrap()
+    }
+
+    #[track_caller]
+    fn stop(&mut self, end: impl FnOnce(&Herald)) {
+        let mut herald = self.herald.take().unwrap();
+        end(&herald);
+        herald.wait_exit(PROMPTLY);
+    }
+
+    /// Starts the daemon, and waits until its session is up.
+    #[track_caller]
+    fn come_back(&mut self) {
+        let namespace = &self.host().namespace;
+        self.herald = Some(Herald::start(namespace, &self.directory(), &self.config()));
+        let host = self.host();
+        wait_until("BGP is up", Duration::from_secs(30), || {
+            self.router.neighbor(host).ensure_established()
+        });
+        if self.bfd_profile != "none" {
+            wait_until("BFD is up", Duration::from_secs(10), || {
+                self.router.bfd_peer(host).ensure_up()
+            });
+        }
+        wait_until("the daemon agrees", PROMPTLY, || {
+            let peer = &self.herald().show("peers")[0];
+            ensure(peer["state"] == "Established", || peer["state"].to_string())
+        });
+    }
+
+    fn config(&self) -> String {
+        let directory = self.directory();
+        format!(
+            r#"[speaker]
+local-as = 64520
+router-id = "192.168.133.71"
+state-dir = "{state}"
+
+[api]
+socket = "{socket}"
+
+[[bfd-profile]]
+name = "fast"
+transmit-interval = "50ms"
+receive-interval = "50ms"
+
+[[peer]]
+address = "{router}"
+remote-as = 64521
+connect-retry-time = "1s"
+bfd-profile = "{bfd_profile}"
+graceful-restart = {{ restart-time = "120s" }}
+
+[[service]]
+name = "web"
+addresses = ["{SERVICE_V4}", "{SERVICE_V6}"]
+"#,
+            state = directory.join("state").display(),
+            socket = socket_in(&directory).display(),
+            router = Transport::V4.router(),
+            bfd_profile = self.bfd_profile,
+        )
+    }
+}
