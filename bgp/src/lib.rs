@@ -12,10 +12,10 @@ pub use adj_rib_in::{AdjRibInLimit, ReceivedAttributes, ReceivedRoute};
 pub use adj_rib_out::Table;
 pub use route::{AggregatedBy, RouteAttributes, Routes, UnknownAttribute};
 pub use session::{
-    Addresses, Cause, ConnId, Direction, Event, FamilyStatus, KeptStatus, LinkLocalNextHop,
-    Liveness, MalformedUpdate, MessageCounters, Negotiated, PrefixLimits, ReceivedRoutes,
-    RefreshError, RemoteAs, RestartConfig, Session, SessionConfig, SessionStatus, State,
-    StopReason, Transition,
+    Addresses, BfdPending, Cause, ConnId, Direction, Event, FamilyStatus, KeptStatus,
+    LinkLocalNextHop, Liveness, MalformedUpdate, MessageCounters, Negotiated, PrefixLimits,
+    ReceivedRoutes, RefreshError, RemoteAs, RestartConfig, Session, SessionConfig, SessionStatus,
+    State, StopReason, Transition,
 };
 pub use types::{
     Asn, BgpIdentifier, Community, ExtendedCommunity, Family, HoldTime, Ipv6ExtendedCommunity,

@@ -88,6 +88,9 @@ pub struct SessionConfig {
     /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
     /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
+    /// No session before BFD is up (draft-ietf-idr-bgp-bfd-strict-mode), and how long to wait for it
+    /// after the neighbor's OPEN; `None`: BFD may come later, or not at all.
+    pub bfd_strict: Option<Duration>,
     /// Have the neighbor keep our routes while we restart (RFC 4724); `None`: it is not asked to.
     pub graceful_restart: Option<RestartConfig>,
     /// What becomes of the routes that the neighbor announces.
@@ -124,6 +127,7 @@ impl SessionConfig {
             role: None,
             role_strict: false,
             send_hold_time: None,
+            bfd_strict: None,
             graceful_restart: None,
             received_routes: ReceivedRoutes::Counted,
             prefix_limits: PrefixLimits::default(),
@@ -157,6 +161,7 @@ impl SessionConfig {
             role,
             role_strict,
             graceful_restart,
+            bfd_strict,
             keepalive_time: _,
             connect_retry_time: _,
             delay_open_time: _,
@@ -189,5 +194,6 @@ impl SessionConfig {
             *role_strict,
         ) || self.families != *families
             || self.graceful_restart != *graceful_restart
+            || self.bfd_strict.is_some() != bfd_strict.is_some()
     }
 }

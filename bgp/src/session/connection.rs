@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use super::bfd_strict::BfdPending;
 use super::config::{LinkLocalNextHop, SessionConfig};
 use super::event::{Addresses, ConnId, Direction};
 use super::negotiation;
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     /// Why our OPEN is not out yet.
     pub(super) waiting: Option<Waiting>,
     pub(super) negotiated: Option<Negotiated>,
+    /// In OpenSent, with the neighbor's OPEN in: our KEEPALIVE waits for BFD.
+    pub(super) pending: Option<BfdPending>,
     pub(super) framer: Framer,
     /// Messages that wait for the driver; they go before any UPDATE.
     pub(super) outbox: BytesMut,
@@ -50,6 +53,7 @@ impl Connection {
             state: State::Idle,
             waiting: None,
             negotiated: None,
+            pending: None,
             framer: Framer::default(),
             outbox: BytesMut::new(),
             unwritten: 0,

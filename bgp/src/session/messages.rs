@@ -21,8 +21,8 @@ impl Session {
             return;
         };
         let context = connection.wire_context(&self.config);
-        let state = connection.state;
-        if let Some(error) = unexpected(state, kind) {
+        let is_pending = connection.pending.is_some();
+        if let Some(error) = unexpected(connection.state, is_pending, kind) {
             return self.fail(now, conn, error, BackOff::Lengthen);
         }
         match Message::decode(kind, body, context) {
@@ -53,18 +53,28 @@ impl Session {
         {
             self.send_open(now, conn); // RFC 4271 §8.2.2, Connect and Active, Event 20
         }
-        let hold = negotiated.hold_time.map(|hold_time| now + hold_time);
+        let wait = self.wait_for_path(negotiated.hold_time);
         if let Some(connection) = self.connections.by_id_mut(conn) {
-            connection.state = State::OpenConfirm;
-            connection.hold = hold;
             connection.negotiated = Some(negotiated);
         }
-        self.send_keepalive(now, conn);
+        match wait {
+            Some(patience) => self.await_path(now, conn, patience),
+            None => self.confirm(now, conn),
+        }
         let cause = match outlives {
             true => Cause::NeighborRestarted,
             false => Cause::OpenReceived,
         };
         self.settle(now, cause);
+    }
+
+    /// The neighbor's OPEN is answered.
+    pub(super) fn confirm(&mut self, now: Instant, conn: ConnId) {
+        if let Some(connection) = self.connections.by_id_mut(conn) {
+            connection.state = State::OpenConfirm;
+        }
+        self.restart_hold_timer(now, conn);
+        self.send_keepalive(now, conn);
     }
 
     /// Whether `conn` goes on beside another connection; if it does, the other ends. The neighbor's
@@ -89,6 +99,9 @@ impl Session {
     }
 
     fn handle_keepalive(&mut self, now: Instant, conn: ConnId) {
+        if self.confirm_pending(conn) {
+            return;
+        }
         self.restart_hold_timer(now, conn);
         let connection = self.connections.by_id(conn);
         if connection.is_some_and(|connection| connection.state == State::OpenConfirm) {
@@ -96,7 +109,7 @@ impl Session {
         }
     }
 
-    fn establish(&mut self, now: Instant, conn: ConnId) {
+    pub(super) fn establish(&mut self, now: Instant, conn: ConnId) {
         self.abort_connect();
         for other in self.connections.ids().into_iter().filter(|id| *id != conn) {
             self.end(other, Some(collision::notification()));
@@ -152,9 +165,10 @@ impl Session {
 
 /// The Finite State Machine Error for a message that has no place in `state` (RFC 6608);
 /// NOTIFICATION has one in each.
-fn unexpected(state: State, kind: MessageType) -> Option<Notification> {
+fn unexpected(state: State, is_pending: bool, kind: MessageType) -> Option<Notification> {
     let is_expected = match state {
         _ if kind == MessageType::Notification => true,
+        State::OpenSent if is_pending => kind == MessageType::Keepalive,
         State::Connect | State::Active | State::OpenSent => kind == MessageType::Open,
         State::OpenConfirm => kind == MessageType::Keepalive,
         _ => kind != MessageType::Open,

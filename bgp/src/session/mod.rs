@@ -8,6 +8,7 @@
 //! and beyond, and the session is where the furthest of them is; without any it is in Idle, Connect
 //! or Active.
 
+mod bfd_strict;
 mod collision;
 mod config;
 mod connection;
@@ -40,6 +41,7 @@ use crate::route::Routes;
 use crate::types::Family;
 use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
+pub use bfd_strict::BfdPending;
 pub use config::{LinkLocalNextHop, ReceivedRoutes, RemoteAs, SessionConfig};
 pub use event::{Addresses, ConnId, Direction, Event, Liveness, MalformedUpdate, StopReason};
 pub use graceful_restart::RestartConfig;
@@ -284,6 +286,9 @@ impl Session {
         if matches!(liveness, Liveness::Up | Liveness::AdminDown) {
             self.path_doubted_until = None;
         }
+        if matches!(liveness, Liveness::Up | Liveness::AdminDown) {
+            self.path_is_settled(now);
+        }
         match liveness {
             Liveness::Up => self.path_is_up(now),
             Liveness::Down if was_up => self.path_is_down(now),
@@ -439,6 +444,9 @@ impl Session {
             self.settle(now, Cause::DelayOpen);
             return self.read_messages(now, conn);
         }
+        if expired(connection.hold) && connection.pending.is_some() {
+            return self.path_did_not_settle(now, conn);
+        }
         if expired(connection.hold) {
             return self.fail(
                 now,
@@ -554,6 +562,7 @@ impl Session {
             established: self.record.established,
             dropped: self.record.dropped,
             connect_retry_counter: self.record.connect_retry_counter,
+            bfd_pending: furthest.and_then(|connection| connection.pending),
             idle_until: self.idle_hold,
             over_limit: self.over_limit,
             last_reset: self.record.last_reset.clone(),

@@ -25,6 +25,7 @@ pub(super) fn open(config: &SessionConfig, past: Past) -> Open {
         Some(Capability::ExtendedMessage),
         role(config).map(Capability::Role),
         Some(Capability::FourOctetAs(config.local_as)),
+        config.bfd_strict.map(|_| Capability::BfdStrict),
     ];
     let hostname = config.hostname.clone();
     let hostname = hostname.map(|name| Capability::Hostname(Box::new(name)));
@@ -106,6 +107,7 @@ pub(super) fn negotiate(
             .any(|capability| matches!(capability, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
         extended_message: has(Capability::ExtendedMessage),
+        bfd_strict: config.bfd_strict.is_some() && has(Capability::BfdStrict),
         graceful_restart: graceful_restart::agreed(config, &received.capabilities),
         sent,
         received: received.capabilities.clone(),

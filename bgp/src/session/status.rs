@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use super::bfd_strict::BfdPending;
 use crate::types::{Asn, BgpIdentifier, Family};
 use crate::wire::{Capability, GracefulRestart, Hostname, Notification};
 
@@ -49,6 +50,8 @@ pub enum Cause {
     DelayOpen,
     /// The neighbor's OPEN was accepted.
     OpenReceived,
+    /// BFD is up, or out of service, and the OPEN that waited for it is accepted.
+    BfdUp,
     /// The neighbor's first KEEPALIVE came.
     KeepaliveReceived,
     /// The neighbor closed TCP without a word, or TCP failed.
@@ -75,6 +78,7 @@ impl fmt::Display for Cause {
             Self::ConnectRetry => f.write_str("connect retry"),
             Self::DelayOpen => f.write_str("delay open"),
             Self::OpenReceived => f.write_str("OPEN received"),
+            Self::BfdUp => f.write_str("BFD up"),
             Self::KeepaliveReceived => f.write_str("KEEPALIVE received"),
             Self::ConnectionLost => f.write_str("TCP connection lost"),
             Self::NotificationReceived(notification) => write!(f, "received {notification}"),
@@ -120,6 +124,8 @@ pub struct Negotiated {
     pub extended_next_hop: bool,
     /// The neighbor takes messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
+    /// Both sides wait for BFD before the session is up (draft-ietf-idr-bgp-bfd-strict-mode).
+    pub bfd_strict: bool,
     /// What the neighbor says of its restarts, where both sides speak of them (RFC 4724). It keeps
     /// our routes when TCP is lost.
     pub graceful_restart: Option<GracefulRestart>,
@@ -241,6 +247,8 @@ pub struct SessionStatus {
     pub dropped: u64,
     /// ConnectRetryCounter (RFC 4271 §8.1.1).
     pub connect_retry_counter: u64,
+    /// In OpenSent: what waits for BFD, in strict mode.
+    pub bfd_pending: Option<BfdPending>,
     /// When the state machine leaves Idle by itself, if it waits there.
     pub idle_until: Option<Instant>,
     /// The family of which the neighbor has announced more prefixes than it may: the session is in

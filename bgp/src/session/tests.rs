@@ -816,5 +816,6 @@ fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
     assert_eq!(status.families[0].received, 1);
 }
 
+mod bfd_strict;
 mod graceful_restart;
 mod opening;
