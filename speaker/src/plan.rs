@@ -606,6 +606,10 @@ fn compare_password(
 /// as AdminDown, which is no failure (RFC 5882 §4.2). BGP stays in either case.
 fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
     use Effect::InPlace;
+    // It is in the OPEN.
+    let is_strict = |bfd: Option<&PeerBfd>| bfd.is_some_and(|bfd| bfd.strict.is_some());
+    let (strict_before, strict) = (is_strict(running), is_strict(wanted));
+    found.compare(Effect::Restart, "bfd-strict", &strict_before, &strict);
     let (Some(running), Some(wanted)) = (running, wanted) else {
         let name = |bfd: Option<&PeerBfd>| {
             bfd.map_or_else(
@@ -620,7 +624,11 @@ fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: O
         profile,
         hops,
         port,
+        strict,
     } = wanted;
+    if let (Some(running), Some(wanted)) = (running.strict, *strict) {
+        found.compare(InPlace, "bfd-strict-hold-time", &running, &wanted);
+    }
     found.compare(InPlace, "bfd-multihop", &running.hops, hops);
     found.compare(InPlace, "bfd-port", &running.port, port);
     let BfdProfile {

@@ -78,6 +78,9 @@ pub struct PeerStatus {
     pub since: Option<String>,
     /// How long ago.
     pub in_state_ms: Option<u64>,
+    /// In OpenSent: `OpenSentBfdUpPending` or `OpenSentConfirmedBfdUpPending` while the session waits
+    /// for BFD.
+    pub bfd_pending: Option<String>,
     /// How long until Idle is left, if it waits there.
     pub idle_for_ms: Option<u64>,
     /// Our end of the connection.
@@ -184,6 +187,8 @@ pub struct NegotiatedStatus {
     pub extended_next_hop: bool,
     /// RFC 8654.
     pub extended_message: bool,
+    /// Both sides wait for BFD before the session is up.
+    pub bfd_strict: bool,
     /// RFC 4724; null unless both sides speak of it.
     pub graceful_restart: Option<GracefulRestartStatus>,
     /// In our OPEN.
@@ -331,6 +336,8 @@ pub struct BfdStatus {
     /// What of the configuration decided that: `ebgp-multihop`, `ttl-security`, `bfd-multihop`,
     /// `on-link` for an external peer without any, `default` for an internal one.
     pub hops_because: String,
+    /// The BGP session is not up before this one is, and waits for it so long; null: it need not.
+    pub strict_hold_time_ms: Option<u64>,
     /// The least TTL that is accepted.
     pub minimum_ttl: u8,
     /// When the state was entered.
@@ -528,6 +535,7 @@ impl Snapshot {
                 .and_then(|session| session.since)
                 .map(|at| self.time(at)),
             in_state_ms: self.ago_ms(session.and_then(|session| session.since)),
+            bfd_pending: text(session.and_then(|session| session.bfd_pending)),
             idle_for_ms: session
                 .and_then(|session| session.idle_until)
                 .map(|until| millis(until.saturating_duration_since(self.now.0))),
@@ -625,6 +633,7 @@ impl Snapshot {
             local: text(bfd.key.local),
             interface: bfd.key.interface.clone(),
             multihop,
+            strict_hold_time_ms: peer.and_then(|peer| peer.bfd.as_ref()?.strict).map(millis),
             hops_because: peer
                 .map_or("peer removed", |peer| hops_because(peer, multihop))
                 .to_owned(),
@@ -710,6 +719,7 @@ impl From<&Negotiated> for NegotiatedStatus {
             route_refresh: negotiated.route_refresh,
             extended_next_hop: negotiated.extended_next_hop,
             extended_message: negotiated.extended_message,
+            bfd_strict: negotiated.bfd_strict,
             graceful_restart: negotiated.graceful_restart.as_ref().map(Into::into),
             capabilities_sent: texts(&negotiated.sent),
             capabilities_received: texts(&negotiated.received),

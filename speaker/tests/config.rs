@@ -777,6 +777,14 @@ connect-retry-time = 5
 "#
         => r#"7: [[peer]] "192.0.2.1": connect-retry-time: found 5; must be a duration from 100ms to 1h, with its unit"#;
 
+    bfd_strict_without_bfd: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+bfd-strict = true
+"#
+        => r#"7: [[peer]] "192.0.2.1": bfd-strict: found true; must be false as long as bfd-profile is not set, for without BFD there would never be a session"#;
+
     restart_time_that_the_open_cannot_hold: r#"
 [[peer]]
 address = "192.0.2.1"

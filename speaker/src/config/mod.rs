@@ -472,6 +472,8 @@ pub struct PeerBfd {
     pub hops: BfdHops,
     /// Where the neighbor receives BFD packets.
     pub port: u16,
+    /// No BGP session before BFD is up, and how long to wait for that; `None`: BFD may come later.
+    pub strict: Option<Duration>,
 }
 
 /// How far a BFD neighbor is.

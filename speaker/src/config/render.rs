@@ -169,6 +169,10 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
         out.text("bfd-profile", &bfd.profile.name);
         out.plain("bfd-multihop", bfd.hops != BfdHops::Single);
         out.plain("bfd-port", bfd.port);
+        out.plain("bfd-strict", bfd.strict.is_some());
+        if let Some(time) = bfd.strict {
+            out.duration("bfd-strict-hold-time", time);
+        }
     }
     out.plain("enabled", peer.enabled);
     if let Some(description) = &peer.description {

@@ -75,6 +75,13 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
         ["peer tor: updated in place: connect-retry-time 5s -> 1s"]
     );
     assert_eq!(
+        peer_plan(
+            "bfd-profile = \"fast\"",
+            "bfd-profile = \"fast\"\nbfd-strict = true"
+        ),
+        ["peer tor: session restarts: bfd-strict false -> true"]
+    );
+    assert_eq!(
         peer_plan("", "graceful-restart = {}"),
         ["peer tor: session restarts: graceful-restart false -> 120s"]
     );

@@ -586,6 +586,7 @@ pub(crate) fn peer_setup(
             passive: peer.passive,
             families: peer.families.clone(),
             send_hold_time: peer.send_hold_time,
+            bfd_strict: peer.bfd.as_ref().and_then(|bfd| bfd.strict),
             graceful_restart: peer.graceful_restart,
             received_routes: peer.import.received_routes,
             prefix_limits: peer.import.prefix_limits.clone(),

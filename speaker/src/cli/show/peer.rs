@@ -74,6 +74,9 @@ impl Page {
             _ => String::new(),
         };
         self.line(2, format_args!("State         {}{down}{since}", peer.state));
+        if let Some(pending) = &peer.bfd_pending {
+            self.line(16, format_args!("waiting for BFD ({pending})"));
+        }
         if let Some(family) = &peer.over_max_prefixes {
             self.line(
                 2,
@@ -407,6 +410,12 @@ impl Page {
                 bfd.hops_because, bfd.remote, bfd.minimum_ttl
             ),
         );
+        if let Some(ms) = bfd.strict_hold_time_ms {
+            self.line(
+                4,
+                format_args!("strict: BGP waits for it, up to {}", seconds(ms)),
+            );
+        }
         if let Some(session) = &bfd.session {
             self.bfd_session(session);
         }

@@ -37,6 +37,8 @@ pub(super) struct PeerKeys {
     bfd_profile: Option<Located<Name>>,
     bfd_multihop: Option<Located<bool>>,
     bfd_port: Option<Located<u16>>,
+    bfd_strict: Option<Located<bool>>,
+    bfd_strict_hold_time: Option<Located<Duration>>,
     enabled: Option<Located<bool>>,
     description: Option<Located<String>>,
     hostname: Option<Located<bool>>,
@@ -44,7 +46,7 @@ pub(super) struct PeerKeys {
     export: ExportKeys,
 }
 
-pub(super) const PEER_PLANS: &[&str] = &["interface", "bfd-strict", "add-path", "dscp", "vrf"];
+pub(super) const PEER_PLANS: &[&str] = &["interface", "add-path", "dscp", "vrf"];
 
 impl PeerKeys {
     /// Reads all of them, and reports what else is there.
@@ -81,6 +83,11 @@ impl PeerKeys {
             bfd_profile: section.take("bfd-profile", value::name),
             bfd_multihop: section.take("bfd-multihop", value::boolean),
             bfd_port: section.take("bfd-port", value::port),
+            bfd_strict: section.take("bfd-strict", value::boolean),
+            bfd_strict_hold_time: section.take(
+                "bfd-strict-hold-time",
+                value::duration_between(SECOND, 3600 * SECOND),
+            ),
             enabled: section.take("enabled", value::boolean),
             description: section.take("description", value::text),
             hostname: section.take("hostname", value::boolean),
@@ -121,7 +128,7 @@ impl PeerKeys {
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
             source_address source_interface passive password families bfd_profile bfd_multihop
-            bfd_port enabled description delay_open_time hostname graceful_restart; ebgp_multihop ttl_security
+            bfd_port enabled description delay_open_time hostname graceful_restart bfd_strict bfd_strict_hold_time; ebgp_multihop ttl_security
         }
     }
 }
@@ -371,10 +378,18 @@ impl PeerSection<'_> {
         bfd: &BfdConfig,
         profiles: &BTreeMap<String, BfdProfile>,
     ) -> Option<PeerBfd> {
-        let wanted = keys.bfd_profile.as_ref()?;
-        if wanted.value.as_str() == BfdProfile::NONE {
-            return None;
+        let profile = keys.bfd_profile.as_ref();
+        let profile = profile.filter(|wanted| wanted.value.as_str() != BfdProfile::NONE);
+        if let Some(strict) = keys.bfd_strict.as_ref().filter(|strict| strict.value)
+            && profile.is_none()
+        {
+            self.section.refuse(
+                "bfd-strict",
+                strict,
+                "false as long as bfd-profile is not set, for without BFD there would never be a session",
+            );
         }
+        let wanted = profile?;
         let multihop = keys.bfd_multihop.as_ref().map_or_else(
             || keys.hops().is_some_and(|hops| hops.get() > 1),
             |multihop| multihop.value,
@@ -406,8 +421,11 @@ impl PeerSection<'_> {
         } else {
             BfdHops::Single
         };
+        let strict = keys.bfd_strict.as_ref().filter(|strict| strict.value);
+        let strict_hold_time = keys.bfd_strict_hold_time.as_ref();
         Some(PeerBfd {
             profile: profile.clone(),
+            strict: strict.map(|_| strict_hold_time.map_or(30 * SECOND, |time| time.value)),
             hops,
             port: keys.bfd_port.as_ref().map_or(
                 if multihop {

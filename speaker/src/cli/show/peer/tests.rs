@@ -69,6 +69,18 @@ fn a_session_that_is_not_there() {
 }
 
 #[test]
+fn a_session_that_waits_for_bfd() {
+    let mut status = established();
+    status["state"] = json!("OpenSent");
+    status["bfd_pending"] = json!("OpenSentBfdUpPending");
+    let page = shown(status, json!([]));
+    assert!(
+        page.contains("\n                waiting for BFD (OpenSentBfdUpPending)\n"),
+        "{page}"
+    );
+}
+
+#[test]
 fn a_bfd_session_that_could_not_be_opened() {
     let mut status = established();
     status["bfd"]["state"] = json!("Failed");
