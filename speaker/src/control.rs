@@ -135,7 +135,7 @@ impl Control {
     }
 
     /// What the neighbor of each established session has from us.
-    pub async fn advertised(&self, snapshot: &Snapshot) -> ByPeer<bgp::Routes> {
+    pub async fn advertised(&self, snapshot: &Snapshot) -> ByPeer<Arc<bgp::Routes>> {
         let mut answers = JoinSet::new();
         for (name, session) in &snapshot.bgp {
             if session.state == bgp::State::Established {
@@ -148,7 +148,7 @@ impl Control {
     }
 
     /// The routes that a peer has from us; none unless its session is established.
-    pub async fn advertised_to(&self, name: &PeerName) -> bgp::Routes {
+    pub async fn advertised_to(&self, name: &PeerName) -> Arc<bgp::Routes> {
         self.bgp.advertised(name).await.unwrap_or_default()
     }
 

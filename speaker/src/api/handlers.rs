@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::array::Array;
 use super::page;
 use super::problem::Problem;
 use crate::additions::{RouteSpec, ServiceSpec};
@@ -22,8 +23,8 @@ use crate::config::{
 use crate::control::{Control, Snapshot, Stored};
 use crate::metrics;
 use crate::status::{
-    AdvertisedRouteStatus, BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReceivedRouteStatus,
-    ReloadStatus, RouteStatus, ServiceStatus,
+    BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus,
+    ServiceStatus,
 };
 
 /// The largest request body. The longest that makes sense, a service with some hundred addresses,
@@ -258,27 +259,39 @@ async fn peer(State(context): State<Context>, Segment(name): Segment) -> Answer<
         .ok_or_else(|| snapshot.unknown_peer(&name).into())
 }
 
-async fn advertised(
-    State(context): State<Context>,
-    Segment(name): Segment,
-) -> Answer<Json<Vec<AdvertisedRouteStatus>>> {
+/// An element is an `AdvertisedRouteStatus`.
+async fn advertised(State(context): State<Context>, Segment(name): Segment) -> Answer<Response> {
     let snapshot = snapshot(&context).await?;
     let name = PeerName::new(&name)
         .filter(|name| snapshot.config.peers.contains_key(name))
         .ok_or_else(|| snapshot.unknown_peer(&name))?;
     let routes = context.control.advertised_to(&name).await;
-    Ok(Json(snapshot.advertised(&name, &routes)))
+    let (mut array, answer) = Array::new();
+    tokio::spawn(async move {
+        for route in snapshot.advertised(&name, &routes) {
+            array.push(&route).await?;
+        }
+        array.finish().await;
+        Some(())
+    });
+    Ok(answer)
 }
 
-async fn received(
-    State(context): State<Context>,
-    Segment(name): Segment,
-) -> Answer<Json<Vec<ReceivedRouteStatus>>> {
+/// An element is a `ReceivedRouteStatus`.
+async fn received(State(context): State<Context>, Segment(name): Segment) -> Answer<Response> {
     let routes = context
         .control
         .received_routes(&known(&context, &name).await?)
         .await?;
-    Ok(Json(routes.iter().map(ReceivedRouteStatus::from).collect()))
+    let (mut array, answer) = Array::new();
+    tokio::spawn(async move {
+        for route in &routes {
+            array.push(&ReceivedRouteStatus::from(route)).await?;
+        }
+        array.finish().await;
+        Some(())
+    });
+    Ok(answer)
 }
 
 /// The peer of this name.
@@ -292,10 +305,19 @@ async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {
     Ok(Json(snapshot(&context).await?.bfd()))
 }
 
-async fn routes(State(context): State<Context>) -> Answer<Json<Vec<RouteStatus>>> {
+/// An element is a `RouteStatus`.
+async fn routes(State(context): State<Context>) -> Answer<Response> {
     let snapshot = snapshot(&context).await?;
     let advertised = context.control.advertised(&snapshot).await;
-    Ok(Json(snapshot.routes(&advertised)))
+    let (mut array, answer) = Array::new();
+    tokio::spawn(async move {
+        for route in snapshot.routes(&advertised) {
+            array.push(&route).await?;
+        }
+        array.finish().await;
+        Some(())
+    });
+    Ok(answer)
 }
 
 async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStatus>>> {

@@ -3,6 +3,7 @@
 //! `handlers` has what can be asked, `listen` the sockets, `server` the connections and their
 //! limits, `page` the page for people, `problem` the errors.
 
+mod array;
 mod handlers;
 mod listen;
 mod page;

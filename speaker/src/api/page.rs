@@ -1,6 +1,7 @@
 //! The page for people: everything at a glance, without a script.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::control::{ByPeer, Snapshot};
 use crate::status::DaemonStatus;
@@ -10,7 +11,7 @@ table{border-collapse:collapse;width:100%;margin-bottom:2em}th,td{text-align:lef
 .good{color:#060}.bad{color:#a00;font-weight:bold}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}.good{color:#6d6}.bad{color:#f66}}";
 
 /// The whole page.
-pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<bgp::Routes>) -> String {
+pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<Arc<bgp::Routes>>) -> String {
     let daemon = DaemonStatus::new(snapshot);
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
@@ -73,7 +74,7 @@ pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<bgp::Routes>) -> S
         &mut page,
         "Routes",
         &["Prefix", "Service", "Peers"],
-        snapshot.routes(advertised).into_iter().map(|route| {
+        snapshot.routes(advertised).map(|route| {
             let peers: Vec<String> = route
                 .peers
                 .iter()

@@ -119,10 +119,10 @@ pub struct BgpThread {
 #[derive(Debug)]
 enum PeerCommand {
     Setup(Box<PeerSetup>),
-    /// From here on the peer gets the routes of this table.
-    Table(bgp::Table),
-    /// The table has changed.
-    TableChanged,
+    /// From here on the peer gets the routes of this table, which are these.
+    Table(bgp::Table, Arc<bgp::Routes>),
+    /// The table has changed, to these.
+    TableChanged(Arc<bgp::Routes>),
     Liveness(bgp::Liveness, u64),
     Accepted(tokio::net::TcpStream),
     Reset(Option<String>),
@@ -136,7 +136,7 @@ enum PeerCommand {
         Option<String>,
         mpsc::UnboundedSender<(PeerName, TransportReport)>,
     ),
-    Advertised(oneshot::Sender<bgp::Routes>),
+    Advertised(oneshot::Sender<Arc<bgp::Routes>>),
     Received(oneshot::Sender<Vec<bgp::ReceivedRoute>>),
     /// Answered when no connection is being closed any more.
     Settled(oneshot::Sender<()>),
@@ -283,7 +283,7 @@ impl BgpThread {
     }
 
     /// The routes that a peer has from us; `None` if there is no such peer.
-    pub async fn advertised(&self, name: &PeerName) -> Option<bgp::Routes> {
+    pub async fn advertised(&self, name: &PeerName) -> Option<Arc<bgp::Routes>> {
         let (reply, routes) = oneshot::channel();
         self.tell(Command::Peer(name.clone(), PeerCommand::Advertised(reply)));
         routes.await.ok()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bgp::{ConnId, Direction, Event, Family, RefreshError, Session, StopReason};
+use bgp::{ConnId, Direction, Event, Family, RefreshError, Routes, Session, StopReason};
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -30,6 +31,8 @@ pub(super) struct PeerTask {
     name: PeerName,
     setup: PeerSetup,
     session: Session,
+    /// What the neighbor should have.
+    routes: Arc<Routes>,
     connections: BTreeMap<ConnId, Connection>,
     connecting: Option<Connecting>,
     /// An attempt was given up, perhaps for a new one.
@@ -89,6 +92,7 @@ impl PeerTask {
             name,
             setup,
             session,
+            routes: Arc::default(),
             connections: BTreeMap::new(),
             connecting: None,
             gave_up: false,
@@ -162,11 +166,15 @@ impl PeerTask {
         let now = Instant::now();
         match command {
             PeerCommand::Setup(setup) => self.set_up(now, *setup),
-            PeerCommand::Table(table) => {
+            PeerCommand::Table(table, routes) => {
+                self.routes = routes;
                 self.session.set_table(now, table);
                 self.session.release_end_of_rib();
             }
-            PeerCommand::TableChanged => self.session.release_end_of_rib(),
+            PeerCommand::TableChanged(routes) => {
+                self.routes = routes;
+                self.session.release_end_of_rib();
+            }
             PeerCommand::Liveness(liveness, generation) => {
                 self.session.handle_liveness(now, liveness, generation);
             }
@@ -201,7 +209,7 @@ impl PeerTask {
                 let _ = reply.send((self.name.clone(), report));
             }
             PeerCommand::Advertised(reply) => {
-                let _ = reply.send(self.session.advertised());
+                let _ = reply.send(self.advertised());
             }
             PeerCommand::Received(reply) => {
                 let _ = reply.send(self.session.received_routes());
@@ -211,6 +219,18 @@ impl PeerTask {
                 self.settling.push(ended);
                 self.stop(reason);
             }
+        }
+    }
+
+    /// What the neighbor has. Where that is everything, it is what others have too, and need not be
+    /// gathered.
+    fn advertised(&self) -> Arc<Routes> {
+        let families = self.session.status().families;
+        let pending: usize = families.iter().map(|family| family.pending).sum();
+        let advertised: usize = families.iter().map(|family| family.advertised).sum();
+        match pending == 0 && advertised == self.routes.len() {
+            true => Arc::clone(&self.routes),
+            false => Arc::new(self.session.advertised()),
         }
     }
 

@@ -201,8 +201,8 @@ impl Roster {
                 .filter(|(name, _)| names.contains(*name))
             {
                 let command = match entry.table.is(&table) {
-                    true => PeerCommand::TableChanged,
-                    false => PeerCommand::Table(table.clone()),
+                    true => PeerCommand::TableChanged(Arc::clone(&routes)),
+                    false => PeerCommand::Table(table.clone(), Arc::clone(&routes)),
                 };
                 entry.table = table.clone();
                 entry.routes = Arc::clone(&routes);

@@ -315,6 +315,9 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
         .set_routes(vec![(name(), both.clone()), (second.clone(), both)]);
     has(&name(), 2).await;
     has(&second, 2).await;
+    let one = active.thread.advertised(&name()).await.unwrap();
+    let other = active.thread.advertised(&second).await.unwrap();
+    assert!(Arc::ptr_eq(&one, &other), "what both have is told once");
     active
         .thread
         .set_routes(vec![(second.clone(), routes(&["192.0.2.3/32"]))]);

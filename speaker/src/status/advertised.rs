@@ -23,20 +23,22 @@ pub struct AdvertisedRouteStatus {
 
 impl Snapshot {
     /// `GET /v1/peers/NAME/advertised`
-    #[must_use]
-    pub fn advertised(&self, name: &PeerName, routes: &Routes) -> Vec<AdvertisedRouteStatus> {
+    pub fn advertised(
+        &self,
+        name: &PeerName,
+        routes: &Routes,
+    ) -> impl Iterator<Item = AdvertisedRouteStatus> + Send {
         let families = self.bgp.get(name).map(|session| &session.families);
-        let next_hop = |family| {
+        let next_hop = move |family| {
             let mut families = families.into_iter().flatten();
             families.find(|status| status.family == family)?.next_hop
         };
         routes
             .iter()
-            .map(|(prefix, attributes)| AdvertisedRouteStatus {
+            .map(move |(prefix, attributes)| AdvertisedRouteStatus {
                 prefix: prefix.to_string(),
                 session_next_hop: text(next_hop(Family::of(prefix))),
                 attributes: route_spec(attributes),
             })
-            .collect()
     }
 }

@@ -59,11 +59,13 @@ pub struct ServiceStatus {
 
 impl Snapshot {
     /// `GET /v1/routes`; `advertised` is what each peer has from us.
-    #[must_use]
-    pub fn routes(&self, advertised: &ByPeer<bgp::Routes>) -> Vec<RouteStatus> {
+    pub fn routes(
+        &self,
+        advertised: &ByPeer<Arc<bgp::Routes>>,
+    ) -> impl Iterator<Item = RouteStatus> + Send {
         self.announcements
             .iter()
-            .map(|(prefix, announcement)| RouteStatus {
+            .map(move |(prefix, announcement)| RouteStatus {
                 prefix: prefix.to_string(),
                 service: text(announcement.service.as_ref()),
                 source: source(announcement.added),
@@ -79,25 +81,23 @@ impl Snapshot {
                     })
                     .collect(),
             })
-            .collect()
     }
 
     fn route_state(
         &self,
-        advertised: &ByPeer<bgp::Routes>,
+        advertised: &ByPeer<Arc<bgp::Routes>>,
         peer: &PeerName,
         prefix: &IpNet,
         attributes: &Arc<RouteAttributes>,
     ) -> &'static str {
-        let says_so = |routes: &ByPeer<bgp::Routes>| {
-            let routes = routes.get(peer);
+        let says_so = |routes: Option<&bgp::Routes>| {
             routes.and_then(|routes| routes.get(prefix)) == Some(attributes)
         };
         match self.family_status(peer, Family::of(prefix)) {
             None => "down",
             Some(family) if family.next_hop.is_none() => "no next hop",
-            Some(_) if says_so(advertised) => "announced",
-            Some(_) if says_so(&self.unsendable) => "too long",
+            Some(_) if says_so(advertised.get(peer).map(Arc::as_ref)) => "announced",
+            Some(_) if says_so(self.unsendable.get(peer)) => "too long",
             Some(_) => "pending",
         }
     }
@@ -112,7 +112,7 @@ impl Snapshot {
 
     /// `GET /v1/services`; `advertised` is what each peer has from us.
     #[must_use]
-    pub fn services(&self, advertised: &ByPeer<bgp::Routes>) -> Vec<ServiceStatus> {
+    pub fn services(&self, advertised: &ByPeer<Arc<bgp::Routes>>) -> Vec<ServiceStatus> {
         let states = self.service_states(advertised);
         let file = self.config.services.iter().map(|service| (service, false));
         let added = self.added_services.iter().map(|service| (service, true));
@@ -137,7 +137,7 @@ impl Snapshot {
     /// Who each service is for, and whether they have all of it.
     fn service_states(
         &self,
-        advertised: &ByPeer<bgp::Routes>,
+        advertised: &ByPeer<Arc<bgp::Routes>>,
     ) -> BTreeMap<&ServiceName, BTreeMap<&PeerName, bool>> {
         let mut states: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for (prefix, Announcement { service, peers, .. }) in self.announcements.iter() {

@@ -79,8 +79,8 @@ fn states(
         tcp_drops: crate::tcp_drops::TcpDrops::default(),
         bfd_discards: bfd::DiscardCounters::default(),
     };
-    let advertised = [(tor(), advertised)].into();
-    let routes = snapshot.routes(&advertised);
+    let advertised = [(tor(), Arc::new(advertised))].into();
+    let routes: Vec<_> = snapshot.routes(&advertised).collect();
     let states = routes
         .iter()
         .map(|route| format!("{} {}", route.prefix, route.peers[0].state));
