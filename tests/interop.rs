@@ -41,6 +41,8 @@ mod routers;
 mod sessions;
 #[path = "interop/topology.rs"]
 mod topology;
+#[path = "interop/unnumbered.rs"]
+mod unnumbered;
 #[path = "interop/upstream.rs"]
 mod upstream;
 

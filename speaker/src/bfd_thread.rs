@@ -204,7 +204,7 @@ impl BfdThread {
 
 fn session_key(peer: &PeerConfig, bfd: &PeerBfd) -> SessionKey {
     SessionKey {
-        remote: SocketAddr::new(peer.address.ip, bfd.port),
+        remote: SocketAddr::new(peer.ip(), bfd.port),
         local: peer.source_address,
         interface: peer.interface().map(str::to_owned),
         hop: match bfd.hops {

@@ -17,6 +17,7 @@ use crate::config::{Config, OnExit, PeerName, Problem, RouteConfig, ServiceConfi
 use crate::history::Record;
 use crate::malformed::Malformed;
 use crate::plan::Change;
+use crate::speaker::Neighbors;
 use crate::tcp_drops::TcpDrops;
 
 /// Why something was not done. Nothing has changed then.
@@ -83,6 +84,8 @@ pub struct Snapshot {
     pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
     /// Their TCP connections.
     pub transports: BTreeMap<PeerName, TransportReport>,
+    /// Who is on the interfaces of unnumbered peers.
+    pub neighbors: Neighbors,
     /// What the kernel has dropped of all connections.
     pub tcp_drops: TcpDrops,
     /// The BFD sessions.

@@ -24,3 +24,4 @@ pub mod router_id;
 pub mod speaker;
 pub mod status;
 pub mod tcp_drops;
+pub mod unnumbered;

@@ -218,7 +218,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
 pub fn with_dynamic_peers(running: &Config, mut wanted: Config) -> Config {
     let dynamic = running.peers.values().filter(|peer| peer.range.is_some());
     for peer in dynamic {
-        if let Some((name, peer)) = wanted.dynamic_peer(peer.address.ip)
+        if let Some((name, peer)) = wanted.dynamic_peer(peer.ip())
             && peer.enabled
         {
             wanted.peers.insert(name, peer);

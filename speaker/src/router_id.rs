@@ -23,7 +23,7 @@ pub fn derive(config: &Config, taken: &BTreeSet<IpAddr>) -> Option<BgpIdentifier
     let towards_peer = config
         .peers
         .values()
-        .filter_map(|peer| source_towards(peer.address.ip))
+        .filter_map(|peer| source_towards(peer.address.ip?))
         .find(|address| names_us(address));
     towards_peer
         .or_else(|| host_addresses().into_iter().filter(names_us).max())

@@ -551,6 +551,7 @@ impl Snapshot {
                 peer,
                 session.is_some_and(|session| session.state == State::Established),
                 &self.transports.get(name).cloned().unwrap_or_default(),
+                peer.unnumbered().and_then(|it| self.neighbors.get(it)),
                 &self.tcp_drops,
             ),
             timers: timers(peer, negotiated),

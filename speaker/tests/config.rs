@@ -696,7 +696,7 @@ received-attributes-limit = 100
 [[peer]]
 remote-as = 64521
 "#
-        => r#"4: [[peer]] 1: address: is missing; must be the address of the neighbor, such as "192.0.2.1""#;
+        => r#"4: [[peer]] 1: address: is missing; must be the address of the neighbor, such as "192.0.2.1", or there must be an interface that it is on, such as interface = "eth1""#;
 
     peer_without_a_remote_as: r#"
 [[peer]]
@@ -922,6 +922,22 @@ prefix = "fe80::/64"
 remote-as = 64521
 "#
         => r#"6: [[peer-range]] "leafs": prefix: found "fe80::/64"; must be a prefix that means the same everywhere; the neighbor on a link is a [[peer]] with interface"#;
+
+    a_peer_with_address_and_interface: r#"
+[[peer]]
+address = "192.0.2.1"
+interface = "eth1"
+remote-as = 64521
+"#
+        => r#"6: [[peer]] "192.0.2.1": interface: found "eth1"; must be absent beside address; a link-local address has its interface behind it, such as "fe80::1%eth0""#;
+
+    an_unnumbered_peer_far_away: r#"
+[[peer]]
+interface = "eth1"
+remote-as = 64521
+ebgp-multihop = 2
+"#
+        => r#"7: [[peer]] "eth1": ebgp-multihop: found 2; must be 1 or absent: the neighbor is on the link"#;
 
     peer_name_twice: r#"
 [[peer]]

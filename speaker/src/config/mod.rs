@@ -386,6 +386,24 @@ impl PeerConfig {
         hops.unwrap_or(NonZeroU8::MIN)
     }
 
+    /// Its address; unspecified while that of an unnumbered peer is not known.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into())
+    }
+
+    /// Whether its address means something on one interface only.
+    #[must_use]
+    pub fn is_link_local(&self) -> bool {
+        self.address.is_link_local()
+    }
+
+    /// The interface of an unnumbered peer.
+    #[must_use]
+    pub fn unnumbered(&self) -> Option<&str> {
+        let scope = self.address.scope.as_deref();
+        scope.filter(|_| self.address.ip.is_none())
+    }
+
     /// The interface that its packets leave by, where that is not left to routing.
     #[must_use]
     pub fn interface(&self) -> Option<&str> {
@@ -415,7 +433,10 @@ impl RangeConfig {
     #[must_use]
     pub fn peer_at(&self, ip: IpAddr) -> PeerConfig {
         PeerConfig {
-            address: PeerAddress { ip, scope: None },
+            address: PeerAddress {
+                ip: Some(ip),
+                scope: None,
+            },
             ..self.peer.clone()
         }
     }
@@ -435,7 +456,7 @@ impl Config {
     #[must_use]
     pub fn dynamic_peer(&self, ip: IpAddr) -> Option<(PeerName, PeerConfig)> {
         let mut peers = self.peers.values();
-        if peers.any(|peer| peer.range.is_none() && peer.address.ip == ip) {
+        if peers.any(|peer| peer.range.is_none() && peer.address.ip == Some(ip)) {
             return None;
         }
         let (range_name, range) = self.range_of(ip)?;
@@ -448,17 +469,26 @@ impl Config {
 /// Where a neighbor is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddress {
-    /// The address.
-    pub ip: IpAddr,
-    /// The interface on which a link-local address means it.
+    /// The address; `None`: whatever it says on its interface.
+    pub ip: Option<IpAddr>,
+    /// The interface on which a link-local address means it, or that an unnumbered neighbor is on.
     pub scope: Option<String>,
+}
+
+impl PeerAddress {
+    /// Whether it means something on its interface only.
+    #[must_use]
+    pub fn is_link_local(&self) -> bool {
+        self.ip.is_none_or(is_link_local)
+    }
 }
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.scope {
-            Some(scope) => write!(f, "{}%{scope}", self.ip),
-            None => write!(f, "{}", self.ip),
+        match (self.ip, &self.scope) {
+            (Some(ip), Some(scope)) => write!(f, "{ip}%{scope}"),
+            (Some(ip), None) => write!(f, "{ip}"),
+            (None, scope) => f.write_str(scope.as_deref().unwrap_or_default()),
         }
     }
 }

@@ -77,7 +77,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
     let profiles = read_profiles(document.take_tables("bfd-profile", &["name"]));
     let defaults = PeerKeys::read(&mut document.take_table("peer-defaults").plans(PEER_PLANS));
     let mut peers = read_peers(
-        document.take_tables("peer", &["name", "address"]),
+        document.take_tables("peer", &["name", "address", "interface"]),
         &defaults,
         speaker.as_ref(),
         &bfd,

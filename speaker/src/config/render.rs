@@ -25,7 +25,10 @@ impl Config {
             }
             out.section("[[peer]]");
             out.text("name", name);
-            out.text("address", &peer.address);
+            match peer.unnumbered() {
+                Some(interface) => out.text("interface", interface),
+                None => out.text("address", &peer.address),
+            }
             write_peer(&mut out, peer);
             out.plain("passive", peer.passive);
         }

@@ -175,7 +175,7 @@ pub(super) fn peer_address(value: &DeValue<'_>) -> Parsed<PeerAddress> {
             Err("followed by the name of an interface, such as \"fe80::1%eth0\"".into())
         }
         scope => Ok(PeerAddress {
-            ip,
+            ip: Some(ip),
             scope: scope.map(str::to_owned),
         }),
     }

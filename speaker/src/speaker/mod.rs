@@ -6,11 +6,12 @@
 
 mod additions;
 mod events;
+mod neighbors;
 mod peers;
 mod ranges;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +25,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+pub use self::neighbors::{Neighbor, Neighbors};
 use self::ranges::Absent;
 use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
-use crate::config::{Config, OnExit, PeerConfig, PeerName, is_link_local, minimum_ttl, nearest};
+use crate::config::{Config, OnExit, PeerConfig, PeerName, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::hostname;
@@ -39,6 +41,7 @@ use crate::malformed::Malformed;
 use crate::plan::{self, Change};
 use crate::router_id;
 use crate::tcp_drops::TcpDrops;
+use crate::unnumbered::{Discovery, Sighting};
 
 /// How many commands may wait.
 const COMMANDS: usize = 64;
@@ -105,6 +108,12 @@ pub struct Speaker {
     absent: Absent,
     /// Neighbors that a range may let in.
     arrivals: UnboundedReceiver<IpAddr>,
+    /// Who is on the interfaces of unnumbered peers.
+    neighbors: Neighbors,
+    /// Which of them each unnumbered peer was told to speak to.
+    placed: ByPeer<Ipv6Addr>,
+    discovery: Discovery,
+    sightings: UnboundedReceiver<Sighting>,
     bgp_events: UnboundedReceiver<BgpEvent>,
     bfd_changes: UnboundedReceiver<bfd::StateChange>,
 }
@@ -132,6 +141,7 @@ impl Speaker {
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();
         let (bfd_sender, bfd_changes) = mpsc::unbounded_channel();
         let bgp = BgpThread::start(bgp_sender).map_err(StartError::Thread)?;
+        let (seen, sightings) = mpsc::unbounded_channel();
         let (newcomers, arrivals) = mpsc::unbounded_channel();
         bgp.report_arrivals(newcomers);
         bgp.listen(config.speaker.listen.clone()).await?;
@@ -166,6 +176,10 @@ impl Speaker {
             bfd_changes,
             absent: Absent::default(),
             arrivals,
+            neighbors: Neighbors::default(),
+            placed: BTreeMap::new(),
+            discovery: Discovery::new(seen),
+            sightings,
         };
         speaker.start_peers()?;
         speaker.last_run = LastRun::Over;
@@ -227,9 +241,11 @@ impl Speaker {
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
                 command = self.commands.recv() => return Ok(command),
                 Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
+                Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
                 _ = check.tick(), if self.has_checks() => {
                     self.check_interfaces();
                     self.dismiss_absent();
+                    self.place_peers();
                 }
             }
         }
@@ -252,6 +268,7 @@ impl Speaker {
             let _ = self.set_peer(name, peer);
         }
         self.set_ranges();
+        self.look_for_neighbors();
         self.announce();
         Ok(())
     }
@@ -305,6 +322,7 @@ impl Speaker {
             bgp: BTreeMap::new(),
             transports: BTreeMap::new(),
             tcp_drops: TcpDrops::read(),
+            neighbors: self.neighbors.clone(),
             bfd: self.bfd.status(),
             bfd_discards: self.bfd.discards(),
         }
@@ -399,6 +417,7 @@ impl Speaker {
         }
         self.forget_gone_peers();
         self.set_ranges();
+        self.look_for_neighbors();
         self.announce();
     }
 
@@ -414,12 +433,19 @@ impl Speaker {
     /// Gives both threads what they must know of a peer. A BFD session that cannot be opened does
     /// not keep BGP from running.
     fn set_peer(&mut self, name: &PeerName, peer: &PeerConfig) -> Result<(), EngineError> {
-        if is_link_local(peer.address.ip) && peer.interface().is_some() {
+        self.note_place(name, peer);
+        let peer = self.in_force(name, peer);
+        let Some(peer) = &self.located(&peer) else {
+            // It may have been somebody else before.
+            self.bgp.remove_peer(name);
+            self.end_bfd_after_bgp(name);
+            return Ok(());
+        };
+        if peer.is_link_local() && peer.interface().is_some() {
             self.scopes.insert(name.clone(), scope_id(peer));
         } else {
             self.scopes.remove(name);
         }
-        let peer = &self.in_force(name, peer);
         if !peer.enabled {
             self.bgp
                 .set_peer(name.clone(), peer_setup(peer, self.router_id, None));
@@ -455,6 +481,7 @@ impl Speaker {
         self.errors_said.remove(name);
         self.established.remove(name);
         self.forget_presence(name);
+        self.placed.remove(name);
         self.history.forget(name);
     }
 
@@ -478,7 +505,10 @@ impl Speaker {
 
     /// Whether there is something to look at each second.
     fn has_checks(&self) -> bool {
-        self.bfd.is_incomplete() || !self.scopes.is_empty() || !self.absent.is_empty()
+        self.bfd.is_incomplete()
+            || !self.scopes.is_empty()
+            || !self.absent.is_empty()
+            || !self.placed.is_empty()
     }
 
     /// An interface that comes, or comes anew with another index, is used from then on. A session
@@ -601,7 +631,7 @@ pub(crate) fn peer_setup(
             ..SessionConfig::new(peer.local_as, router_id, peer.remote_as)
         },
         transport: Transport {
-            remote: match peer.address.ip {
+            remote: match peer.ip() {
                 IpAddr::V4(ip) => SocketAddrV4::new(ip, peer.port).into(),
                 IpAddr::V6(ip) => SocketAddrV6::new(ip, peer.port, 0, scope_id(peer)).into(),
             },
@@ -623,7 +653,7 @@ pub(crate) fn peer_setup(
 /// The index of the interface on which a link-local peer is; 0 for others, and while there is no
 /// such interface.
 fn scope_id(peer: &PeerConfig) -> u32 {
-    let scope = peer.interface().filter(|_| is_link_local(peer.address.ip));
+    let scope = peer.interface().filter(|_| peer.is_link_local());
     scope.map_or(0, |name| nix::net::if_::if_nametoindex(name).unwrap_or(0))
 }
 

@@ -4,12 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::bgp_thread::TransportReport;
 use crate::config::{PeerConfig, minimum_ttl};
+use crate::speaker::Neighbor;
 use crate::tcp_drops::TcpDrops;
 
 /// The part of `GET /v1/peers/NAME` that is about TCP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TransportStatus {
+    /// Unnumbered: the interface that it is on; null: it has a configured address.
+    pub interface: Option<String>,
+    /// Unnumbered: the address that it has there, as far as it is known.
+    pub neighbor: Option<String>,
     /// GTSM: how many hops away it may be; null: any TTL is accepted.
     pub ttl_security: Option<u8>,
     /// GTSM: the least TTL or hop limit that is accepted.
@@ -29,13 +34,20 @@ impl TransportStatus {
         peer: &PeerConfig,
         established: bool,
         report: &TransportReport,
+        neighbor: Option<&Neighbor>,
         drops: &TcpDrops,
     ) -> Self {
-        let hints = match established {
+        let mut hints = match established {
             true => Vec::new(),
             false => hints(peer, report, drops),
         };
+        if let Some(trouble) = neighbor.and_then(|neighbor| neighbor.trouble.as_ref()) {
+            hints.insert(0, trouble.clone());
+        }
+        let address = neighbor.and_then(|neighbor| neighbor.address);
         Self {
+            interface: peer.unnumbered().map(str::to_owned),
+            neighbor: address.map(|address| address.to_string()),
             ttl_security: peer.ttl_security.map(std::num::NonZeroU8::get),
             minimum_ttl: peer.ttl_security.map(minimum_ttl),
             password_file: peer.password.as_ref().map(ToString::to_string),
@@ -100,7 +112,7 @@ mod tests {
             trouble: None,
             lost_events: 0,
         };
-        TransportStatus::new(&peer(keys), false, &report, &drops)
+        TransportStatus::new(&peer(keys), false, &report, None, &drops)
     }
 
     #[test]

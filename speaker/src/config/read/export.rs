@@ -66,7 +66,7 @@ pub(super) fn check(
             .map(|key| key.value)
             .unwrap_or_default(),
         // Where nobody has IPv4 addresses, this is how IPv4 routes are said at all.
-        extended_next_hop: extended.unwrap_or(value::is_link_local(address.ip)),
+        extended_next_hop: extended.unwrap_or(address.is_link_local()),
         role: keys.role.as_ref().map(|key| key.value),
         role_strict: keys.role_strict.as_ref().is_some_and(|key| key.value),
     }

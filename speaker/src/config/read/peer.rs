@@ -46,7 +46,7 @@ pub(super) struct PeerKeys {
     export: ExportKeys,
 }
 
-pub(super) const PEER_PLANS: &[&str] = &["interface", "add-path", "dscp", "vrf"];
+pub(super) const PEER_PLANS: &[&str] = &["add-path", "dscp", "vrf"];
 
 impl PeerKeys {
     /// Reads all of them, and reports what else is there.
@@ -170,11 +170,7 @@ pub(super) fn read_peers(
     for section in sections {
         let mut section = section.plans(PEER_PLANS);
         let name = section.take("name", value::name::<PeerName>);
-        let address = section.require(
-            "address",
-            "the address of the neighbor, such as \"192.0.2.1\"",
-            value::peer_address,
-        );
+        let address = read_address(&mut section);
         let keys = PeerKeys::read(&mut section).or(defaults);
         let (Some(address), named) = (address, name) else {
             continue;
@@ -212,6 +208,36 @@ pub(super) fn read_peers(
         }
     }
     peers
+}
+
+/// Where the neighbor is: an address, or an interface on which it says so itself.
+fn read_address(section: &mut Section<'_>) -> Option<Located<PeerAddress>> {
+    let address = section.take("address", value::peer_address);
+    let interface = section.take("interface", |value| {
+        value::interface(value).map(|interface| PeerAddress {
+            ip: None,
+            scope: Some(interface),
+        })
+    });
+    match (address, interface) {
+        (Some(address), Some(interface)) => {
+            section.refuse(
+                "interface",
+                &interface,
+                "absent beside address; a link-local address has its interface behind it, such as \"fe80::1%eth0\"",
+            );
+            Some(address)
+        }
+        (None, None) if !section.has_error("address") && !section.has_error("interface") => {
+            section.error(
+                section.line,
+                "address",
+                "is missing; must be the address of the neighbor, such as \"192.0.2.1\", or there must be an interface that it is on, such as interface = \"eth1\"".to_owned(),
+            );
+            None
+        }
+        (address, interface) => address.or(interface),
+    }
 }
 
 /// A `[[peer]]` whose keys are read and must fit together.
@@ -291,6 +317,9 @@ impl PeerSection<'_> {
 
     fn check_source(&self, keys: &PeerKeys) {
         let PeerAddress { ip, scope } = &self.address.value;
+        let Some(ip) = ip else {
+            return self.check_unnumbered(keys);
+        };
         if let Some(source) = &keys.source_address
             && source.value.is_ipv4() != ip.is_ipv4()
         {
@@ -314,6 +343,31 @@ impl PeerSection<'_> {
                 &format!("followed by its interface, such as \"{ip}%eth0\", for it is link-local"),
             ),
             _ => {}
+        }
+    }
+
+    /// An unnumbered peer is spoken to from the link-local address of its interface, and on its link.
+    fn check_unnumbered(&self, keys: &PeerKeys) {
+        let section = self.section;
+        if let Some(source) = &keys.source_address {
+            let expected = "absent: the interface's link-local address is used";
+            section.refuse("source-address", source, expected);
+        }
+        let scope = self.address.value.scope.as_ref();
+        if let Some(source) = &keys.source_interface
+            && Some(&source.value) != scope
+        {
+            section.refuse("source-interface", source, "absent beside interface");
+        }
+        for (key, hops) in [
+            ("ebgp-multihop", &keys.ebgp_multihop),
+            ("ttl-security", &keys.ttl_security),
+        ] {
+            if let Some(hops) = hops
+                && hops.value.get() > 1
+            {
+                section.refuse(key, hops, "1 or absent: the neighbor is on the link");
+            }
         }
     }
 

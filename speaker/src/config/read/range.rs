@@ -64,7 +64,7 @@ pub(super) fn read_ranges(
         // What is demanded of a peer of the prefix's first address is demanded of all.
         let address = Located {
             value: PeerAddress {
-                ip: prefix.value.network(),
+                ip: Some(prefix.value.network()),
                 scope: None,
             },
             line: prefix.line,
@@ -94,9 +94,9 @@ pub(super) fn read_ranges(
 /// The kernel tells keys apart by the longest prefix, and has none for "no key": who is within a
 /// range that has one must have one, too.
 pub(super) fn check_keys(peers: &Peers, document: &Section<'_>) {
-    let inner = peers.configs.iter().map(|(name, peer)| {
-        let prefix = ipnet::IpNet::from(peer.address.ip);
-        ("peer", name, prefix, &peer.password)
+    let inner = peers.configs.iter().filter_map(|(name, peer)| {
+        let prefix = ipnet::IpNet::from(peer.address.ip?);
+        Some(("peer", name, prefix, &peer.password))
     });
     let ranges = peers.ranges.iter();
     let inner = inner.chain(

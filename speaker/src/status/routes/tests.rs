@@ -76,6 +76,7 @@ fn states(
         bgp: [(tor(), session)].into(),
         bfd: BTreeMap::new(),
         transports: BTreeMap::new(),
+        neighbors: BTreeMap::new(),
         tcp_drops: crate::tcp_drops::TcpDrops::default(),
         bfd_discards: bfd::DiscardCounters::default(),
     };

@@ -5,6 +5,13 @@ use crate::status::TransportStatus;
 
 impl Page {
     pub(super) fn transport(&mut self, transport: &TransportStatus) {
+        if let Some(interface) = &transport.interface {
+            let neighbor = transport.neighbor.as_deref().unwrap_or("nobody yet");
+            self.line(
+                2,
+                format_args!("Unnumbered    on {interface}: found {neighbor}"),
+            );
+        }
         if let (Some(hops), Some(ttl)) = (transport.ttl_security, transport.minimum_ttl) {
             self.line(
                 2,
