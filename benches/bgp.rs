@@ -26,6 +26,8 @@ use ipnet::{IpNet, Ipv4Net};
 const CONTEXT: WireContext = WireContext {
     four_octet_as: true,
     internal: false,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 
 fn hosts(count: u32) -> impl Iterator<Item = Ipv4Net> {

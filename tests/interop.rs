@@ -9,6 +9,8 @@
 
 #[path = "interop/acceptance.rs"]
 mod acceptance;
+#[path = "interop/add_path.rs"]
+mod add_path;
 #[path = "interop/attributes.rs"]
 mod attributes;
 #[path = "interop/collision.rs"]

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use bytes::Bytes;
 
 use crate::types::{
-    Asn, Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity, Origin,
+    Asn, Community, ExtendedCommunity, Family, Ipv6ExtendedCommunity, LargeCommunity, Origin,
 };
 use crate::wire::Attribute;
 
@@ -46,6 +46,21 @@ pub struct RouteAttributes {
     pub ipv6_extended_communities: Vec<Ipv6ExtendedCommunity>,
     /// Attributes that this crate has no words for; one of each type.
     pub unknown: Vec<UnknownAttribute>,
+    /// Further paths to the same prefix, for neighbors that take several (RFC 7911): at most 255.
+    /// One that names a next hop of another family than the prefix's alone is none of its paths. The
+    /// paths' own further paths do not count.
+    pub additional_paths: Vec<Arc<Self>>,
+}
+
+impl RouteAttributes {
+    /// Whether these can be the attributes of a path in `family`.
+    pub(crate) const fn is_for(&self, family: Family) -> bool {
+        let (own, other) = match family {
+            Family::IPV4_UNICAST => (self.next_hop_v4.is_some(), self.next_hop_v6.is_some()),
+            _ => (self.next_hop_v6.is_some(), self.next_hop_v4.is_some()),
+        };
+        own || !other
+    }
 }
 
 /// Who formed an aggregate (RFC 4271 §5.1.7).

@@ -11,8 +11,8 @@ use bytes::BytesMut;
 use herald_bgp::wire::{
     AddPath, AddPathDirection, Aggregator, AsPath, Attribute, ExtendedNextHop, Framer,
     GracefulRestart, GracefulRestartFamily, Hostname, LongLivedGracefulRestart, LongLivedStaleTime,
-    MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop, MpReach, MpUnreach, Open, Prefixes,
-    RestartTime, RouteRefresh, WireContext,
+    MAX_EXTENDED_LENGTH, Message, MessageType, MpNextHop, MpReach, MpUnreach, Open, PathIds,
+    Prefixes, RestartTime, RouteRefresh, WireContext,
 };
 use herald_bgp::{
     Asn, BgpIdentifier, Capability, Community, ExtendedCommunity, Family, HoldTime,
@@ -137,7 +137,7 @@ fn mp_reach() -> impl Strategy<Value = MpReach> {
         vec(v4(), 0..20).prop_map(Prefixes::V4),
         vec(v6(), 0..20).prop_map(Prefixes::V6)
     ];
-    (next_hop, nlri).prop_map(|(next_hop, nlri)| MpReach { next_hop, nlri })
+    (next_hop, nlri).prop_map(|(next_hop, nlri)| MpReach::new(next_hop, nlri))
 }
 
 /// Attributes of an UPDATE that announces: the mandatory ones, and any others once.
@@ -162,11 +162,10 @@ fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
             vec(any::<u32>().prop_map(Community), 1..100).prop_map(Attribute::Communities),
         ),
         proptest::option::of(mp_reach().prop_map(|reach| Attribute::MpReach(Box::new(reach)))),
-        proptest::option::of(vec(v6(), 0..9).prop_map(|v6| {
-            Attribute::MpUnreach(MpUnreach {
-                withdrawn_routes: Prefixes::V6(v6),
-            })
-        })),
+        proptest::option::of(
+            vec(v6(), 0..9)
+                .prop_map(|v6| Attribute::MpUnreach(Box::new(MpUnreach::new(Prefixes::V6(v6))))),
+        ),
         proptest::option::of(vec(large, 1..40).prop_map(Attribute::LargeCommunities)),
         proptest::option::of(vec(extended, 1..40).prop_map(Attribute::ExtendedCommunities)),
         proptest::option::of(vec(ipv6, 1..40).prop_map(Attribute::Ipv6ExtendedCommunities)),
@@ -222,6 +221,8 @@ fn message() -> impl Strategy<Value = Message> {
 const CONTEXT: WireContext = WireContext {
     four_octet_as: true,
     internal: true,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 
 fn decode_all(octets: &[u8]) -> Vec<Result<Message, Notification>> {
@@ -238,6 +239,11 @@ fn decode_all(octets: &[u8]) -> Vec<Result<Message, Notification>> {
             }
         }
     }
+}
+
+fn apart<P>(paths: Vec<(P, u32)>) -> (Vec<P>, PathIds) {
+    let (prefixes, path_ids): (Vec<_>, Vec<_>) = paths.into_iter().unzip();
+    (prefixes, path_ids.into())
 }
 
 /// Bodies of an UPDATE that are dear: attributes with right heads, and many short prefixes.
@@ -262,11 +268,18 @@ fn dear_body() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn decoding_costs_memory_in_proportion(body in prop_oneof![dear_body(), vec(any::<u8>(), 0..600)]) {
-        let allocated = measure(|| {
-            let _ = Message::decode(MessageType::Update, &body, CONTEXT);
-        });
-        let limit = u64::try_from(32 * body.len() + 1024).unwrap();
-        prop_assert!(allocated.bytes_max <= limit, "{allocated:?} for {}", body.len());
+        for several in [false, true] {
+            let context = WireContext {
+                path_ids_v4: several,
+                path_ids_v6: several,
+                ..CONTEXT
+            };
+            let allocated = measure(|| {
+                let _ = Message::decode(MessageType::Update, &body, context);
+            });
+            let limit = u64::try_from(32 * body.len() + 1024).unwrap();
+            prop_assert!(allocated.bytes_max <= limit, "{allocated:?} for {}", body.len());
+        }
     }
 
     #[test]
@@ -275,6 +288,46 @@ proptest! {
         prop_assume!(message.encode(CONTEXT, MAX_EXTENDED_LENGTH, &mut octets).is_ok());
         prop_assume!(octets.len() <= 4096 || message.kind() == MessageType::Update);
         prop_assert_eq!(decode_all(&octets), [Ok(message)]);
+    }
+
+    #[test]
+    fn several_paths_are_read_as_they_are_written(
+        withdrawn in vec((v4(), any::<u32>()), 0..20),
+        nlri in vec((v4(), any::<u32>()), 0..20),
+        reach in vec((v6(), any::<u32>()), 0..20),
+        unreach in vec((v6(), any::<u32>()), 0..20),
+    ) {
+        let several = WireContext { path_ids_v4: true, path_ids_v6: true, ..CONTEXT };
+        let (withdrawn_routes, withdrawn_path_ids) = apart(withdrawn);
+        let (nlri, nlri_path_ids) = apart(nlri);
+        let (reach, reach_path_ids) = apart(reach);
+        let (unreach, unreach_path_ids) = apart(unreach);
+        let next_hop = MpNextHop::V6("2001:db8::1".parse().unwrap());
+        let attributes = vec![
+            Attribute::MpReach(Box::new(MpReach {
+                path_ids: reach_path_ids,
+                ..MpReach::new(next_hop, Prefixes::V6(reach))
+            })),
+            Attribute::MpUnreach(Box::new(MpUnreach {
+                path_ids: unreach_path_ids,
+                ..MpUnreach::new(Prefixes::V6(unreach))
+            })),
+            Attribute::Origin(Origin::Igp),
+            Attribute::AsPath(AsPath::sequence(&[64520])),
+            Attribute::NextHop([192, 0, 2, 1].into()),
+        ];
+        let message = Message::Update(Update {
+            withdrawn_routes,
+            withdrawn_path_ids,
+            attributes,
+            nlri,
+            nlri_path_ids,
+            ..Update::default()
+        });
+        let mut octets = BytesMut::new();
+        prop_assert!(message.encode(several, MAX_EXTENDED_LENGTH, &mut octets).is_ok());
+        let read = Message::from_octets(&octets, several, MAX_EXTENDED_LENGTH);
+        prop_assert_eq!(read, Ok(message));
     }
 
     #[test]
@@ -303,8 +356,15 @@ proptest! {
         let kind = kinds[usize::from(kind) - 1];
         for internal in [true, false] {
             for four_octet_as in [true, false] {
-                let context = WireContext { four_octet_as, internal };
-                let _ = Message::decode(kind, &body, context);
+                for several in [true, false] {
+                    let context = WireContext {
+                        four_octet_as,
+                        internal,
+                        path_ids_v4: several,
+                        path_ids_v6: several,
+                    };
+                    let _ = Message::decode(kind, &body, context);
+                }
             }
         }
     }

@@ -36,6 +36,8 @@ fn expansion_of_update(withdrawn: &[u8], attributes: &[u8], nlri: &[u8]) -> f64 
         .map(|(four_octet_as, internal)| WireContext {
             four_octet_as,
             internal,
+            path_ids_v4: false,
+            path_ids_v6: false,
         })
         .map(|context| expansion(2, &body, context))
         .into_iter()

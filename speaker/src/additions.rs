@@ -96,7 +96,8 @@ pub struct RouteSpec {
     /// As in the file: `64520:100`, `no-export`, `large:64520:1:2`, `rt:64520:1`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub communities: Vec<String>,
-    /// One address per family; none: our own towards each peer.
+    /// Addresses; none: our own towards each peer. Of several of a family, each is a path, and those
+    /// after the first are for peers that take several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub next_hop: Vec<String>,
     /// ATOMIC_AGGREGATE.
@@ -167,15 +168,15 @@ impl TryFrom<&RouteSpec> for RouteConfig {
                 .map_err(|expected| format!("aggregator: found {text:?}; must be {expected}"))?;
             attributes.aggregator = Some(aggregator);
         }
-        for text in spec.next_hop.iter().filter(|text| *text != "self") {
-            parse_next_hop(text)
-                .and_then(|next_hop| add_next_hop(&mut attributes, next_hop))
-                .map_err(|expected| format!("next_hop: found {text:?}; must be {expected}"))?;
-        }
         for text in &spec.communities {
             let community = parse_community(text)
                 .map_err(|expected| format!("communities: found {text:?}; must be {expected}"))?;
             add_community(&mut attributes, community);
+        }
+        for text in spec.next_hop.iter().filter(|text| *text != "self") {
+            parse_next_hop(text)
+                .and_then(|next_hop| add_next_hop(&mut attributes, next_hop))
+                .map_err(|expected| format!("next_hop: found {text:?}; must be {expected}"))?;
         }
         Ok(Self {
             attributes,
@@ -200,6 +201,7 @@ impl From<&RouteConfig> for RouteSpec {
             extended_communities: _,
             ipv6_extended_communities: _,
             unknown: _,
+            additional_paths: _,
         } = &route.attributes;
         Self {
             med: *multi_exit_disc,

@@ -102,7 +102,7 @@ pub(crate) enum Command {
     Events(Option<PeerName>, Reply<Result<Vec<Record>, Refusal>>),
     PutService(ServiceName, ServiceConfig, Reply<Result<Stored, Refusal>>),
     DeleteService(ServiceName, Reply<Result<(), Refusal>>),
-    PutRoute(IpNet, RouteConfig, Reply<Result<Stored, Refusal>>),
+    PutRoute(IpNet, Box<RouteConfig>, Reply<Result<Stored, Refusal>>),
     DeleteRoute(IpNet, Reply<Result<(), Refusal>>),
     ShutDownPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
     EnablePeer(PeerName, Reply<Result<(), Refusal>>),
@@ -201,7 +201,7 @@ impl Control {
     /// When the prefix is in the file or belongs to a service, or the state directory cannot be
     /// written.
     pub async fn put_route(&self, prefix: IpNet, route: RouteConfig) -> Result<Stored, Refusal> {
-        self.ask(|reply| Command::PutRoute(prefix, route, reply))
+        self.ask(|reply| Command::PutRoute(prefix, Box::new(route), reply))
             .await?
     }
 

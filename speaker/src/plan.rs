@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use bgp::wire::AddPathDirection;
 use bgp::{
     Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
     RestartConfig, Role,
@@ -521,6 +522,7 @@ fn compare_export(found: &mut PeerDifferences, running: &ExportConfig, wanted: &
         next_hop_v6,
         link_local_next_hop,
         extended_next_hop,
+        add_path,
         role,
         role_strict,
     } = wanted;
@@ -540,6 +542,7 @@ fn compare_export(found: &mut PeerDifferences, running: &ExportConfig, wanted: &
         &old.extended_next_hop,
         extended_next_hop,
     );
+    found.compare(Restart, "add-path", &old.add_path, add_path);
     found.compare(Restart, "role", &old.role, role);
     found.compare(Restart, "role-strict", &old.role_strict, role_strict);
 }
@@ -691,7 +694,7 @@ macro_rules! shown_as_displayed {
     )*};
 }
 
-shown_as_displayed! { Ipv4Addr Ipv6Addr Role
+shown_as_displayed! { AddPathDirection Ipv4Addr Ipv6Addr Role
     u8 u16 bool String Asn BgpIdentifier Family PeerAddress SocketAddr std::net::IpAddr
     std::num::NonZeroU8 std::num::NonZeroU16 IpNet crate::config::LogLevel crate::config::LogFormat
 }

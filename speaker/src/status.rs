@@ -185,6 +185,10 @@ pub struct NegotiatedStatus {
     pub route_refresh: bool,
     /// RFC 8950: IPv4 routes may have IPv6 next hops.
     pub extended_next_hop: bool,
+    /// RFC 7911: families of which we tell it several paths.
+    pub add_path_send: Vec<String>,
+    /// RFC 7911: families of which it may tell us several paths.
+    pub add_path_receive: Vec<String>,
     /// RFC 8654.
     pub extended_message: bool,
     /// Both sides wait for BFD before the session is up.
@@ -719,6 +723,8 @@ impl From<&Negotiated> for NegotiatedStatus {
             four_octet_as: negotiated.four_octet_as,
             route_refresh: negotiated.route_refresh,
             extended_next_hop: negotiated.extended_next_hop,
+            add_path_send: texts(&negotiated.add_path_send),
+            add_path_receive: texts(&negotiated.add_path_receive),
             extended_message: negotiated.extended_message,
             bfd_strict: negotiated.bfd_strict,
             graceful_restart: negotiated.graceful_restart.as_ref().map(Into::into),

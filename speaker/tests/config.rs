@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bgp::wire::AddPathDirection;
 use bgp::{AdjRibInLimit, Family, LinkLocalNextHop, ReceivedRoutes, RemoteAs, Role};
 use herald::config::{BfdHops, Config};
 use proptest::prelude::*;
@@ -277,7 +278,7 @@ fn everything_that_can_be_said_of_a_route_is_read_and_rendered() {
         [[route]]
         prefix = "198.51.100.0/24"
         communities = ["soo:192.0.2.1:7", "rt:64520:1", "rt:[2001:db8::1]:1", "ext:0x4004fc0849742400"]
-        next-hop = ["192.0.2.71", "2001:db8::71"]
+        next-hop = ["192.0.2.71", "2001:db8::71", "192.0.2.72"]
         atomic-aggregate = true
         aggregator = "4200000000 192.0.2.71"
         "#;
@@ -298,7 +299,13 @@ fn everything_that_can_be_said_of_a_route_is_read_and_rendered() {
         attributes.next_hop_v6,
         Some("2001:db8::71".parse().unwrap())
     );
-    assert!(attributes.atomic_aggregate);
+    let [path] = &attributes.additional_paths[..] else {
+        panic!("{attributes:?}");
+    };
+    assert_eq!(path.next_hop_v4, Some([192, 0, 2, 72].into()));
+    assert_eq!(path.next_hop_v6, None);
+    assert_eq!(path.extended_communities, attributes.extended_communities);
+    assert!(attributes.atomic_aggregate && path.atomic_aggregate);
     let aggregator = attributes.aggregator.unwrap();
     assert_eq!(aggregator.asn.value(), 4_200_000_000);
     let rendered = config.to_toml();
@@ -318,6 +325,7 @@ fn what_a_peer_is_told_is_read_and_rendered() {
         next-hop = ["192.0.2.71", "2001:db8::71"]
         role = "customer"
         role-strict = true
+        add-path = "send"
         [[peer]]
         name = "b"
         address = "fe80::1%eth0"
@@ -330,6 +338,7 @@ fn what_a_peer_is_told_is_read_and_rendered() {
     assert_eq!(a.next_hop_v6, Some("2001:db8::71".parse().unwrap()));
     assert_eq!((a.role, a.role_strict), (Some(Role::Customer), true));
     assert!(!a.extended_next_hop);
+    assert_eq!(a.add_path, Some(AddPathDirection::Send));
     assert!(b.extended_next_hop, "by default, for it is link-local");
     assert_eq!(b.link_local_next_hop, LinkLocalNextHop::Native);
     let again = Config::parse(Path::new("herald.toml"), &config.to_toml());
@@ -1162,12 +1171,28 @@ link-local-next-hop = "twice"
 "#
         => r#"7: [[peer]] "fe80::1%eth0": link-local-next-hop: found "twice"; must be "double" (the address twice), "single" (once) or "native" (behind ::)"#;
 
-    next_hops_of_one_family: r#"
+    next_hop_twice: r#"
 [[route]]
 prefix = "198.51.100.0/24"
+next-hop = ["192.0.2.71", "192.0.2.72", "192.0.2.71"]
+"#
+        => r#"6: [[route]] "198.51.100.0/24": next-hop: found 192.0.2.71; must be named once"#;
+
+    next_hops_of_a_peer: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
 next-hop = ["192.0.2.71", "192.0.2.72"]
 "#
-        => r#"6: [[route]] "198.51.100.0/24": next-hop: found 192.0.2.72; must be the only address of its family"#;
+        => r#"7: [[peer]] "192.0.2.1": next-hop: found 192.0.2.72; must be the only address of its family"#;
+
+    add_path: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+add-path = true
+"#
+        => r#"7: [[peer]] "192.0.2.1": add-path: found true; must be "send", "receive" or "both""#;
 
     as_path_prepend: r#"
 [[route]]
@@ -1190,7 +1215,7 @@ peers = ["tor-b"]
 [[advertisement]]
 next-hop = "127.0.0.1"
 "#
-        => r#"5: [[advertisement]] 1: next-hop: found "127.0.0.1"; must be "self", or one address per family that routers can reach, such as ["192.0.2.71", "2001:db8::71"]"#;
+        => r#"5: [[advertisement]] 1: next-hop: found "127.0.0.1"; must be "self", or addresses that routers can reach, such as ["192.0.2.71", "2001:db8::71"]"#;
 
     passive_without_a_listener: r#"
 [[peer]]

@@ -56,6 +56,8 @@ pub struct ReceivedAttributes(Arc<[u8]>);
 const HELD: WireContext = WireContext {
     four_octet_as: true,
     internal: true,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 
 impl ReceivedAttributes {
@@ -71,7 +73,7 @@ impl ReceivedAttributes {
                         Prefixes::V6(_) => Prefixes::V6(Vec::new()),
                     };
                     let next_hop = reach.next_hop;
-                    Attribute::MpReach(Box::new(MpReach { next_hop, nlri }))
+                    Attribute::MpReach(Box::new(MpReach::new(next_hop, nlri)))
                         .encode(HELD, &mut octets);
                 }
                 attribute => attribute.encode(HELD, &mut octets),

@@ -54,11 +54,11 @@ fn a_next_hop_of_ipv6_is_kept_without_its_prefixes() {
         MpNextHop::V6WithLinkLocal("2001:db8::1".parse().unwrap(), "fe80::1".parse().unwrap());
     let reach = |nlri: Vec<ipnet::Ipv6Net>| {
         let nlri = Prefixes::V6(nlri);
-        Attribute::MpReach(Box::new(MpReach { next_hop, nlri }))
+        Attribute::MpReach(Box::new(MpReach::new(next_hop, nlri)))
     };
-    let unreach = Attribute::MpUnreach(MpUnreach {
-        withdrawn_routes: Prefixes::V6(vec!["2001:db8:9::/48".parse().unwrap()]),
-    });
+    let unreach = Attribute::MpUnreach(Box::new(MpUnreach::new(Prefixes::V6(vec![
+        "2001:db8:9::/48".parse().unwrap(),
+    ]))));
     let came = [
         reach(vec!["2001:db8:5::/48".parse().unwrap()]),
         unreach,

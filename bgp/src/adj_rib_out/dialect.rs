@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::{BufMut, BytesMut};
 
+use super::table::Path;
 use crate::route::RouteAttributes;
 use crate::types::{Asn, Family};
 use crate::wire::{
@@ -28,6 +29,8 @@ pub(crate) struct Dialect {
     pub(crate) extended_next_hop: bool,
     /// The AS that Only To Customer names (RFC 9234 §5).
     pub(crate) only_to_customer: Option<Asn>,
+    /// Families of which the neighbor takes several paths to a prefix (RFC 7911).
+    pub(crate) add_path: Vec<Family>,
     /// Negotiated families, in the order in which they are sent.
     pub(crate) families: Vec<Family>,
 }
@@ -46,6 +49,16 @@ impl Dialect {
     /// Whether a route of `family` stands in MP_REACH_NLRI: with IPv4, if its next hop is not.
     fn is_multiprotocol(&self, family: Family, route: &RouteAttributes) -> bool {
         family != Family::IPV4_UNICAST || route.next_hop_v4.or(self.next_hop_v4).is_none()
+    }
+
+    /// Whether several paths are told of this family; each has an identifier then.
+    pub(super) fn says_several(&self, family: Family) -> bool {
+        self.add_path.contains(&family)
+    }
+
+    /// Whether this path is told: the first is to everybody.
+    pub(super) fn says(&self, path: &Path) -> bool {
+        path.is_first() || self.says_several(path.family())
     }
 
     /// Whether routes of `family` can be said: it was negotiated, and there is a next hop to name.
@@ -199,6 +212,7 @@ pub(super) fn path_attributes(
         extended_communities,
         ipv6_extended_communities,
         unknown,
+        additional_paths: _, // routes of their own
     } = route;
     let only_to_customer = dialect.only_to_customer.map(Asn::value);
     let as_path = as_path(*as_path_prepend, dialect);

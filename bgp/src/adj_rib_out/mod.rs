@@ -129,8 +129,9 @@ impl AdjRibOut {
             return Routes::new();
         };
         let held = self.table.lock().held(id);
-        held.into_iter()
-            .map(|(prefix, attributes)| (prefix, attributes.unwrap_or_default()))
+        let routes = held.into_iter().filter(|(path, _)| path.is_first());
+        routes
+            .map(|(path, attributes)| (path.prefix, attributes.unwrap_or_default()))
             .collect()
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use ipnet::IpNet;
 
 use super::dialect::{
@@ -51,12 +51,12 @@ impl Table {
 
     /// Adds or changes one route.
     pub fn announce(&self, prefix: IpNet, attributes: Arc<RouteAttributes>) {
-        self.lock().announce(prefix, attributes);
+        self.lock().announce_route(prefix, &attributes);
     }
 
     /// Removes one route, if it is there.
     pub fn withdraw(&self, prefix: &IpNet) {
-        self.lock().withdraw(prefix);
+        self.lock().withdraw_route(prefix);
     }
 
     /// How many routes there are.
@@ -65,7 +65,7 @@ impl Table {
         self.lock()
             .families
             .iter()
-            .map(|family| family.announced.len())
+            .map(|family| family.announced.len() - family.additional)
             .sum()
     }
 
@@ -90,6 +90,55 @@ impl Table {
 /// When a change was made, in changes; 0 is before all of them.
 type Version = u64;
 
+/// A prefix and which of the paths to it: 0 is the one that everybody is told, the others go to
+/// those who take several (RFC 7911).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Path {
+    pub(crate) prefix: IpNet,
+    pub(super) id: u8,
+}
+
+impl Path {
+    const fn first(prefix: IpNet) -> Self {
+        Self { prefix, id: 0 }
+    }
+
+    /// Each path of a route, with its attributes.
+    fn all_of<'r>(
+        prefix: &'r IpNet,
+        route: &'r Arc<RouteAttributes>,
+    ) -> impl Iterator<Item = (Self, &'r Arc<RouteAttributes>)> {
+        let family = Family::of(prefix);
+        let additional = (1..=u8::MAX).zip(&route.additional_paths);
+        let additional = additional.filter(move |(_, path)| path.is_for(family));
+        let ids = std::iter::once((0, route)).chain(additional);
+        ids.map(|(id, attributes)| {
+            (
+                Self {
+                    prefix: *prefix,
+                    id,
+                },
+                attributes,
+            )
+        })
+    }
+
+    pub(super) const fn is_first(&self) -> bool {
+        self.id == 0
+    }
+
+    pub(super) const fn family(&self) -> Family {
+        Family::of(&self.prefix)
+    }
+
+    const fn family_index(&self) -> usize {
+        matches!(self.prefix, IpNet::V6(_)) as usize
+    }
+}
+
+/// What a neighbor has; `None` stands for attributes that are not known.
+pub(super) type Held = BTreeMap<Path, Option<Arc<RouteAttributes>>>;
+
 /// Who reads a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ReaderId(u64);
@@ -105,10 +154,12 @@ pub(super) struct Inner {
 
 #[derive(Debug, Default)]
 struct FamilyTable {
-    entries: BTreeMap<IpNet, Entry>,
-    announced: BTreeMap<Version, IpNet>,
+    entries: BTreeMap<Path, Entry>,
+    announced: BTreeMap<Version, Path>,
+    /// How many of those announced are not the first.
+    additional: usize,
     /// What some reader has yet to withdraw.
-    withdrawn: BTreeMap<Version, IpNet>,
+    withdrawn: BTreeMap<Version, Path>,
 }
 
 #[derive(Debug)]
@@ -138,7 +189,7 @@ struct Reader {
     withdrawn: [Version; 2],
     extra: Extra,
     /// Routes that no message can hold, as they were in this version.
-    unsendable: BTreeMap<IpNet, Version>,
+    unsendable: BTreeMap<Path, Version>,
     /// Families whose End-of-RIB is still to be sent.
     end_of_rib_due: BTreeSet<Family>,
 }
@@ -146,8 +197,8 @@ struct Reader {
 /// What one session has to say alone: after a refresh, or a change of its dialect or its table.
 #[derive(Debug, Default)]
 struct Extra {
-    withdrawals: BTreeSet<IpNet>,
-    announcements: BTreeMap<(Family, Arc<RouteAttributes>), BTreeSet<IpNet>>,
+    withdrawals: BTreeSet<Path>,
+    announcements: BTreeMap<(Family, Arc<RouteAttributes>), BTreeSet<Path>>,
 }
 
 /// What has been encoded in one dialect, by the position it goes on from.
@@ -172,11 +223,12 @@ impl Inner {
     fn set_routes(&mut self, routes: &Routes) {
         let gone = self
             .announced()
-            .filter(|(prefix, _)| !routes.contains_key(prefix));
-        for prefix in gone.map(|(prefix, _)| prefix).collect::<Vec<_>>() {
-            self.withdraw(&prefix);
+            .filter(|(path, _)| path.is_first() && !routes.contains_key(&path.prefix));
+        for prefix in gone.map(|(path, _)| path.prefix).collect::<Vec<_>>() {
+            self.withdraw_route(&prefix);
         }
-        let is_new = |prefix: &IpNet, attributes| self.attributes(prefix) != Some(attributes);
+        let is_new =
+            |prefix: &IpNet, attributes| self.attributes(&Path::first(*prefix)) != Some(attributes);
         let mut changed = routes
             .iter()
             .filter(|(prefix, attributes)| is_new(prefix, attributes))
@@ -186,28 +238,75 @@ impl Inner {
             true => std::cmp::Ordering::Equal,
             false => one.cmp(other),
         });
+        let mut additional = Vec::new();
         for (prefix, attributes) in changed {
-            self.announce(*prefix, Arc::clone(attributes));
+            additional.extend(self.announce_first(*prefix, attributes));
+        }
+        additional.sort_by_key(|(path, _)| path.id);
+        for (path, attributes) in additional {
+            self.announce(path, attributes);
         }
     }
 
-    fn announce(&mut self, prefix: IpNet, attributes: Arc<RouteAttributes>) {
-        let index = family_index(&prefix);
+    fn announce_route(&mut self, prefix: IpNet, attributes: &Arc<RouteAttributes>) {
+        for (path, attributes) in self.announce_first(prefix, attributes) {
+            self.announce(path, attributes);
+        }
+    }
+
+    /// Announces the first path and withdraws those that are no more; the others, to be announced.
+    fn announce_first(
+        &mut self,
+        prefix: IpNet,
+        attributes: &Arc<RouteAttributes>,
+    ) -> Vec<(Path, Arc<RouteAttributes>)> {
+        let first = Path::first(prefix);
+        let before = self.attributes(&first).cloned();
+        self.announce(first, Arc::clone(attributes));
+        let has_others = |route: &Arc<RouteAttributes>| !route.additional_paths.is_empty();
+        if !has_others(attributes) && !before.as_ref().is_some_and(has_others) {
+            return Vec::new();
+        }
+        let paths = Path::all_of(&prefix, attributes).skip(1);
+        let paths: Vec<_> = paths
+            .map(|(path, attributes)| (path, Arc::clone(attributes)))
+            .collect();
+        for (former, _) in before.iter().flat_map(|route| Path::all_of(&prefix, route)) {
+            if !former.is_first() && !paths.iter().any(|(path, _)| *path == former) {
+                self.withdraw(&former);
+            }
+        }
+        paths
+    }
+
+    fn withdraw_route(&mut self, prefix: &IpNet) {
+        let first = Path::first(*prefix);
+        let Some(route) = self.attributes(&first).cloned() else {
+            return;
+        };
+        for (path, _) in Path::all_of(prefix, &route) {
+            self.withdraw(&path);
+        }
+    }
+
+    fn announce(&mut self, path: Path, attributes: Arc<RouteAttributes>) {
+        let index = path.family_index();
         let Some(family) = self.families.get_mut(index) else {
             return;
         };
         let next = self.latest + 1;
-        let Some(entry) = family.entries.get_mut(&prefix) else {
+        let Some(entry) = family.entries.get_mut(&path) else {
             let state = EntryState::Announced(attributes);
             family.entries.insert(
-                prefix,
+                path,
                 Entry {
                     state,
                     version: next,
                     since: next,
                 },
             );
-            family.announced.insert(next, prefix);
+            family.announced.insert(next, path);
+            family.additional += usize::from(!path.is_first());
             self.latest = next;
             return;
         };
@@ -247,32 +346,29 @@ impl Inner {
                 self.forget_announcement(index, version);
             }
         }
-        self.finish_announcement(index, prefix, attributes);
+        self.finish_announcement(index, path, attributes);
     }
 
-    fn finish_announcement(
-        &mut self,
-        index: usize,
-        prefix: IpNet,
-        attributes: Arc<RouteAttributes>,
-    ) {
+    fn finish_announcement(&mut self, index: usize, path: Path, attributes: Arc<RouteAttributes>) {
         let Some(family) = self.families.get_mut(index) else {
             return;
         };
-        let Some(entry) = family.entries.get_mut(&prefix) else {
+        let Some(entry) = family.entries.get_mut(&path) else {
             return;
         };
+        let was_withdrawn = matches!(entry.state, EntryState::Withdrawn { .. });
+        family.additional += usize::from(was_withdrawn && !path.is_first());
         entry.state = EntryState::Announced(attributes);
-        family.announced.insert(entry.version, prefix);
+        family.announced.insert(entry.version, path);
         self.latest = self.latest.max(entry.version);
     }
 
-    fn withdraw(&mut self, prefix: &IpNet) {
-        let index = family_index(prefix);
+    fn withdraw(&mut self, path: &Path) {
+        let index = path.family_index();
         let Some(family) = self.families.get_mut(index) else {
             return;
         };
-        let Some(entry) = family.entries.get_mut(prefix) else {
+        let Some(entry) = family.entries.get_mut(path) else {
             return;
         };
         let EntryState::Announced(attributes) = &entry.state else {
@@ -280,8 +376,9 @@ impl Inner {
         };
         let before = entry.version;
         family.announced.remove(&before);
+        family.additional -= usize::from(!path.is_first());
         if self.readers.is_empty() {
-            family.entries.remove(prefix);
+            family.entries.remove(path);
             return;
         }
         self.latest += 1;
@@ -290,16 +387,16 @@ impl Inner {
             version: before,
         };
         entry.version = self.latest;
-        family.withdrawn.insert(self.latest, *prefix);
+        family.withdrawn.insert(self.latest, *path);
         self.forget_announcement(index, before);
     }
 
-    fn attributes(&self, prefix: &IpNet) -> Option<&Arc<RouteAttributes>> {
+    fn attributes(&self, path: &Path) -> Option<&Arc<RouteAttributes>> {
         match &self
             .families
-            .get(family_index(prefix))?
+            .get(path.family_index())?
             .entries
-            .get(prefix)?
+            .get(path)?
             .state
         {
             EntryState::Announced(attributes) => Some(attributes),
@@ -307,10 +404,10 @@ impl Inner {
         }
     }
 
-    fn announced(&self) -> impl Iterator<Item = (IpNet, &Arc<RouteAttributes>)> {
+    fn announced(&self) -> impl Iterator<Item = (Path, &Arc<RouteAttributes>)> {
         let entries = self.families.iter().flat_map(|family| &family.entries);
-        entries.filter_map(|(prefix, entry)| match &entry.state {
-            EntryState::Announced(attributes) => Some((*prefix, attributes)),
+        entries.filter_map(|(path, entry)| match &entry.state {
+            EntryState::Announced(attributes) => Some((*path, attributes)),
             EntryState::Withdrawn { .. } => None,
         })
     }
@@ -345,27 +442,27 @@ impl Inner {
     }
 
     /// A session that is up changes over to this table: its neighbor has `held`, and should have
-    /// what is here. `None` stands for attributes that are not known.
+    /// what is here.
     pub(super) fn take_over(
         &mut self,
         dialect: Dialect,
-        held: &BTreeMap<IpNet, Option<Arc<RouteAttributes>>>,
+        held: &Held,
         end_of_rib_due: BTreeSet<Family>,
     ) -> ReaderId {
         let mut extra = Extra::default();
-        let speaks = |prefix: &IpNet| dialect.speaks(Family::of(prefix));
-        for (prefix, attributes) in self.announced().filter(|(prefix, _)| speaks(prefix)) {
+        let says = |path: &Path| dialect.speaks(path.family()) && dialect.says(path);
+        for (path, attributes) in self.announced().filter(|(path, _)| says(path)) {
             if held
-                .get(&prefix)
+                .get(&path)
                 .is_none_or(|held| held.as_ref() != Some(attributes))
             {
-                extra.announce(prefix, attributes);
+                extra.announce(path, attributes);
             }
         }
-        let stays = |prefix: &&IpNet| speaks(prefix) && self.attributes(prefix).is_some();
+        let stays = |path: &&Path| says(path) && self.attributes(path).is_some();
         extra
             .withdrawals
-            .extend(held.keys().filter(|prefix| !stays(prefix)));
+            .extend(held.keys().filter(|path| !stays(path)));
         let id = self.add_reader(dialect, self.latest, end_of_rib_due);
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.extra = extra;
@@ -429,29 +526,25 @@ impl Inner {
             .copied()
             .unwrap_or_default();
         let mut extra = Extra::default();
-        for (prefix, attributes) in self.announced() {
+        for (path, attributes) in self.announced() {
             let is_out = self
-                .entry(&prefix)
+                .entry(&path)
                 .is_some_and(|entry| entry.version <= handed_out);
-            if Family::of(&prefix) == family && is_out {
-                extra.announce(prefix, attributes);
+            if path.family() == family && is_out && reader.dialect.says(&path) {
+                extra.announce(path, attributes);
             }
         }
         if let Some(reader) = self.readers.get_mut(&id) {
-            for (key, prefixes) in extra.announcements {
-                reader
-                    .extra
-                    .announcements
-                    .entry(key)
-                    .or_default()
-                    .extend(prefixes);
+            for (key, paths) in extra.announcements {
+                let announcements = &mut reader.extra.announcements;
+                announcements.entry(key).or_default().extend(paths);
             }
         }
     }
 
     /// What the neighbor has once everything that was handed out has reached it; `None` where it is
     /// not known with which attributes.
-    pub(super) fn held(&self, id: ReaderId) -> BTreeMap<IpNet, Option<Arc<RouteAttributes>>> {
+    pub(super) fn held(&self, id: ReaderId) -> Held {
         let Some(reader) = self.readers.get(&id) else {
             return BTreeMap::new();
         };
@@ -459,7 +552,8 @@ impl Inner {
         for (index, family) in self.families.iter().enumerate() {
             let announced = reader.announced.get(index).copied().unwrap_or_default();
             let withdrawn = reader.withdrawn.get(index).copied().unwrap_or_default();
-            for (prefix, entry) in &family.entries {
+            let entries = family.entries.iter();
+            for (path, entry) in entries.filter(|(path, _)| reader.dialect.says(path)) {
                 let attributes = match &entry.state {
                     EntryState::Announced(attributes) if entry.version <= announced => {
                         Some(attributes)
@@ -472,16 +566,16 @@ impl Inner {
                     } if *version <= announced => Some(attributes),
                     EntryState::Withdrawn { .. } => None,
                 };
-                let is_out = entry.since <= announced && !reader.is_unsendable(prefix, entry);
+                let is_out = entry.since <= announced && !reader.is_unsendable(path, entry);
                 if is_out {
-                    held.insert(*prefix, attributes.cloned());
+                    held.insert(*path, attributes.cloned());
                 }
             }
         }
         // What is to be said is not known to have been heard.
         let announcements = reader.extra.announcements.values().flatten();
         let unknown = reader.extra.withdrawals.iter().chain(announcements);
-        held.extend(unknown.map(|prefix| (*prefix, None)));
+        held.extend(unknown.map(|path| (*path, None)));
         held
     }
 
@@ -520,35 +614,34 @@ impl Inner {
                 end_of_rib_sent,
             };
         }
+        let says = |(_, path): &(&Version, &Path)| reader.dialect.says(path);
         let ahead = table.announced.range((Excluded(*announced), Unbounded));
         let (mut pending, mut unheard) = (0, 0);
-        for (_, prefix) in ahead {
+        for (_, path) in ahead.filter(says) {
             pending += 1;
-            unheard += usize::from(
-                table
-                    .entries
-                    .get(prefix)
-                    .is_none_or(|entry| entry.since > *announced),
-            );
+            let entry = table.entries.get(path);
+            unheard += usize::from(entry.is_none_or(|entry| entry.since > *announced));
         }
-        let is_unsendable = |prefix: &&IpNet| {
-            let entry = table.entries.get(*prefix);
-            entry.is_some_and(|entry| reader.is_unsendable(prefix, entry))
+        let is_unsendable = |path: &&Path| {
+            let entry = table.entries.get(*path);
+            entry.is_some_and(|entry| reader.is_unsendable(path, entry))
         };
         let unsendable = reader.unsendable.keys().filter(is_unsendable).count();
-        let withdrawals = table
-            .withdrawn
-            .range((Excluded(*withdrawn), Unbounded))
-            .filter(|(_, prefix)| {
-                table
-                    .entries
-                    .get(*prefix)
-                    .is_some_and(|entry| entry.since <= *announced)
-            });
+        let withdrawals = table.withdrawn.range((Excluded(*withdrawn), Unbounded));
+        let withdrawals = withdrawals.filter(says).filter(|(_, path)| {
+            let entry = table.entries.get(*path);
+            entry.is_some_and(|entry| entry.since <= *announced)
+        });
         let withdrawals = withdrawals.count();
+        let additional = if reader.dialect.says_several(family) {
+            0
+        } else {
+            table.additional
+        };
+        let announced = table.announced.len() - additional;
         Progress {
             next_hop,
-            advertised: (table.announced.len() + withdrawals).saturating_sub(unheard + unsendable),
+            advertised: (announced + withdrawals).saturating_sub(unheard + unsendable),
             pending: pending + withdrawals + extra,
             end_of_rib_sent,
         }
@@ -568,8 +661,8 @@ impl Inner {
                 .any(|family| family.entries.len() != family.announced.len())
     }
 
-    fn entry(&self, prefix: &IpNet) -> Option<&Entry> {
-        self.families.get(family_index(prefix))?.entries.get(prefix)
+    fn entry(&self, path: &Path) -> Option<&Entry> {
+        self.families.get(path.family_index())?.entries.get(path)
     }
 
     /// What no reader needs any more: withdrawals that all have said, messages that all have had.
@@ -625,15 +718,15 @@ impl Encoding {
 }
 
 impl Reader {
-    fn is_unsendable(&self, prefix: &IpNet, entry: &Entry) -> bool {
-        self.unsendable.get(prefix) == Some(&entry.version)
+    fn is_unsendable(&self, path: &Path, entry: &Entry) -> bool {
+        self.unsendable.get(path) == Some(&entry.version)
     }
 }
 
 impl Extra {
-    fn announce(&mut self, prefix: IpNet, attributes: &Arc<RouteAttributes>) {
-        let key = (Family::of(&prefix), Arc::clone(attributes));
-        self.announcements.entry(key).or_default().insert(prefix);
+    fn announce(&mut self, path: Path, attributes: &Arc<RouteAttributes>) {
+        let key = (path.family(), Arc::clone(attributes));
+        self.announcements.entry(key).or_default().insert(path);
     }
 
     fn pending(&self, family: Family) -> usize {
@@ -644,11 +737,8 @@ impl Extra {
         let withdrawals = self
             .withdrawals
             .iter()
-            .filter(|prefix| Family::of(prefix) == family);
-        announcements
-            .map(|(_, prefixes)| prefixes.len())
-            .sum::<usize>()
-            + withdrawals.count()
+            .filter(|path| path.family() == family);
+        announcements.map(|(_, paths)| paths.len()).sum::<usize>() + withdrawals.count()
     }
 }
 
@@ -681,10 +771,13 @@ impl Inner {
         let Some(first) = reader.extra.withdrawals.first() else {
             return false;
         };
-        let family = Family::of(first);
-        let mut block = Block::new(reader.dialect.withdrawal_room());
-        while let Some(prefix) = reader.extra.withdrawals.first().copied() {
-            if Family::of(&prefix) != family || !block.add(prefix) {
+        let family = first.family();
+        let mut block = Block::new(
+            reader.dialect.withdrawal_room(),
+            reader.dialect.says_several(family),
+        );
+        while let Some(path) = reader.extra.withdrawals.first().copied() {
+            if path.family() != family || !block.add(path) {
                 break;
             }
             reader.extra.withdrawals.pop_first();
@@ -702,46 +795,46 @@ impl Inner {
             let Some(reader) = self.readers.get_mut(&id) else {
                 return Ok(false);
             };
-            let Some(((family, route), mut prefixes)) = reader.extra.announcements.pop_first()
-            else {
+            let Some(((family, route), mut paths)) = reader.extra.announcements.pop_first() else {
                 return Ok(false);
             };
             let dialect = Arc::clone(&reader.dialect);
             let announced = reader.announced;
             // What has changed since is in the table's own sequence.
-            let is_current = |prefix: &IpNet| {
-                let handed_out = announced.get(family_index(prefix));
-                let is_old = self.entry(prefix).map(|entry| entry.version) <= handed_out.copied();
-                is_old && self.attributes(prefix) == Some(&route)
+            let is_current = |path: &Path| {
+                let handed_out = announced.get(path.family_index());
+                let is_old = self.entry(path).map(|entry| entry.version) <= handed_out.copied();
+                is_old && self.attributes(path) == Some(&route)
             };
-            prefixes.retain(|prefix| is_current(prefix) && dialect.speaks(family));
-            let Some(first) = prefixes.first().copied() else {
+            paths.retain(|path| is_current(path) && dialect.speaks(family));
+            let Some(first) = paths.first().copied() else {
                 continue;
             };
             let attributes = encode_attributes(family, &route, &dialect);
-            let mut block = Block::new(dialect.announcement_room(&attributes));
-            while let Some(prefix) = prefixes
-                .first()
-                .copied()
-                .filter(|prefix| block.add(*prefix))
-            {
-                prefixes.remove(&prefix);
+            let mut block = Block::new(
+                dialect.announcement_room(&attributes),
+                dialect.says_several(family),
+            );
+            while let Some(path) = paths.first().copied().filter(|path| block.add(*path)) {
+                paths.remove(&path);
             }
             if block.is_empty() {
-                prefixes.remove(&first);
+                paths.remove(&first);
             }
             let version = self.entry(&first).map(|entry| entry.version);
             if let Some(reader) = self.readers.get_mut(&id) {
-                if !prefixes.is_empty() {
+                if !paths.is_empty() {
                     let key = (family, Arc::clone(&route));
-                    reader.extra.announcements.insert(key, prefixes);
+                    reader.extra.announcements.insert(key, paths);
                 }
                 if block.is_empty() {
                     reader
                         .unsendable
                         .extend(version.map(|version| (first, version)));
                     reader.extra.withdrawals.insert(first);
-                    return Err(Unsendable { prefix: first });
+                    return Err(Unsendable {
+                        prefix: first.prefix,
+                    });
                 }
             }
             put_announcement(family, &route, &attributes, &block.octets, &dialect, out);
@@ -804,29 +897,32 @@ impl Inner {
             if !reader.dialect.speaks(*family) {
                 continue;
             }
-            let next = match segments.get(position) {
-                Some(segment) => Some(Ok(segment.clone())),
-                None => announcement(table, *family, *position, &reader.dialect),
-            };
-            match next {
-                None => {}
-                Some(Ok(segment)) => {
-                    out.extend_from_slice(&segment.octets);
-                    let from = std::mem::replace(position, segment.to);
-                    segments.insert(from, segment);
-                    return Ok(true);
-                }
-                Some(Err((prefix, version))) => {
-                    let had_older = table
-                        .entries
-                        .get(&prefix)
-                        .is_some_and(|entry| entry.since <= *position);
-                    *position = version;
-                    reader.unsendable.insert(prefix, version);
-                    if had_older {
-                        reader.extra.withdrawals.insert(prefix);
+            loop {
+                let next = match segments.get(position) {
+                    Some(segment) => Some(Ok(segment.clone())),
+                    None => announcement(table, *family, *position, &reader.dialect),
+                };
+                match next {
+                    None => break,
+                    // Nothing but what is not for this neighbor.
+                    Some(Ok(segment)) if segment.octets.is_empty() => *position = segment.to,
+                    Some(Ok(segment)) => {
+                        out.extend_from_slice(&segment.octets);
+                        let from = std::mem::replace(position, segment.to);
+                        segments.insert(from, segment);
+                        return Ok(true);
                     }
-                    return Err(Unsendable { prefix });
+                    Some(Err((path, version))) => {
+                        let entry = table.entries.get(&path);
+                        let had_older = entry.is_some_and(|entry| entry.since <= *position);
+                        *position = version;
+                        reader.unsendable.insert(path, version);
+                        if had_older {
+                            reader.extra.withdrawals.insert(path);
+                        }
+                        let prefix = path.prefix;
+                        return Err(Unsendable { prefix });
+                    }
                 }
             }
         }
@@ -859,18 +955,18 @@ fn withdrawal(
     {
         return Some(segment.clone());
     }
-    let mut block = Block::new(dialect.withdrawal_room());
+    let mut block = Block::new(dialect.withdrawal_room(), dialect.says_several(family));
     let (mut to, mut requires, mut is_whole) = (from, 0, true);
-    for (version, prefix) in table.withdrawn.range((Excluded(from), Unbounded)) {
-        let since = table
-            .entries
-            .get(prefix)
-            .map_or(Version::MAX, |entry| entry.since);
-        if since <= has && !block.add(*prefix) {
-            break;
+    for (version, path) in table.withdrawn.range((Excluded(from), Unbounded)) {
+        if dialect.says(path) {
+            let entry = table.entries.get(path);
+            let since = entry.map_or(Version::MAX, |entry| entry.since);
+            if since <= has && !block.add(*path) {
+                break;
+            }
+            is_whole &= since <= has;
+            requires = since.max(requires);
         }
-        is_whole &= since <= has;
-        requires = since.max(requires);
         to = *version;
     }
     if to == from {
@@ -898,8 +994,8 @@ fn announcement(
     family: Family,
     from: Version,
     dialect: &Dialect,
-) -> Option<Result<Segment, (IpNet, Version)>> {
-    let attributes_of = |prefix| match &table.entries.get(prefix)?.state {
+) -> Option<Result<Segment, (Path, Version)>> {
+    let attributes_of = |path| match &table.entries.get(path)?.state {
         EntryState::Announced(attributes) => Some(attributes),
         EntryState::Withdrawn { .. } => None,
     };
@@ -907,13 +1003,26 @@ fn announcement(
         .announced
         .range((Excluded(from), Unbounded))
         .peekable();
-    let (version, first) = *ahead.peek()?;
+    let mut to = from;
+    // What is not for this neighbor is passed over.
+    while let Some((version, _)) = ahead.next_if(|(_, path)| !dialect.says(path)) {
+        to = *version;
+    }
+    let Some((version, first)) = ahead.peek().copied() else {
+        let octets = Bytes::new();
+        let requires = 0;
+        return (to > from).then_some(Ok(Segment {
+            to,
+            requires,
+            octets,
+        }));
+    };
     let route = attributes_of(first)?;
     let attributes = encode_attributes(family, route, dialect);
-    let mut block = Block::new(dialect.announcement_room(&attributes));
-    let mut to = from;
-    for (version, prefix) in ahead {
-        if attributes_of(prefix) != Some(route) || !block.add(*prefix) {
+    let room = dialect.announcement_room(&attributes);
+    let mut block = Block::new(room, dialect.says_several(family));
+    for (version, path) in ahead {
+        if dialect.says(path) && (attributes_of(path) != Some(route) || !block.add(*path)) {
             break;
         }
         to = *version;
@@ -941,13 +1050,16 @@ fn announcement(
 struct Block {
     octets: BytesMut,
     room: usize,
+    /// Each has a path identifier before it (RFC 7911 §3).
+    has_path_ids: bool,
 }
 
 impl Block {
-    fn new(room: usize) -> Self {
+    fn new(room: usize, has_path_ids: bool) -> Self {
         Self {
             octets: BytesMut::new(),
             room,
+            has_path_ids,
         }
     }
 
@@ -956,15 +1068,17 @@ impl Block {
     }
 
     /// Whether it fitted.
-    fn add(&mut self, prefix: IpNet) -> bool {
-        let fits = self.octets.len() + prefix_length(&prefix) <= self.room;
+    fn add(&mut self, path: Path) -> bool {
+        let id_length = if self.has_path_ids { 4 } else { 0 };
+        let length = id_length + prefix_length(&path.prefix);
+        let fits = self.octets.len() + length <= self.room;
         if fits {
-            put_prefix(prefix, &mut self.octets);
+            if self.has_path_ids {
+                // Some take 0 for no identifier at all.
+                self.octets.put_u32(u32::from(path.id) + 1);
+            }
+            put_prefix(path.prefix, &mut self.octets);
         }
         fits
     }
-}
-
-fn family_index(prefix: &IpNet) -> usize {
-    usize::from(matches!(prefix, IpNet::V6(_)))
 }

@@ -17,12 +17,15 @@ fn dialect() -> Dialect {
         wire: WireContext {
             four_octet_as: true,
             internal: false,
+            path_ids_v4: false,
+            path_ids_v6: false,
         },
         limit: MAX_LENGTH,
         next_hop_v4: Some([192, 0, 2, 71].into()),
         next_hop_v6: Some(MpNextHop::V6("2001:db8::71".parse().unwrap())),
         extended_next_hop: false,
         only_to_customer: None,
+        add_path: Vec::new(),
         families: vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST],
     }
 }
@@ -52,13 +55,18 @@ fn many(count: u32) -> Routes {
 }
 
 fn drain(rib: &mut AdjRibOut) -> Vec<Update> {
+    drain_as(rib, dialect().wire)
+}
+
+/// For a neighbor that reads it so.
+fn drain_as(rib: &mut AdjRibOut, wire: WireContext) -> Vec<Update> {
     let mut out = BytesMut::new();
     while rib.next_update(&mut out) != Ok(false) {}
     let mut framer = Framer::default();
     framer.push(&out);
     let mut updates = Vec::new();
     while let Some((kind, body)) = framer.next_message(MAX_EXTENDED_LENGTH).unwrap() {
-        match Message::decode(kind, body, dialect().wire).unwrap() {
+        match Message::decode(kind, body, wire).unwrap() {
             Message::Update(update) => updates.push(update),
             other => panic!("{other:?}"),
         }
@@ -392,27 +400,38 @@ fn prefix(number: u8) -> IpNet {
     }
 }
 
+/// With up to two additional paths, of other MEDs.
 fn with_med(med: u32) -> Arc<RouteAttributes> {
-    Arc::new(RouteAttributes {
+    let path = |med| RouteAttributes {
         multi_exit_disc: Some(med),
         ..RouteAttributes::default()
+    };
+    Arc::new(RouteAttributes {
+        additional_paths: (0..med % 3)
+            .map(|index| Arc::new(path(1000 * (index + 1))))
+            .collect(),
+        ..path(med)
     })
 }
 
 /// Room for a few prefixes only, so that there are many messages.
-fn narrow(last: u8) -> Dialect {
+fn narrow(last: u8, several: bool) -> Dialect {
+    let families = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
     Dialect {
         limit: 130,
+        add_path: families.into_iter().filter(|_| several).collect(),
         next_hop_v6: (last != 2).then(|| MpNextHop::V6(u128::from(last).into())),
         ..dialect()
     }
 }
 
-/// A session and its neighbor's table: prefixes with their MED and next hop.
+/// A session and its neighbor's table: prefixes and paths with their MED and next hop.
 #[derive(Default)]
 struct Neighbor {
     rib: AdjRibOut,
-    has: std::collections::BTreeMap<IpNet, (u32, String)>,
+    /// It takes several paths to a prefix.
+    several: bool,
+    has: std::collections::BTreeMap<(IpNet, Option<u32>), (u32, String)>,
 }
 
 impl Neighbor {
@@ -424,7 +443,12 @@ impl Neighbor {
         let mut framer = Framer::default();
         framer.push(&out);
         while let Some((kind, body)) = framer.next_message(MAX_LENGTH).unwrap() {
-            let Ok(Message::Update(update)) = Message::decode(kind, body, dialect().wire) else {
+            let context = WireContext {
+                path_ids_v4: self.several,
+                path_ids_v6: self.several,
+                ..dialect().wire
+            };
+            let Ok(Message::Update(update)) = Message::decode(kind, body, context) else {
                 panic!("only UPDATEs");
             };
             assert_eq!(update.errors, []);
@@ -443,12 +467,12 @@ impl Neighbor {
                     Attribute::MpReach(reach) => Some(format!("{:?}", reach.next_hop)),
                     _ => None,
                 });
-            for prefix in update.withdrawn() {
-                self.has.remove(&prefix);
+            for path in update.withdrawn_paths() {
+                self.has.remove(&path);
             }
-            for prefix in update.announced() {
+            for path in update.announced_paths() {
                 self.has
-                    .insert(prefix, (med.unwrap(), next_hop.clone().unwrap()));
+                    .insert(path, (med.unwrap(), next_hop.clone().unwrap()));
             }
         }
     }
@@ -464,6 +488,7 @@ proptest! {
         let tables = [Table::default(), Table::default()];
         let mut wanted = [Routes::new(), Routes::new()];
         let mut neighbors: [Neighbor; 3] = Default::default();
+        neighbors[2].several = true;
         let mut reads = [0usize; 3];
         let mut next_hops = [None; 3];
         for neighbor in &mut neighbors {
@@ -487,7 +512,7 @@ proptest! {
                 Operation::Send(who, count) => neighbors[who].hear(count.into()),
                 Operation::Begin(who) => {
                     neighbors[who].has.clear();
-                    neighbors[who].rib.begin(narrow(0));
+                    neighbors[who].rib.begin(narrow(0, who == 2));
                     next_hops[who] = Some(0);
                 }
                 Operation::End(who) => {
@@ -505,7 +530,7 @@ proptest! {
                 }
                 Operation::NextHop(who, last) => {
                     if next_hops[who].is_some() {
-                        neighbors[who].rib.set_dialect(narrow(last));
+                        neighbors[who].rib.set_dialect(narrow(last, who == 2));
                         next_hops[who] = Some(last);
                     }
                 }
@@ -517,21 +542,30 @@ proptest! {
                 prop_assert!(neighbor.has.is_empty());
                 continue;
             };
-            let speaks = |prefix: &IpNet| narrow(last).speaks(Family::of(prefix));
+            let speaks = |prefix: &IpNet| narrow(last, false).speaks(Family::of(prefix));
             let expected = wanted[reads[who]].iter().filter(|(prefix, _)| speaks(prefix));
-            let expected = expected.map(|(prefix, route)| {
+            let several = neighbor.several;
+            let expected = expected.flat_map(|(prefix, route)| {
                 let next_hop = match prefix {
                     IpNet::V4(_) => dialect().next_hop_v4.unwrap().to_string(),
-                    IpNet::V6(_) => format!("{:?}", narrow(last).next_hop_v6.unwrap()),
+                    IpNet::V6(_) => format!("{:?}", narrow(last, false).next_hop_v6.unwrap()),
                 };
-                (*prefix, (route.multi_exit_disc.unwrap(), next_hop))
+                let count = if several { usize::MAX } else { 1 };
+                let paths = std::iter::once(route).chain(&route.additional_paths).take(count);
+                let paths = paths.zip(1..).map(move |(path, id)| {
+                    let said = (path.multi_exit_disc.unwrap(), next_hop.clone());
+                    ((*prefix, several.then_some(id)), said)
+                });
+                paths.collect::<Vec<_>>()
             });
             prop_assert_eq!(&neighbor.has, &expected.collect());
             let advertised = neighbor.rib.advertised();
-            prop_assert_eq!(advertised.keys().collect::<Vec<_>>(), neighbor.has.keys().collect::<Vec<_>>());
+            let prefixes: std::collections::BTreeSet<_> =
+                neighbor.has.keys().map(|(prefix, _)| prefix).collect();
+            prop_assert_eq!(advertised.keys().collect::<Vec<_>>(), prefixes.into_iter().collect::<Vec<_>>());
             for family in FAMILIES {
                 prop_assert_eq!(neighbor.rib.progress(family).pending, 0);
-                let count = neighbor.has.keys().filter(|prefix| Family::of(prefix) == family).count();
+                let count = neighbor.has.keys().filter(|(prefix, _)| Family::of(prefix) == family).count();
                 prop_assert_eq!(neighbor.rib.progress(family).advertised, count);
             }
         }
@@ -706,4 +740,115 @@ fn c_074_without_agreement_ipv4_routes_wait_for_a_next_hop() {
     let updates = drain(&mut rib);
     assert_eq!(words(&updates), ["end ipv4-unicast", "end ipv6-unicast"]);
     assert_eq!(rib.progress(Family::IPV4_UNICAST).next_hop, None);
+}
+
+/// Two next hops for IPv4, one for IPv6.
+fn several() -> Arc<RouteAttributes> {
+    let path = |last| RouteAttributes {
+        next_hop_v4: Some([192, 0, 2, last].into()),
+        ..RouteAttributes::default()
+    };
+    Arc::new(RouteAttributes {
+        additional_paths: vec![Arc::new(path(72)), Arc::new(path(73))],
+        ..path(71)
+    })
+}
+
+/// `+prefix/id` and `-prefix/id`.
+fn paths(rib: &mut AdjRibOut, wire: WireContext) -> Vec<String> {
+    let updates = drain_as(rib, wire);
+    let said = updates.iter().flat_map(|update| {
+        let text = |sign, (prefix, id): (IpNet, Option<u32>)| match id {
+            Some(id) => format!("{sign}{prefix} {id}"),
+            None => format!("{sign}{prefix}"),
+        };
+        let announced = update.announced_paths().map(move |path| text('+', path));
+        let withdrawn = update.withdrawn_paths().map(move |path| text('-', path));
+        withdrawn.chain(announced).collect::<Vec<_>>()
+    });
+    said.collect()
+}
+
+#[test]
+fn c_077_several_paths_go_to_who_takes_them() {
+    let prefix: IpNet = "198.51.100.0/24".parse().unwrap();
+    let v6: IpNet = "2001:db8:5::/48".parse().unwrap();
+    let wanted: Routes = [(prefix, several()), (v6, several())].into();
+    let several_of_ipv4 = Dialect {
+        add_path: vec![Family::IPV4_UNICAST],
+        ..dialect()
+    };
+    let with_ids = WireContext {
+        path_ids_v4: true,
+        ..dialect().wire
+    };
+    let table = Table::default();
+    table.set_routes(&wanted);
+    assert_eq!(table.len(), 2);
+    let mut ribs = [AdjRibOut::default(), AdjRibOut::default()];
+    for rib in &mut ribs {
+        rib.set_table(table.clone());
+    }
+    let [one, all] = &mut ribs;
+    one.begin(dialect());
+    all.begin(several_of_ipv4);
+    assert_eq!(
+        paths(one, dialect().wire),
+        ["+198.51.100.0/24", "+2001:db8:5::/48"]
+    );
+    assert_eq!(
+        paths(all, with_ids),
+        [
+            "+198.51.100.0/24 1",
+            "+198.51.100.0/24 2",
+            "+198.51.100.0/24 3",
+            "+2001:db8:5::/48"
+        ]
+    );
+    assert_eq!(one.progress(Family::IPV4_UNICAST).advertised, 1);
+    assert_eq!(all.progress(Family::IPV4_UNICAST).advertised, 3);
+    assert_eq!(all.advertised(), wanted);
+    // The second path goes, the third becomes it.
+    let mut fewer = (*several()).clone();
+    fewer.additional_paths.remove(0);
+    table.announce(prefix, Arc::new(fewer));
+    assert_eq!(paths(one, dialect().wire), ["+198.51.100.0/24"]);
+    assert_eq!(
+        paths(all, with_ids),
+        [
+            "-198.51.100.0/24 3",
+            "+198.51.100.0/24 1",
+            "+198.51.100.0/24 2"
+        ]
+    );
+    table.withdraw(&prefix);
+    assert_eq!(paths(one, dialect().wire), ["-198.51.100.0/24"]);
+    assert_eq!(
+        paths(all, with_ids),
+        ["-198.51.100.0/24 1", "-198.51.100.0/24 2"]
+    );
+    assert!(!table.lock().keeps_anything());
+}
+
+#[test]
+fn c_077_a_thousand_routes_of_two_paths_take_few_messages() {
+    let mut rib = AdjRibOut::default();
+    rib.set_routes(
+        &many(1000)
+            .into_keys()
+            .map(|prefix| (prefix, several()))
+            .collect(),
+    );
+    rib.begin(Dialect {
+        add_path: vec![Family::IPV4_UNICAST],
+        ..dialect()
+    });
+    let wire = WireContext {
+        path_ids_v4: true,
+        ..dialect().wire
+    };
+    let updates = drain_as(&mut rib, wire);
+    let count: usize = updates.iter().map(|update| update.nlri.len()).sum();
+    assert_eq!(count, 3000);
+    assert!(updates.len() < 15, "{} messages", updates.len());
 }

@@ -7,7 +7,7 @@ use super::graceful_restart::RestartConfig;
 use super::prefix_limit::PrefixLimits;
 use crate::adj_rib_in::AdjRibInLimit;
 use crate::types::{Asn, BgpIdentifier, Family, HoldTime, Role};
-use crate::wire::Hostname;
+use crate::wire::{AddPathDirection, Hostname};
 
 /// RFC 9687 §5: the least SendHoldTime by default.
 const MIN_SEND_HOLD_TIME: Duration = Duration::from_secs(480);
@@ -81,6 +81,8 @@ pub struct SessionConfig {
     /// Offer IPv6 next hops for IPv4 routes (RFC 8950). With a neighbor that offers them too, they
     /// are used on connections over IPv6, unless `next_hop_v4` is set.
     pub extended_next_hop: bool,
+    /// Which way several paths to a prefix may go (RFC 7911), in every family.
+    pub add_path: Option<AddPathDirection>,
     /// What we are to the neighbor (RFC 9234). It counts towards external neighbors only.
     pub role: Option<Role>,
     /// Refuse a neighbor that does not say its role, if `role` is set (RFC 9234 §4.2).
@@ -124,6 +126,7 @@ impl SessionConfig {
             next_hop_v6: None,
             link_local_next_hop: LinkLocalNextHop::default(),
             extended_next_hop: false,
+            add_path: None,
             role: None,
             role_strict: false,
             send_hold_time: None,
@@ -158,6 +161,7 @@ impl SessionConfig {
             hold_time,
             families,
             extended_next_hop,
+            add_path,
             role,
             role_strict,
             graceful_restart,
@@ -182,6 +186,7 @@ impl SessionConfig {
             self.remote_as,
             self.hold_time,
             self.extended_next_hop,
+            self.add_path,
             self.role,
             self.role_strict,
         ) != (
@@ -190,6 +195,7 @@ impl SessionConfig {
             *remote_as,
             *hold_time,
             *extended_next_hop,
+            *add_path,
             *role,
             *role_strict,
         ) || self.families != *families

@@ -13,7 +13,7 @@ use super::negotiation;
 use super::opening::Waiting;
 use super::status::{Negotiated, State};
 use crate::adj_rib_out::Dialect;
-use crate::types::{Asn, Role};
+use crate::types::{Asn, Family, Role};
 use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext};
 
 /// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
@@ -90,6 +90,8 @@ impl Connection {
             .map_or_else(WireContext::default, |negotiated| WireContext {
                 four_octet_as: negotiated.four_octet_as,
                 internal: negotiated.remote_as == config.local_as,
+                path_ids_v4: negotiated.add_path_receive.contains(&Family::IPV4_UNICAST),
+                path_ids_v6: negotiated.add_path_receive.contains(&Family::IPV6_UNICAST),
             })
     }
 
@@ -120,6 +122,9 @@ impl Connection {
                 .or_else(|| self.own_next_hop_v6(config.link_local_next_hop)),
             extended_next_hop,
             only_to_customer: self.only_to_customer(config),
+            add_path: negotiated
+                .map(|negotiated| negotiated.add_path_send.clone())
+                .unwrap_or_default(),
             families: negotiated
                 .map(|negotiated| negotiated.families.clone())
                 .unwrap_or_default(),

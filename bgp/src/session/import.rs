@@ -12,7 +12,7 @@ use super::status::{Cause, Negotiated};
 use super::{FamilyRecord, Session, semantics};
 use crate::types::Family;
 use crate::wire::{
-    AsPath, Attribute, AttributeAction, AttributeError, MpUnreach, Prefixes, Update, type_code,
+    AsPath, Attribute, AttributeAction, AttributeError, MpUnreach, PathIds, Update, type_code,
 };
 
 impl Session {
@@ -105,10 +105,10 @@ impl Session {
             return;
         };
         // What is announced in the same message is not withdrawn (RFC 4271 §4.3).
-        for prefix in update.withdrawn() {
-            self.adj_rib_in.withdraw(prefix, None);
+        for (prefix, path_id) in update.withdrawn_paths() {
+            self.adj_rib_in.withdraw(prefix, path_id);
         }
-        let announced = update.announced().map(|prefix| (prefix, None));
+        let announced = update.announced_paths();
         self.adj_rib_in
             .announce(limit, announced, &update.attributes);
     }
@@ -116,12 +116,12 @@ impl Session {
     /// The limit that is exceeded, if one is.
     fn limit(&mut self, update: &Update) -> Option<(Family, NonZeroU32)> {
         let limits = &self.config.prefix_limits;
-        for prefix in update.withdrawn() {
-            self.limited.withdraw(&prefix);
+        for (prefix, path_id) in update.withdrawn_paths() {
+            self.limited.withdraw(prefix, path_id);
         }
-        for prefix in update.announced() {
+        for (prefix, path_id) in update.announced_paths() {
             let family = Family::of(&prefix);
-            match self.limited.announce(limits, prefix) {
+            match self.limited.announce(limits, prefix, path_id) {
                 None => {}
                 Some(Reached::Near { count, limit }) => {
                     self.events.push_back(Event::PrefixLimitNear {
@@ -195,7 +195,9 @@ fn ignore_families(update: &mut Update, is_ignored: impl Fn(Family) -> bool) -> 
     let before = (update.attributes.len(), prefix_count(update));
     if is_ignored(Family::IPV4_UNICAST) {
         update.withdrawn_routes.clear();
+        update.withdrawn_path_ids = PathIds::default();
         update.nlri.clear();
+        update.nlri_path_ids = PathIds::default();
     }
     update.attributes.retain(|attribute| match attribute {
         Attribute::MpReach(reach) => !is_ignored(reach.nlri.family()),
@@ -242,11 +244,19 @@ fn as_path(update: &Update) -> Option<&AsPath> {
 /// Makes a withdrawal of it, which has no attributes of its own.
 fn withdraw_what_is_announced(update: &mut Update) {
     update.withdrawn_routes.append(&mut update.nlri);
+    let path_ids = [
+        std::mem::take(&mut update.withdrawn_path_ids),
+        std::mem::take(&mut update.nlri_path_ids),
+    ];
+    update.withdrawn_path_ids = path_ids.concat().into();
     let withdrawals = std::mem::take(&mut update.attributes).into_iter();
     let withdrawals = withdrawals.filter_map(|attribute| match attribute {
         Attribute::MpReach(reach) => {
-            let withdrawn_routes: Prefixes = reach.nlri;
-            Some(Attribute::MpUnreach(MpUnreach { withdrawn_routes }))
+            let unreach = MpUnreach {
+                withdrawn_routes: reach.nlri,
+                path_ids: reach.path_ids,
+            };
+            Some(Attribute::MpUnreach(Box::new(unreach)))
         }
         unreach @ Attribute::MpUnreach(_) => Some(unreach),
         _ => None,

@@ -7,7 +7,9 @@ use super::config::{RemoteAs, SessionConfig};
 use super::graceful_restart::{self, Past};
 use super::status::Negotiated;
 use crate::types::{Family, Role};
-use crate::wire::{Capability, ExtendedNextHop, Notification, Open, code, subcode};
+use crate::wire::{
+    AddPath, AddPathDirection, Capability, ExtendedNextHop, Notification, Open, code, subcode,
+};
 
 /// The OPEN that `config` asks for.
 pub(super) fn open(config: &SessionConfig, past: Past) -> Open {
@@ -25,6 +27,14 @@ pub(super) fn open(config: &SessionConfig, past: Past) -> Open {
         Some(Capability::ExtendedMessage),
         role(config).map(Capability::Role),
         Some(Capability::FourOctetAs(config.local_as)),
+        config.add_path.map(|direction| {
+            let families = config.families.iter().copied();
+            Capability::AddPath(
+                families
+                    .map(|family| AddPath { family, direction })
+                    .collect(),
+            )
+        }),
         config.bfd_strict.map(|_| Capability::BfdStrict),
     ];
     let hostname = config.hostname.clone();
@@ -91,6 +101,7 @@ pub(super) fn negotiate(
     }
     check_roles(config, &received.capabilities)?;
     let sent = open(config, past).capabilities;
+    let families = common_families(&config.families, &received.capabilities);
     let has = |capability| received.capabilities.contains(&capability);
     let hold_time = config.hold_time.min(received.hold_time).duration();
     Ok(Negotiated {
@@ -100,7 +111,9 @@ pub(super) fn negotiate(
         keepalive_time: hold_time.map(|hold_time| keepalive_time(config, hold_time)),
         extended_next_hop: takes_extended_next_hop(&sent)
             && takes_extended_next_hop(&received.capabilities),
-        families: common_families(&config.families, &received.capabilities),
+        add_path_send: several_paths(&sent, &received.capabilities, &families),
+        add_path_receive: several_paths(&received.capabilities, &sent, &families),
+        families,
         four_octet_as: received
             .capabilities
             .iter()
@@ -120,6 +133,28 @@ fn takes_extended_next_hop(capabilities: &[Capability]) -> bool {
         Capability::ExtendedNextHop(tuples) => tuples.contains(&ExtendedNextHop::IPV4_OVER_IPV6),
         _ => false,
     })
+}
+
+/// The families of which `sender` sends several paths and `receiver` takes them (RFC 7911 §4).
+fn several_paths(
+    sender: &[Capability],
+    receiver: &[Capability],
+    families: &[Family],
+) -> Vec<Family> {
+    // Of several tuples for a family the first counts.
+    let direction = |capabilities: &[Capability], family: Family| {
+        let tuples = capabilities.iter().flat_map(|capability| match capability {
+            Capability::AddPath(tuples) => tuples.iter(),
+            _ => [].iter(),
+        });
+        let mut tuples = tuples.filter(|tuple| tuple.family == family);
+        tuples.next().map(|tuple| tuple.direction)
+    };
+    let both = |family: &&Family| {
+        direction(sender, **family).is_some_and(AddPathDirection::sends)
+            && direction(receiver, **family).is_some_and(AddPathDirection::receives)
+    };
+    families.iter().filter(both).copied().collect()
 }
 
 /// At most a third of the hold time (RFC 4271 §4.4), and no more than one a second.
@@ -341,6 +376,42 @@ mod tests {
         assert_eq!(says_name(&config), None);
         config.hostname = Hostname::new("node-1", "rack.example");
         assert_eq!(says_name(&config).as_deref(), Some("node-1.rack.example"));
+    }
+
+    #[test]
+    fn c_077_several_paths_by_family_and_direction() {
+        use AddPathDirection::{Both, Receive, Send};
+        let tuple = |family, direction| AddPath { family, direction };
+        let of = |direction| tuple(Family::IPV4_UNICAST, direction);
+        for (ours, theirs, send, receive) in [
+            (Some(Send), Some(Receive), true, false),
+            (Some(Send), Some(Both), true, false),
+            (Some(Send), Some(Send), false, false),
+            (Some(Receive), Some(Send), false, true),
+            (Some(Both), Some(Both), true, true),
+            (None, Some(Both), false, false),
+            (Some(Both), None, false, false),
+        ] {
+            let config = SessionConfig {
+                add_path: ours,
+                ..config(64520, RemoteAs::External)
+            };
+            // The second tuple of a family does not count.
+            let theirs: Vec<_> = theirs
+                .map(|direction| Capability::AddPath([of(direction), of(Both)].into()))
+                .into_iter()
+                .collect();
+            let negotiated = negotiate(&config, &with(open_of(64521), &theirs)).unwrap();
+            let ipv4 = |yes: bool| {
+                if yes {
+                    vec![Family::IPV4_UNICAST]
+                } else {
+                    vec![]
+                }
+            };
+            assert_eq!(negotiated.add_path_send, ipv4(send), "{ours:?} {theirs:?}");
+            assert_eq!(negotiated.add_path_receive, ipv4(receive));
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) enum Reached {
 /// The prefixes of families that are limited.
 #[derive(Debug, Default)]
 pub(super) struct LimitedPrefixes {
-    known: BTreeMap<Family, BTreeSet<IpNet>>,
+    known: BTreeMap<Family, BTreeSet<(IpNet, Option<u32>)>>,
     warned: BTreeSet<Family>,
 }
 
@@ -57,21 +57,26 @@ impl LimitedPrefixes {
         *self = Self::default();
     }
 
-    /// A prefix can be reached. Tells what that means for its family's limit.
-    pub(super) fn announce(&mut self, limits: &PrefixLimits, prefix: IpNet) -> Option<Reached> {
+    /// A prefix can be reached; each path of it counts. Tells what that means for its family's limit.
+    pub(super) fn announce(
+        &mut self,
+        limits: &PrefixLimits,
+        prefix: IpNet,
+        path_id: Option<u32>,
+    ) -> Option<Reached> {
         let family = Family::of(&prefix);
         let limit = *limits.families.get(&family)?;
         let known = self.known.entry(family).or_default();
-        if !known.insert(prefix) {
+        if !known.insert((prefix, path_id)) {
             return None;
         }
         self.check(limits, family, limit)
     }
 
-    /// A prefix cannot be reached any more, by whatever path.
-    pub(super) fn withdraw(&mut self, prefix: &IpNet) {
-        if let Some(known) = self.known.get_mut(&Family::of(prefix)) {
-            known.remove(prefix);
+    /// A prefix cannot be reached any more by this path.
+    pub(super) fn withdraw(&mut self, prefix: IpNet, path_id: Option<u32>) {
+        if let Some(known) = self.known.get_mut(&Family::of(&prefix)) {
+            known.remove(&(prefix, path_id));
         }
     }
 

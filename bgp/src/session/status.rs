@@ -122,6 +122,10 @@ pub struct Negotiated {
     pub route_refresh: bool,
     /// IPv4 routes may have IPv6 next hops (RFC 8950), in both directions.
     pub extended_next_hop: bool,
+    /// Families of which we tell several paths to a prefix (RFC 7911).
+    pub add_path_send: Vec<Family>,
+    /// Families of which the neighbor may tell several paths to a prefix.
+    pub add_path_receive: Vec<Family>,
     /// The neighbor takes messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
     /// Both sides wait for BFD before the session is up (draft-ietf-idr-bgp-bfd-strict-mode).

@@ -15,6 +15,8 @@ use crate::wire::{RouteRefresh, Update};
 const CONTEXT: WireContext = WireContext {
     four_octet_as: true,
     internal: false,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 
 fn identifier(last: u8) -> BgpIdentifier {
@@ -776,9 +778,7 @@ fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
     };
     let (mut script, conn) = Script::established(ipv4_only);
     let ipv6 = Prefixes::V6(vec!["2001:db8::/32".parse().unwrap()]);
-    let unreach = Attribute::MpUnreach(MpUnreach {
-        withdrawn_routes: ipv6.clone(),
-    });
+    let unreach = Attribute::MpUnreach(Box::new(MpUnreach::new(ipv6.clone())));
     let withdrawal = Update {
         attributes: vec![unreach],
         ..Update::default()
@@ -786,10 +786,7 @@ fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
     script.receive(conn, &Message::Update(withdrawal));
     assert_eq!(script.events(), [], "nor is what is left an End-of-RIB");
 
-    let reach = MpReach {
-        next_hop: MpNextHop::V6("2001:db8::1".parse().unwrap()),
-        nlri: ipv6,
-    };
+    let reach = MpReach::new(MpNextHop::V6("2001:db8::1".parse().unwrap()), ipv6);
     let attributes = vec![
         Attribute::MpReach(Box::new(reach)),
         Attribute::Origin(Origin::Igp),

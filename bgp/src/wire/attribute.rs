@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::WireContext;
 use super::as_path::{AsPath, two_octets};
-use super::nlri::{self, Prefixes};
+use super::nlri::{self, PathIds, Prefixes};
 use super::parse::{Parsed, be_u16, be_u32, octet, short_value};
 use super::update::AttributeAction;
 use crate::types::{
@@ -108,7 +108,7 @@ pub enum Attribute {
     /// Type 14, RFC 4760 §3, of a unicast family.
     MpReach(Box<MpReach>),
     /// Type 15, RFC 4760 §4, of a unicast family.
-    MpUnreach(MpUnreach),
+    MpUnreach(Box<MpUnreach>),
     /// Type 16, RFC 4360.
     ExtendedCommunities(Vec<ExtendedCommunity>),
     /// Type 17: the path in four octets, beside an AS_PATH in two (RFC 6793 §3).
@@ -159,6 +159,8 @@ pub struct MpReach {
     pub next_hop: MpNextHop,
     /// The prefixes; they say the family.
     pub nlri: Prefixes,
+    /// Which paths to them.
+    pub path_ids: PathIds,
 }
 
 /// MP_UNREACH_NLRI: prefixes of a unicast family that are no more.
@@ -166,6 +168,8 @@ pub struct MpReach {
 pub struct MpUnreach {
     /// The prefixes; none at all is End-of-RIB (RFC 4724 §2).
     pub withdrawn_routes: Prefixes,
+    /// Which paths to them.
+    pub path_ids: PathIds,
 }
 
 impl Prefixes {
@@ -384,9 +388,13 @@ impl Attribute {
             Self::Ipv6ExtendedCommunities(communities) => 20 * communities.len(),
             Self::LargeCommunities(communities) => 12 * communities.len(),
             Self::MpReach(reach) => {
-                5 + reach.next_hop.encoded_length() + reach.nlri.encoded_length()
+                5 + reach.next_hop.encoded_length()
+                    + reach.nlri.encoded_length()
+                    + 4 * reach.path_ids.len()
             }
-            Self::MpUnreach(unreach) => 3 + unreach.withdrawn_routes.encoded_length(),
+            Self::MpUnreach(unreach) => {
+                3 + unreach.withdrawn_routes.encoded_length() + 4 * unreach.path_ids.len()
+            }
             Self::Unknown { value, .. } => value.len(),
         }
     }
@@ -432,7 +440,7 @@ impl Attribute {
             Self::MpReach(reach) => reach.encode(out),
             Self::MpUnreach(unreach) => {
                 put_family(unreach.withdrawn_routes.family(), out);
-                unreach.withdrawn_routes.encode(out);
+                unreach.withdrawn_routes.encode(&unreach.path_ids, out);
             }
             Self::Unknown { value, .. } => out.put_slice(value),
         }
@@ -493,10 +501,16 @@ fn family(input: &[u8]) -> Parsed<'_, Family> {
     Some((Family { afi, safi }, rest))
 }
 
-fn prefixes(family: Family, input: &[u8]) -> Option<Prefixes> {
+fn prefixes(family: Family, input: &[u8], context: WireContext) -> Option<(Prefixes, PathIds)> {
     match family {
-        Family::IPV4_UNICAST => nlri::decode(input).ok().map(Prefixes::V4),
-        Family::IPV6_UNICAST => nlri::decode(input).ok().map(Prefixes::V6),
+        Family::IPV4_UNICAST => {
+            let (prefixes, path_ids) = nlri::decode_paths(input, context.path_ids_v4).ok()?;
+            Some((Prefixes::V4(prefixes), path_ids))
+        }
+        Family::IPV6_UNICAST => {
+            let (prefixes, path_ids) = nlri::decode_paths(input, context.path_ids_v6).ok()?;
+            Some((Prefixes::V6(prefixes), path_ids))
+        }
         _ => None,
     }
 }
@@ -561,9 +575,19 @@ fn v6_address(value: &[u8]) -> Option<Ipv6Addr> {
 }
 
 impl MpReach {
+    /// Prefixes of which there is one path each.
+    #[must_use]
+    pub fn new(next_hop: MpNextHop, nlri: Prefixes) -> Self {
+        Self {
+            next_hop,
+            nlri,
+            path_ids: PathIds::default(),
+        }
+    }
+
     /// `None` when it cannot be read (RFC 4760 §7, RFC 7606 §7.11); nothing in it when it is of a
     /// family that is not read here.
-    pub(super) fn decode(value: &[u8]) -> Option<Option<Self>> {
+    pub(super) fn decode(value: &[u8], context: WireContext) -> Option<Option<Self>> {
         let (family, rest) = family(value)?;
         if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
             return Some(None);
@@ -574,8 +598,12 @@ impl MpReach {
             return None;
         }
         let (_reserved, nlri) = octet(rest)?;
-        let nlri = prefixes(family, nlri)?;
-        Some(Some(Self { next_hop, nlri }))
+        let (nlri, path_ids) = prefixes(family, nlri, context)?;
+        Some(Some(Self {
+            next_hop,
+            nlri,
+            path_ids,
+        }))
     }
 
     fn encode(&self, out: &mut BytesMut) {
@@ -583,19 +611,31 @@ impl MpReach {
         out.put_u8(u8::try_from(self.next_hop.encoded_length()).unwrap_or(u8::MAX));
         self.next_hop.encode(out);
         out.put_u8(0);
-        self.nlri.encode(out);
+        self.nlri.encode(&self.path_ids, out);
     }
 }
 
 impl MpUnreach {
+    /// Prefixes of which there is one path each.
+    #[must_use]
+    pub fn new(withdrawn_routes: Prefixes) -> Self {
+        Self {
+            withdrawn_routes,
+            path_ids: PathIds::default(),
+        }
+    }
+
     /// `None` when it cannot be read; nothing in it when it is of a family that is not read here.
-    pub(super) fn decode(value: &[u8]) -> Option<Option<Self>> {
+    pub(super) fn decode(value: &[u8], context: WireContext) -> Option<Option<Self>> {
         let (family, rest) = family(value)?;
         if !matches!(family, Family::IPV4_UNICAST | Family::IPV6_UNICAST) {
             return Some(None);
         }
-        let withdrawn_routes = prefixes(family, rest)?;
-        Some(Some(Self { withdrawn_routes }))
+        let (withdrawn_routes, path_ids) = prefixes(family, rest, context)?;
+        Some(Some(Self {
+            withdrawn_routes,
+            path_ids,
+        }))
     }
 }
 

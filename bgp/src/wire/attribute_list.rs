@@ -73,7 +73,7 @@ impl AttributeList {
         };
         let read = match raw.code {
             type_code::MP_REACH_NLRI | type_code::MP_UNREACH_NLRI => {
-                read_multiprotocol(flags, raw, place).ok_or_else(|| unreadable(raw))?;
+                read_multiprotocol(flags, raw, place, context).ok_or_else(|| unreadable(raw))?;
                 Ok(())
             }
             _ if !flags_agree => return Ok(()),
@@ -132,11 +132,13 @@ fn read_multiprotocol(
     flags: AttributeFlags,
     raw: &RawAttribute<'_>,
     place: &mut Attribute,
+    context: WireContext,
 ) -> Option<()> {
     let attribute = if raw.code == type_code::MP_REACH_NLRI {
-        MpReach::decode(raw.value)?.map(|reach| Attribute::MpReach(Box::new(reach)))
+        MpReach::decode(raw.value, context)?.map(|reach| Attribute::MpReach(Box::new(reach)))
     } else {
-        MpUnreach::decode(raw.value)?.map(Attribute::MpUnreach)
+        MpUnreach::decode(raw.value, context)?
+            .map(|unreach| Attribute::MpUnreach(Box::new(unreach)))
     };
     place.fill(attribute.unwrap_or_else(|| Attribute::unknown(flags, raw.code, raw.value)));
     Some(())

@@ -26,7 +26,7 @@ pub use capability::{
     Hostname, LongLivedGracefulRestart, LongLivedStaleTime, RestartTime,
 };
 pub use framing::Framer;
-pub use nlri::Prefixes;
+pub use nlri::{PathIds, Prefixes};
 pub use notification::{Notification, code, subcode};
 pub use open::Open;
 pub use route_refresh::RouteRefresh;
@@ -50,6 +50,10 @@ pub struct WireContext {
     pub four_octet_as: bool,
     /// The neighbor is in our AS, so that LOCAL_PREF means something (RFC 7606 §7.5).
     pub internal: bool,
+    /// Prefixes of IPv4 unicast have a path identifier each (RFC 7911 §3).
+    pub path_ids_v4: bool,
+    /// Prefixes of IPv6 unicast have a path identifier each (RFC 7911 §3).
+    pub path_ids_v6: bool,
 }
 
 /// A message of any type.

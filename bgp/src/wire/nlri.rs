@@ -9,6 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use bytes::{BufMut, BytesMut};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::parse::{be_u32, octet, octets};
+
 /// Prefixes of one unicast family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prefixes {
@@ -53,12 +55,25 @@ impl Prefixes {
         }
     }
 
-    pub(super) fn encode(&self, out: &mut BytesMut) {
+    pub(super) fn encode(&self, path_ids: &[u32], out: &mut BytesMut) {
         match self {
-            Self::V4(prefixes) => encode(prefixes, out),
-            Self::V6(prefixes) => encode(prefixes, out),
+            Self::V4(prefixes) => encode_paths(prefixes, path_ids, out),
+            Self::V6(prefixes) => encode_paths(prefixes, path_ids, out),
         }
     }
+}
+
+/// Path identifiers (RFC 7911 §3) of prefixes that stand beside them: one for each, in their order,
+/// or none at all where several paths were not agreed upon.
+pub type PathIds = Box<[u32]>;
+
+/// Each of `prefixes` with its path identifier, if it has one.
+pub(super) fn paths<P>(
+    prefixes: impl Iterator<Item = P>,
+    path_ids: &[u32],
+) -> impl Iterator<Item = (P, Option<u32>)> {
+    let ids = path_ids.iter().copied().map(Some);
+    prefixes.zip(ids.chain(std::iter::repeat(None)))
 }
 
 /// The prefix length says more than the family allows, or more than there is.
@@ -187,6 +202,26 @@ fn decode_some<P: Prefix<N>, const N: usize>(input: &[u8]) -> Result<Vec<P>, Bad
     Ok(prefixes)
 }
 
+/// Prefixes that fill `input`, each behind its path identifier if they have one (RFC 7911 §3).
+pub(super) fn decode_paths<P: Prefix<N>, const N: usize>(
+    mut input: &[u8],
+    has_path_ids: bool,
+) -> Result<(Vec<P>, PathIds), BadPrefix> {
+    if !has_path_ids {
+        return Ok((decode(input)?, PathIds::default()));
+    }
+    let (mut prefixes, mut path_ids) = (Vec::new(), Vec::new());
+    while !input.is_empty() {
+        let (path_id, rest) = be_u32(input).ok_or(BadPrefix)?;
+        let (length, _) = octet(rest).ok_or(BadPrefix)?;
+        let (prefix, rest) = octets(rest, 1 + octet_count(length)).ok_or(BadPrefix)?;
+        path_ids.push(path_id);
+        decode_others(prefix, &mut prefixes)?;
+        input = rest;
+    }
+    Ok((prefixes, path_ids.into()))
+}
+
 /// Prefixes of any length.
 fn decode_others<P: Prefix<N>, const N: usize>(
     mut input: &[u8],
@@ -238,6 +273,21 @@ pub(super) fn encode<P: Prefix<N>, const N: usize>(prefixes: &[P], out: &mut Byt
                 put_parts(prefix.length(), &prefix.octets(), out);
             }
         }
+    }
+}
+
+/// Appends prefixes, each behind its path identifier if it has one.
+pub(super) fn encode_paths<P: Prefix<N>, const N: usize>(
+    prefixes: &[P],
+    path_ids: &[u32],
+    out: &mut BytesMut,
+) {
+    if path_ids.is_empty() {
+        return encode(prefixes, out);
+    }
+    for (prefix, path_id) in paths(prefixes.iter(), path_ids) {
+        out.put_u32(path_id.unwrap_or_default());
+        put_parts(prefix.length(), &prefix.octets(), out);
     }
 }
 

@@ -7,7 +7,7 @@ use super::attribute::Attribute;
 use super::attribute_list::{AttributeList, Truncated, is_multiprotocol};
 use super::notification::{Notification, code, subcode};
 use super::parse::long_value;
-use super::{Prefixes, WireContext, as4, nlri, put_section};
+use super::{PathIds, WireContext, as4, nlri, put_section};
 use crate::types::Family;
 
 /// An UPDATE, everything in the order in which it came.
@@ -15,10 +15,14 @@ use crate::types::Family;
 pub struct Update {
     /// IPv4 prefixes that are no more.
     pub withdrawn_routes: Vec<Ipv4Net>,
+    /// Which paths to them.
+    pub withdrawn_path_ids: PathIds,
     /// What is said of the others, MP_REACH_NLRI and MP_UNREACH_NLRI included.
     pub attributes: Vec<Attribute>,
     /// IPv4 prefixes that it is said of.
     pub nlri: Vec<Ipv4Net>,
+    /// Which paths to them.
+    pub nlri_path_ids: PathIds,
     /// What was wrong and could be let pass. Always empty in an UPDATE to be sent.
     pub errors: Vec<AttributeError>,
 }
@@ -69,6 +73,11 @@ impl Update {
 
     /// Prefixes that can be reached, with errors taken into account.
     pub fn announced(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.announced_paths().map(|(prefix, _)| prefix)
+    }
+
+    /// As [`announced`](Self::announced), with path identifiers (RFC 7911 §3) where there are any.
+    pub fn announced_paths(&self) -> impl Iterator<Item = (IpNet, Option<u32>)> + '_ {
         let count = if self.is_treated_as_withdraw() {
             0
         } else {
@@ -80,6 +89,11 @@ impl Update {
     /// Prefixes that cannot be reached any more, with errors taken into account. One that is
     /// announced in the same message is not meant (RFC 4271 §4.3).
     pub fn withdrawn(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.withdrawn_paths().map(|(prefix, _)| prefix)
+    }
+
+    /// As [`withdrawn`](Self::withdrawn), with path identifiers (RFC 7911 §3) where there are any.
+    pub fn withdrawn_paths(&self) -> impl Iterator<Item = (IpNet, Option<u32>)> + '_ {
         let count = if self.is_treated_as_withdraw() {
             usize::MAX
         } else {
@@ -89,36 +103,39 @@ impl Update {
             .attributes
             .iter()
             .filter_map(|attribute| match attribute {
-                Attribute::MpUnreach(unreach) => Some(&unreach.withdrawn_routes),
+                Attribute::MpUnreach(unreach) => Some(unreach),
                 _ => None,
             });
+        let multiprotocol = multiprotocol
+            .flat_map(|unreach| nlri::paths(unreach.withdrawn_routes.iter(), &unreach.path_ids));
         let explicit = self.withdrawn_routes.iter().copied().map(IpNet::V4);
-        explicit
-            .chain(multiprotocol.flat_map(Prefixes::iter))
+        nlri::paths(explicit, &self.withdrawn_path_ids)
+            .chain(multiprotocol)
             .chain(self.reachable().take(count))
     }
 
-    fn reachable(&self) -> impl Iterator<Item = IpNet> + '_ {
+    fn reachable(&self) -> impl Iterator<Item = (IpNet, Option<u32>)> + '_ {
         let multiprotocol = self
             .attributes
             .iter()
             .filter_map(|attribute| match attribute {
-                Attribute::MpReach(reach) => Some(&reach.nlri),
+                Attribute::MpReach(reach) => Some(reach),
                 _ => None,
             });
-        self.nlri
-            .iter()
-            .copied()
-            .map(IpNet::V4)
-            .chain(multiprotocol.flat_map(Prefixes::iter))
+        let multiprotocol =
+            multiprotocol.flat_map(|reach| nlri::paths(reach.nlri.iter(), &reach.path_ids));
+        let nlri = self.nlri.iter().copied().map(IpNet::V4);
+        nlri::paths(nlri, &self.nlri_path_ids).chain(multiprotocol)
     }
 
     pub(super) fn decode(body: &[u8], context: WireContext) -> Result<Self, Notification> {
         let (withdrawn_routes, rest) = long_value(body).ok_or_else(malformed)?;
         let (attributes, nlri) = long_value(rest).ok_or_else(malformed)?;
-        let withdrawn_routes =
-            nlri::decode(withdrawn_routes).map_err(|_| invalid_network_field())?;
-        let nlri = nlri::decode(nlri).map_err(|_| invalid_network_field())?;
+        let (withdrawn_routes, withdrawn_path_ids) =
+            nlri::decode_paths(withdrawn_routes, context.path_ids_v4)
+                .map_err(|_| invalid_network_field())?;
+        let (nlri, nlri_path_ids) =
+            nlri::decode_paths(nlri, context.path_ids_v4).map_err(|_| invalid_network_field())?;
         let mut list = AttributeList::default();
         if let Err(Truncated { code }) = list.read(attributes, context)? {
             // What is behind Total Path Attribute Length is still legible (RFC 7606 §4), unless the
@@ -136,14 +153,18 @@ impl Update {
         }
         Ok(Self {
             withdrawn_routes,
+            withdrawn_path_ids,
             attributes: list.attributes,
             nlri,
+            nlri_path_ids,
             errors: list.errors,
         })
     }
 
     pub(super) fn encode(&self, context: WireContext, out: &mut BytesMut) {
-        put_section(out, |out| nlri::encode(&self.withdrawn_routes, out));
+        put_section(out, |out| {
+            nlri::encode_paths(&self.withdrawn_routes, &self.withdrawn_path_ids, out);
+        });
         put_section(out, |out| {
             for attribute in &self.attributes {
                 attribute.encode(context, out);
@@ -153,7 +174,7 @@ impl Update {
                     .for_each(|attribute| attribute.encode(context, out));
             }
         });
-        nlri::encode(&self.nlri, out);
+        nlri::encode_paths(&self.nlri, &self.nlri_path_ids, out);
     }
 }
 

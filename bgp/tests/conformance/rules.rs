@@ -3,8 +3,8 @@
 
 use bytes::BytesMut;
 use herald_bgp::wire::{
-    AsPath, Attribute, ExtendedNextHop, Message, MessageType, MpNextHop, MpReach, Prefixes,
-    RouteRefresh,
+    AddPath, AddPathDirection, AsPath, Attribute, ExtendedNextHop, Message, MessageType, MpNextHop,
+    MpReach, Prefixes, RouteRefresh, WireContext,
 };
 use herald_bgp::{
     Addresses, BgpIdentifier, Capability, Direction, Event, Family, HoldTime, LinkLocalNextHop,
@@ -15,7 +15,7 @@ use crate::inputs::{
     ANNOUNCED, AS_PATH, NEXT_HOP, ORIGIN, Outcome, PREFIX, WITHDRAWN, discarded, established, hex,
     message, open_sent, update, with_attribute,
 };
-use crate::script::{Script, capabilities, config, open, routes, seconds};
+use crate::script::{CONTEXT, Script, capabilities, config, open, routes, seconds};
 
 #[test]
 fn c_007_a_malformed_notification_is_not_answered() {
@@ -266,7 +266,7 @@ fn c_074_ipv6_next_hops_of_ipv4_routes_are_believed_where_they_were_agreed_upon(
     let nlri = Prefixes::V4(vec!["198.51.100.0/24".parse().unwrap()]);
     let reach = Message::Update(Update {
         attributes: vec![
-            Attribute::MpReach(Box::new(MpReach { next_hop, nlri })),
+            Attribute::MpReach(Box::new(MpReach::new(next_hop, nlri))),
             Attribute::Origin(herald_bgp::Origin::Igp),
             Attribute::AsPath(AsPath::sequence(&[64521])),
         ],
@@ -297,7 +297,7 @@ fn reach_v6(next_hop: MpNextHop) -> Message {
 fn reach_with(next_hop: MpNextHop, more: &[Attribute]) -> Message {
     let nlri = Prefixes::V6(vec!["2001:db8:5::/48".parse().unwrap()]);
     let mut attributes = vec![
-        Attribute::MpReach(Box::new(MpReach { next_hop, nlri })),
+        Attribute::MpReach(Box::new(MpReach::new(next_hop, nlri))),
         Attribute::Origin(herald_bgp::Origin::Igp),
         Attribute::AsPath(AsPath::sequence(&[64521])),
     ];
@@ -332,6 +332,63 @@ fn updates(script: &mut Script, message: &Message) -> Vec<Update> {
         _ => None,
     });
     updates.collect()
+}
+
+#[test]
+fn c_077_paths_of_a_neighbor_come_and_go_one_by_one() {
+    let several = SessionConfig {
+        add_path: Some(AddPathDirection::Both),
+        received_routes: ReceivedRoutes::Kept(Default::default()),
+        ..config()
+    };
+    let tuple = AddPath {
+        family: Family::IPV4_UNICAST,
+        direction: AddPathDirection::Both,
+    };
+    let offer = Capability::AddPath([tuple].into());
+    let mut script = Script::established_with(several, [capabilities(), vec![offer]].concat());
+    let context = WireContext {
+        path_ids_v4: true,
+        ..CONTEXT
+    };
+    let mut hear = |update: Update| {
+        let mut octets = BytesMut::new();
+        let message = Message::Update(update);
+        message.encode(context, 4096, &mut octets).unwrap();
+        script.receive_octets(&octets);
+        let kept = script.session.received_routes().into_iter();
+        kept.filter_map(|route| route.path_id).collect::<Vec<_>>()
+    };
+    let prefix: ipnet::Ipv4Net = "198.51.100.0/24".parse().unwrap();
+    let announced = Update {
+        attributes: vec![
+            Attribute::Origin(herald_bgp::Origin::Igp),
+            Attribute::AsPath(AsPath::sequence(&[64521])),
+            Attribute::NextHop([192, 0, 2, 1].into()),
+        ],
+        nlri: vec![prefix; 3],
+        nlri_path_ids: [0, 1, 2].into(),
+        ..Update::default()
+    };
+    assert_eq!(hear(announced), [0, 1, 2]);
+    let withdrawn = |path_id| Update {
+        withdrawn_routes: vec![prefix],
+        withdrawn_path_ids: [path_id].into(),
+        ..Update::default()
+    };
+    assert_eq!(hear(withdrawn(1)), [0, 2]);
+    assert_eq!(hear(withdrawn(1)), [0, 2], "nothing, the second time");
+    assert_eq!(hear(withdrawn(0)), [2]);
+    // Ours have identifiers too.
+    script.session.set_routes(script.now, routes(1));
+    let mut sent = BytesMut::new();
+    script
+        .session
+        .poll_transmit(script.now, script.conn, &mut sent);
+    let Ok(Message::Update(update)) = Message::from_octets(&sent, context, 4096) else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(update.nlri_path_ids.len(), 1);
 }
 
 fn with_role(role: Role) -> SessionConfig {

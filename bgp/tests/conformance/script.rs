@@ -13,6 +13,8 @@ use herald_bgp::{
 pub(crate) const CONTEXT: WireContext = WireContext {
     four_octet_as: true,
     internal: false,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 
 pub(crate) fn seconds(count: u64) -> Duration {

@@ -181,7 +181,8 @@ struct Announce {
     /// 64520:100, no-export, large:64520:1:2, rt:64520:1; may be repeated
     #[arg(long = "community", value_name = "COMMUNITY")]
     communities: Vec<String>,
-    /// Send traffic to this address rather than to us
+    /// Send traffic to this address rather than to us; may be repeated: further paths, for peers
+    /// that take several
     #[arg(long = "next-hop", value_name = "ADDRESS")]
     next_hops: Vec<String>,
     /// ATOMIC_AGGREGATE: more specific routes are hidden behind this one

@@ -1,6 +1,7 @@
 //! What is said of a route, in the words that the file, the API and the command line share.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bgp::{
     AggregatedBy, Asn, Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity,
@@ -92,30 +93,64 @@ pub(crate) fn parse_next_hop(text: &str) -> Result<IpAddr, String> {
         !is_link_local && !is_special
     };
     text.parse().ok().filter(is_host).ok_or_else(|| {
-        "\"self\", or one address per family that routers can reach, such as [\"192.0.2.71\", \"2001:db8::71\"]".to_owned()
+        "\"self\", or addresses that routers can reach, such as [\"192.0.2.71\", \"2001:db8::71\"]".to_owned()
     })
 }
 
-/// Gives the routes this next hop, where their family has none yet. The error completes "must be …".
+/// As many paths as one list of next hops may ask for, in both families together.
+const MAX_NEXT_HOPS: usize = 32;
+
+/// Gives the routes this next hop: to the path that everybody is told where its family has none
+/// yet, else to a further path, which is like that one otherwise. So what is said beside next hops
+/// must be there already. The error completes "must be …".
 pub(crate) fn add_next_hop(
     attributes: &mut RouteAttributes,
     next_hop: IpAddr,
 ) -> Result<(), String> {
-    let is_second = match next_hop {
-        IpAddr::V4(address) => attributes.next_hop_v4.replace(address).is_some(),
-        IpAddr::V6(address) => attributes.next_hop_v6.replace(address).is_some(),
-    };
-    if is_second {
-        return Err("the only address of its family".to_owned());
+    let known = next_hops(attributes);
+    if known.contains(&next_hop) {
+        return Err("named once".to_owned());
     }
+    if known.len() >= MAX_NEXT_HOPS {
+        return Err(format!("one of at most {MAX_NEXT_HOPS}"));
+    }
+    let mut path = RouteAttributes {
+        next_hop_v4: None,
+        next_hop_v6: None,
+        additional_paths: Vec::new(),
+        ..attributes.clone()
+    };
+    match next_hop {
+        IpAddr::V4(address) if attributes.next_hop_v4.is_none() => {
+            attributes.next_hop_v4 = Some(address);
+            return Ok(());
+        }
+        IpAddr::V6(address) if attributes.next_hop_v6.is_none() => {
+            attributes.next_hop_v6 = Some(address);
+            return Ok(());
+        }
+        IpAddr::V4(address) => path.next_hop_v4 = Some(address),
+        IpAddr::V6(address) => path.next_hop_v6 = Some(address),
+    }
+    attributes.additional_paths.push(Arc::new(path));
     Ok(())
 }
 
-/// The next hops of a route; none: the session's own.
+/// The next hops of a route, as [`add_next_hop`] takes them; none: the session's own.
+fn next_hops(attributes: &RouteAttributes) -> Vec<IpAddr> {
+    let additional = attributes.additional_paths.iter().map(|path| &**path);
+    let paths = std::iter::once(attributes).chain(additional);
+    let next_hops = paths.flat_map(|path| {
+        let v4 = path.next_hop_v4.map(IpAddr::V4);
+        v4.into_iter().chain(path.next_hop_v6.map(IpAddr::V6))
+    });
+    next_hops.collect()
+}
+
+/// The next hops of a route in words.
 pub(crate) fn next_hop_texts(attributes: &RouteAttributes) -> Vec<String> {
-    let v4 = attributes.next_hop_v4.map(|address| address.to_string());
-    let v6 = attributes.next_hop_v6.map(|address| address.to_string());
-    v4.into_iter().chain(v6).collect()
+    let next_hops = next_hops(attributes).into_iter();
+    next_hops.map(|address| address.to_string()).collect()
 }
 
 /// Reads `64520 192.0.2.71`. The error completes "must be …".

@@ -22,6 +22,7 @@ use std::num::{NonZeroU8, NonZeroU16};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bgp::wire::AddPathDirection;
 use bgp::{
     Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
     RestartConfig, Role, RouteAttributes,
@@ -348,6 +349,8 @@ pub struct ExportConfig {
     pub link_local_next_hop: LinkLocalNextHop,
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
+    /// Which way several paths to a prefix may go (RFC 7911).
+    pub add_path: Option<AddPathDirection>,
     /// What we are to the peer (RFC 9234).
     pub role: Option<Role>,
     /// A peer that does not say its role is refused.

@@ -200,6 +200,9 @@ fn write_export(out: &mut Writer, export: &ExportConfig) {
         link_local_next_hop_name(export.link_local_next_hop),
     );
     out.plain("extended-next-hop", export.extended_next_hop);
+    if let Some(direction) = export.add_path {
+        out.text("add-path", direction);
+    }
     if let Some(role) = export.role {
         out.text("role", role);
         out.plain("role-strict", export.role_strict);
@@ -262,6 +265,7 @@ fn write_attributes(out: &mut Writer, attributes: &RouteAttributes) {
         extended_communities: _,
         ipv6_extended_communities: _,
         unknown: _,
+        additional_paths: _,
     } = attributes;
     if let Some(med) = multi_exit_disc {
         out.plain("med", med);

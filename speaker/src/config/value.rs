@@ -7,6 +7,7 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bgp::wire::AddPathDirection;
 use bgp::{
     AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, LongLivedStaleTime,
     RemoteAs, RestartConfig, RestartTime, Role, UnknownName,
@@ -459,6 +460,15 @@ pub(super) fn link_local_next_hop(value: &DeValue<'_>) -> Parsed<LinkLocalNextHo
         _ => Err(
             "\"double\" (the address twice), \"single\" (once) or \"native\" (behind ::)".into(),
         ),
+    }
+}
+
+pub(super) fn add_path(value: &DeValue<'_>) -> Parsed<AddPathDirection> {
+    match value.as_str() {
+        Some("send") => Ok(AddPathDirection::Send),
+        Some("receive") => Ok(AddPathDirection::Receive),
+        Some("both") => Ok(AddPathDirection::Both),
+        _ => Err("\"send\", \"receive\" or \"both\"".into()),
     }
 }
 

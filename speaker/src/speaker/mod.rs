@@ -283,7 +283,7 @@ impl Speaker {
             }
             Command::DeleteService(name, reply) => drop(reply.send(self.delete_service(&name))),
             Command::PutRoute(prefix, route, reply) => {
-                drop(reply.send(self.put_route(prefix, route)));
+                drop(reply.send(self.put_route(prefix, *route)));
             }
             Command::DeleteRoute(prefix, reply) => drop(reply.send(self.delete_route(&prefix))),
             Command::ResetPeer(name, communication, reply) => {
@@ -626,6 +626,7 @@ pub(crate) fn peer_setup(
             next_hop_v6: peer.export.next_hop_v6,
             link_local_next_hop: peer.export.link_local_next_hop,
             extended_next_hop: peer.export.extended_next_hop,
+            add_path: peer.export.add_path,
             role: peer.export.role,
             role_strict: peer.export.role_strict,
             ..SessionConfig::new(peer.local_as, router_id, peer.remote_as)

@@ -6,8 +6,7 @@ use crate::checksum::Checksum;
 
 const CONTEXT: WireContext = WireContext {
     four_octet_as: true,
-    internal: false,
-};
+    internal: false, path_ids_v4: false, path_ids_v6: false };
 
 pub struct Herald;
 

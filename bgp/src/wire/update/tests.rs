@@ -2,15 +2,19 @@ use bytes::BufMut;
 
 use super::*;
 use crate::types::{Community, Origin};
-use crate::wire::{AsPath, MpNextHop, MpReach};
+use crate::wire::{AsPath, MpNextHop, MpReach, Prefixes};
 
 const EXTERNAL: WireContext = WireContext {
     four_octet_as: true,
     internal: false,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 const INTERNAL: WireContext = WireContext {
     four_octet_as: true,
     internal: true,
+    path_ids_v4: false,
+    path_ids_v6: false,
 };
 
 const ORIGIN: &[u8] = &[0x40, 1, 1, 0];
@@ -283,6 +287,8 @@ fn c_066_as4_attributes_of_the_wrong_neighbor_or_form_are_discarded() {
     let narrow = WireContext {
         four_octet_as: false,
         internal: false,
+        path_ids_v4: false,
+        path_ids_v6: false,
     };
     let as4_path = [0xC0, 17, 6, 2, 1, 0xFA, 0x56, 0xEA, 0];
     let as4_aggregator = [0xC0, 18, 8, 0xFA, 0x56, 0xEA, 0, 1, 1, 1, 1];
@@ -369,10 +375,10 @@ fn other_families_stay_opaque() {
 #[test]
 fn a_list_above_255_octets_has_an_extended_length() {
     let communities = Attribute::Communities((0..100).map(Community).collect());
-    let reach = MpReach {
-        next_hop: MpNextHop::V6("2001:db8::1".parse().unwrap()),
-        nlri: Prefixes::V6(vec!["2001:db8:5::/128".parse().unwrap(); 60]),
-    };
+    let reach = MpReach::new(
+        MpNextHop::V6("2001:db8::1".parse().unwrap()),
+        Prefixes::V6(vec!["2001:db8:5::/128".parse().unwrap(); 60]),
+    );
     let attributes = vec![
         Attribute::MpReach(Box::new(reach)),
         Attribute::Origin(Origin::Igp),
@@ -386,4 +392,48 @@ fn a_list_above_255_octets_has_an_extended_length() {
     let mut out = BytesMut::new();
     update.encode(EXTERNAL, &mut out);
     assert_eq!(Update::decode(&out, EXTERNAL), Ok(update));
+}
+
+#[test]
+fn c_077_prefixes_behind_their_path_identifiers() {
+    let several = WireContext {
+        path_ids_v4: true,
+        path_ids_v6: true,
+        ..EXTERNAL
+    };
+    let nlri = [0, 0, 0, 7, 24, 198, 51, 100, 0, 0, 0, 0, 24, 198, 51, 100];
+    let update = decode(&[ORIGIN, AS_PATH, NEXT_HOP], &nlri, several).unwrap();
+    let prefix: IpNet = "198.51.100.0/24".parse().unwrap();
+    assert_eq!(
+        update.announced_paths().collect::<Vec<_>>(),
+        [(prefix, Some(7)), (prefix, Some(0))]
+    );
+    // ::/0 by path 9 can be reached, 1::/16 by path 8 cannot.
+    let reach = [
+        &[0x80, 14, 26, 0, 2, 1, 16][..],
+        &[0x20; 16],
+        &[0, 0, 0, 0, 9, 0],
+    ]
+    .concat();
+    let unreach = [0x80, 15, 10, 0, 2, 1, 0, 0, 0, 8, 16, 0, 1];
+    let update = decode(&[ORIGIN, AS_PATH, &reach, &unreach], &[], several).unwrap();
+    assert_eq!(
+        update.announced_paths().collect::<Vec<_>>(),
+        [("::/0".parse().unwrap(), Some(9))]
+    );
+    assert_eq!(
+        update.withdrawn_paths().collect::<Vec<_>>(),
+        [("1::/16".parse().unwrap(), Some(8))]
+    );
+    // What has none is read as if it had, and ends the session where it cannot be.
+    for nlri in [
+        &[24, 198, 51, 100][..],
+        &[0, 0, 0, 7],
+        &[0, 0, 0, 7, 33, 1, 2, 3, 4, 5],
+    ] {
+        assert_eq!(
+            decode(&[ORIGIN, AS_PATH, NEXT_HOP], nlri, several),
+            Err(invalid_network_field())
+        );
+    }
 }

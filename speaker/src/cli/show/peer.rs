@@ -216,6 +216,15 @@ impl Page {
                 self.line(4, format_args!("{capability:<28} received"));
             }
         }
+        for (what, families) in [
+            ("told", &negotiated.add_path_send),
+            ("taken", &negotiated.add_path_receive),
+        ] {
+            if !families.is_empty() {
+                let families = families.join(", ");
+                self.line(4, format_args!("several paths are {what}: {families}"));
+            }
+        }
     }
 
     /// RFC 4724, RFC 8538

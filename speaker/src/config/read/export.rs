@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use bgp::{Asn, LinkLocalNextHop, RemoteAs, Role, RouteAttributes};
+use bgp::wire::AddPathDirection;
+use bgp::{Asn, LinkLocalNextHop, RemoteAs, Role};
 
-use crate::config::attributes::add_next_hop;
 use crate::config::document::{Located, Section};
 use crate::config::{ExportConfig, PeerAddress, value};
 
@@ -13,6 +13,7 @@ pub(super) struct ExportKeys {
     next_hop: Option<Located<Vec<IpAddr>>>,
     link_local_next_hop: Option<Located<LinkLocalNextHop>>,
     extended_next_hop: Option<Located<bool>>,
+    add_path: Option<Located<AddPathDirection>>,
     role: Option<Located<Role>>,
     role_strict: Option<Located<bool>>,
 }
@@ -23,6 +24,7 @@ impl ExportKeys {
             next_hop: section.take("next-hop", value::next_hops),
             link_local_next_hop: section.take("link-local-next-hop", value::link_local_next_hop),
             extended_next_hop: section.take("extended-next-hop", value::boolean),
+            add_path: section.take("add-path", value::add_path),
             role: section.take("role", value::role),
             role_strict: section.take("role-strict", value::boolean),
         }
@@ -34,7 +36,7 @@ impl ExportKeys {
                 Self { $($field: self.$field.or_else(|| defaults.$field.clone()),)* }
             };
         }
-        merged! { next_hop link_local_next_hop extended_next_hop role role_strict }
+        merged! { next_hop link_local_next_hop extended_next_hop add_path role role_strict }
     }
 }
 
@@ -47,19 +49,21 @@ pub(super) fn check(
     remote_as: RemoteAs,
 ) -> ExportConfig {
     check_role(keys, section, local_as, remote_as);
-    let mut next_hops = RouteAttributes::default();
+    let (mut next_hop_v4, mut next_hop_v6) = (None, None);
     for next_hop in keys.next_hop.iter().flat_map(|key| &key.value) {
-        if let (Err(expected), Some(key)) =
-            (add_next_hop(&mut next_hops, *next_hop), &keys.next_hop)
-        {
-            let text = format!("found {next_hop}; must be {expected}");
+        let is_second = match next_hop {
+            IpAddr::V4(address) => next_hop_v4.replace(*address).is_some(),
+            IpAddr::V6(address) => next_hop_v6.replace(*address).is_some(),
+        };
+        if let (true, Some(key)) = (is_second, &keys.next_hop) {
+            let text = format!("found {next_hop}; must be the only address of its family");
             section.error(key.line, "next-hop", text);
         }
     }
     let extended = keys.extended_next_hop.as_ref().map(|key| key.value);
     ExportConfig {
-        next_hop_v4: next_hops.next_hop_v4,
-        next_hop_v6: next_hops.next_hop_v6,
+        next_hop_v4,
+        next_hop_v6,
         link_local_next_hop: keys
             .link_local_next_hop
             .as_ref()
@@ -67,6 +71,7 @@ pub(super) fn check(
             .unwrap_or_default(),
         // Where nobody has IPv4 addresses, this is how IPv4 routes are said at all.
         extended_next_hop: extended.unwrap_or(address.is_link_local()),
+        add_path: keys.add_path.as_ref().map(|key| key.value),
         role: keys.role.as_ref().map(|key| key.value),
         role_strict: keys.role_strict.as_ref().is_some_and(|key| key.value),
     }

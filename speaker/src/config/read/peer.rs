@@ -46,7 +46,7 @@ pub(super) struct PeerKeys {
     export: ExportKeys,
 }
 
-pub(super) const PEER_PLANS: &[&str] = &["add-path", "dscp", "vrf"];
+pub(super) const PEER_PLANS: &[&str] = &["dscp", "vrf"];
 
 impl PeerKeys {
     /// Reads all of them, and reports what else is there.
