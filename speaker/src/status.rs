@@ -3,6 +3,7 @@
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
 mod advertised;
+mod import;
 mod received;
 mod routes;
 mod transport;
@@ -21,6 +22,7 @@ use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
 
 pub use advertised::AdvertisedRouteStatus;
+pub use import::ImportStatus;
 pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
 pub use transport::TransportStatus;
@@ -113,6 +115,8 @@ pub struct PeerStatus {
     pub families: Vec<FamilyStatus>,
     /// Messages by direction and type, since the peer was added.
     pub messages: MessagesStatus,
+    /// What is done with the routes that it announces.
+    pub import: ImportStatus,
     /// The family of which it has announced more prefixes than `max-prefixes` allows: the session
     /// stays in Idle for it, until it is reset or `max-prefixes-restart` is over.
     pub over_max_prefixes: Option<String>,
@@ -570,6 +574,7 @@ impl Snapshot {
                     .map_or(&no_messages, |session| &session.received)
                     .into(),
             },
+            import: ImportStatus::from(&peer.import),
             over_max_prefixes: session.and_then(|session| text(session.over_limit)),
             update_errors: session.map_or(0, |session| session.update_errors),
             last_update_error: self

@@ -104,32 +104,50 @@ fn metrics(daemon: &Daemon) -> String {
     answer
 }
 
+const TABLE: usize = 250_000;
+
+impl Neighbor {
+    /// Says a table shaped like the Internet's: some prefixes to an UPDATE, and many different paths.
+    /// Tells how much the daemon has grown by it.
+    fn say_table(&mut self) -> u64 {
+        let all: Vec<(u8, u8, u8)> = (0..TABLE)
+            .map(|number| {
+                let [_, a, b, c] = u32::try_from(number).unwrap().to_be_bytes();
+                (11 + a, b, c)
+            })
+            .collect();
+        self.say(&update(1, &all[..5]));
+        eventually("the first have come", || self.ipv4()["received"] == 5);
+        let before = self.daemon.resident_kib();
+        for (number, prefixes) in all[5..].chunks(5).enumerate() {
+            let origin_as = u16::try_from(number % 60_000).unwrap() + 1;
+            self.say(&update(origin_as, prefixes));
+        }
+        eventually("all have come", || self.ipv4()["received"] == TABLE);
+        let after = self.daemon.resident_kib();
+        println!("{TABLE} prefixes: {before} KiB before, {after} KiB after");
+        after.saturating_sub(before)
+    }
+}
+
 #[test]
 fn a_full_table_does_not_grow_the_daemon() {
-    const PREFIXES: usize = 250_000;
     let mut neighbor = Neighbor::start("");
-    // As many as an Internet table has to an UPDATE, and many different paths.
-    let all: Vec<(u8, u8, u8)> = (0..PREFIXES)
-        .map(|number| {
-            let [_, a, b, c] = u32::try_from(number).unwrap().to_be_bytes();
-            (11 + a, b, c)
-        })
-        .collect();
-    neighbor.say(&update(1, &all[..5]));
-    eventually("the first have come", || neighbor.ipv4()["received"] == 5);
-    let before = neighbor.daemon.resident_kib();
-    for (number, prefixes) in all[5..].chunks(5).enumerate() {
-        let origin_as = u16::try_from(number % 60_000).unwrap() + 1;
-        neighbor.say(&update(origin_as, prefixes));
-    }
-    eventually("all have come", || neighbor.ipv4()["received"] == PREFIXES);
-    let after = neighbor.daemon.resident_kib();
-    println!("{PREFIXES} prefixes: {before} KiB before, {after} KiB after");
-    assert!(
-        after < before + 4096,
-        "{PREFIXES} prefixes: {before} KiB before, {after} KiB after"
-    );
+    let grown = neighbor.say_table();
+    assert!(grown < 4096, "{grown} KiB");
     assert_eq!(neighbor.ipv4()["prefixes"], serde_json::Value::Null);
+}
+
+#[test]
+fn what_is_kept_of_a_full_table_is_bounded() {
+    let mut neighbor = Neighbor::start("received-routes = \"kept\"\nmax-prefixes = 250000");
+    let grown = neighbor.say_table();
+    // 100,000 routes of 20,000 different paths, and 250,000 prefixes.
+    assert!(grown < 40 * 1024, "{grown} KiB");
+    let ipv4 = neighbor.ipv4();
+    assert_eq!(ipv4["kept"]["routes"], 100_000);
+    assert_eq!(ipv4["kept"]["not_kept"], TABLE - 100_000);
+    assert_eq!(ipv4["prefixes"], TABLE);
 }
 
 #[test]

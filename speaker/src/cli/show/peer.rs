@@ -5,8 +5,8 @@ use std::fmt::{Arguments, Write as _};
 use super::{age, event_text, ms};
 use crate::malformed::listed;
 use crate::status::{
-    BfdSessionStatus, EventStatus, FamilyStatus, GracefulRestartStatus, MessageCounts,
-    NegotiatedStatus, PeerStatus, UpdateErrorStatus,
+    BfdSessionStatus, EventStatus, FamilyStatus, GracefulRestartStatus, ImportStatus,
+    MessageCounts, NegotiatedStatus, PeerStatus, UpdateErrorStatus,
 };
 
 mod transport;
@@ -22,6 +22,7 @@ pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
             page.graceful_restart(restart);
         }
     }
+    page.import(&peer.import);
     page.families(peer);
     page.messages(&peer.messages.sent, &peer.messages.received);
     page.history(peer);
@@ -191,6 +192,30 @@ impl Page {
                 ago(peer.last_write_ms),
             ),
         );
+    }
+
+    fn import(&mut self, import: &ImportStatus) {
+        let mut parts = vec![match import.kept_limit {
+            Some(limit) => format!("kept, at most {limit} routes"),
+            None => "counted, not kept".to_owned(),
+        }];
+        if !import.max_prefixes.is_empty() {
+            let limits = import.max_prefixes.iter();
+            let limits: Vec<String> = limits
+                .map(|(family, limit)| format!("{limit} {family}"))
+                .collect();
+            let restart = import.max_prefixes_restart_ms.map(seconds);
+            parts.push(format!(
+                "at most {} prefixes (warning at {} %, restart {})",
+                limits.join(" and "),
+                import.max_prefixes_warning,
+                restart.map_or_else(|| "never".to_owned(), |time| format!("after {time}")),
+            ));
+        }
+        if !import.enforce_first_as {
+            parts.push("paths need not begin with the peer's AS".to_owned());
+        }
+        self.line(2, format_args!("Received      {}", parts.join("; ")));
     }
 
     fn negotiated(&mut self, negotiated: &NegotiatedStatus) {
