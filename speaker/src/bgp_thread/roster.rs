@@ -300,7 +300,10 @@ impl Roster {
     /// Has a peer made for a neighbor, if a range has its address. The speaker decides, and knows
     /// limits; until then little is held.
     fn introduce(&mut self, ip: IpAddr, stream: TcpStream) -> bool {
-        let in_range = self.ranges.iter().any(|range| range.prefix.contains(&ip));
+        let mut ranges = self.ranges.iter();
+        let in_range = ranges.any(|range| {
+            range.prefix.contains(&ip) && self.listeners.trouble(&range.name).is_none()
+        });
         if !in_range || self.waiting.len() >= WAITING || self.waiting.contains_key(&ip) {
             return false;
         }
@@ -322,8 +325,11 @@ impl Roster {
         let peer = self.peers.iter().find(|(_, entry)| {
             entry.remote == address && (entry.scope == from_scope || entry.scope == 0)
         });
-        if let Some((_, entry)) = peer {
-            let _ = entry.commands.send(PeerCommand::Accepted(stream));
+        if let Some((name, entry)) = peer {
+            // A listener that could not be given the key lets in what is not signed.
+            if self.listeners.trouble(name).is_none() {
+                let _ = entry.commands.send(PeerCommand::Accepted(stream));
+            }
         } else if from_scope != 0 || !self.introduce(address, stream) {
             tracing::debug!(%remote, "refused a BGP connection from an address that is no peer's");
         }

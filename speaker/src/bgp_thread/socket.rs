@@ -48,7 +48,8 @@ pub(super) async fn connect(setup: PeerSetup) -> io::Result<TcpStream> {
 /// Sets up a connection that a neighbor has made.
 ///
 /// # Errors
-/// It came to another address or by another interface than the peer is to be spoken to from.
+/// It came to another address than the peer is to be spoken to from, or from farther away than GTSM
+/// allows.
 pub(super) fn accept(stream: &TcpStream, setup: &PeerSetup) -> io::Result<()> {
     let transport = &setup.transport;
     let local = stream.local_addr()?.ip().to_canonical();
@@ -57,10 +58,28 @@ pub(super) fn accept(stream: &TcpStream, setup: &PeerSetup) -> io::Result<()> {
             "it came to {local} instead of {expected}"
         )));
     }
+    let remote = stream.peer_addr()?;
+    if let Some(minimum_ttl) = transport.minimum_ttl {
+        is_near(stream, remote, minimum_ttl)?;
+    }
     if let Some(interface) = &transport.interface {
+        // One that came by another interface comes to nothing there.
         SockRef::from(stream).bind_device(Some(interface.as_bytes()))?;
     }
-    configure(SockRef::from(stream), stream.peer_addr()?, setup)
+    configure(SockRef::from(stream), remote, setup)
+}
+
+/// RFC 5082 §3: what has come before the kernel was told what to demand was not checked by it. The
+/// SYN stands for that.
+fn is_near(stream: &TcpStream, remote: SocketAddr, minimum_ttl: u8) -> io::Result<()> {
+    let ttl = sys::ttl_of_syn(stream.as_fd(), remote.is_ipv6())?;
+    if ttl.is_some_and(|ttl| ttl >= minimum_ttl) {
+        return Ok(());
+    }
+    let ttl = ttl.map_or("an unknown TTL".into(), |ttl| format!("a TTL of {ttl}"));
+    Err(io::Error::other(format!(
+        "it came with {ttl}, less than the {minimum_ttl} that ttl-security demands"
+    )))
 }
 
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -109,9 +128,9 @@ fn listening_socket(address: SocketAddr) -> io::Result<Socket> {
     // Neighbors with GTSM take no SYN-ACK of less (RFC 5082 §3), and others do not mind. What we
     // demand of them is set on each connection, for here it holds for all neighbors alike; only
     // what is demanded of all is demanded here too. Otherwise a SYN from afar is answered, and costs
-    // a connection that is accepted; what it says before that, an OPEN at most, is heard. The
-    // KEEPALIVE behind our own OPEN is not.
+    // a connection that is accepted, and closed when its SYN is looked at.
     set_ttl(&socket, address, 255)?;
+    sys::save_syn(socket.as_fd())?;
     Ok(socket)
 }
 

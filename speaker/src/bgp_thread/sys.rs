@@ -1,6 +1,7 @@
 //! Socket options of TCP that rustix, nix and socket2 lack.
 //!
-//! `unsafe` because `setsockopt` takes a pointer and a length. Nothing else is done here.
+//! `unsafe` because `setsockopt` and `getsockopt` take a pointer and a length. Nothing else is done
+//! here.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -30,6 +31,38 @@ pub(super) fn set_minimum_ttl(socket: BorrowedFd<'_>, is_ipv6: bool, ttl: u8) ->
         true => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
     };
     set_option(socket, level, name, &libc::c_int::from(ttl))
+}
+
+/// Has a listening socket keep the SYN of each connection, for [`ttl_of_syn`].
+pub(super) fn save_syn(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, &on)
+}
+
+/// The TTL or hop limit with which the SYN of an accepted connection came; `None` when the kernel
+/// has not kept it, which is so under a flood of SYNs (with SYN cookies). It can be asked once.
+pub(super) fn ttl_of_syn(socket: BorrowedFd<'_>, is_ipv6: bool) -> io::Result<Option<u8>> {
+    /// Octets of an IPv6 header and as many as options of IPv4 and TCP may take.
+    const HEADERS: usize = 120;
+    let mut headers = [0_u8; HEADERS];
+    let mut length = libc::socklen_t::try_from(HEADERS).map_err(io::Error::other)?;
+    // SAFETY: both pointers are to values that outlive the call; the kernel writes no more than
+    // `length` octets of the one and then how many these are to the other.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            headers.as_mut_ptr().cast(),
+            ptr::from_mut(&mut length),
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let place = if is_ipv6 { 7 } else { 8 };
+    let headers = headers.get(..length as usize).unwrap_or_default();
+    Ok(headers.get(place).copied())
 }
 
 /// Has the kernel connect from an address that stays, rather than from a temporary one (RFC 5014

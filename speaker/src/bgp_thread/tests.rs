@@ -472,6 +472,59 @@ async fn c_112_gtsm_hears_only_what_was_sent_with_255() {
 }
 
 #[tokio::test]
+async fn c_112_what_was_said_before_the_kernel_knew_counts_as_little() {
+    for (near, far) in [("127.0.0.2", "127.0.0.3"), ("::1", "::2")] {
+        let speaker = Speaker::new();
+        let listen = free_port(near);
+        speaker.thread.listen(vec![listen]).await.unwrap();
+        // The listener cannot demand of all what is demanded of one.
+        let other = SocketAddr::new(far.parse().unwrap(), 179);
+        let other_name = PeerName::new("other").unwrap();
+        let mut waiting = setup(64521, 64522, other, near);
+        waiting.session.passive = true;
+        speaker.thread.set_peer(other_name, waiting.clone());
+        let peer = SocketAddr::new(near.parse().unwrap(), 179);
+        waiting.transport.remote = peer;
+        waiting.session.remote_as = RemoteAs::Is(Asn::new(64520).unwrap());
+        waiting.transport.ttl = Some(255);
+        waiting.transport.minimum_ttl = Some(255);
+        speaker.thread.set_peer(name(), waiting);
+        let mut statuses = speaker.thread.status().await;
+        assert_eq!(statuses.len(), 2);
+
+        let domain = socket2::Domain::for_address(listen);
+        let stranger = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+        stranger
+            .bind(&SocketAddr::new(peer.ip(), 0).into())
+            .unwrap();
+        match listen {
+            SocketAddr::V4(_) => stranger.set_ttl_v4(254).unwrap(),
+            SocketAddr::V6(_) => stranger.set_unicast_hops_v6(254).unwrap(),
+        }
+        stranger.connect(&listen.into()).unwrap();
+        let mut stranger = std::net::TcpStream::from(stranger);
+        let heard = tokio::task::spawn_blocking(move || {
+            use std::io::{Read, Write};
+            let message = |kind: u8, body: &[u8]| {
+                let length = u16::try_from(19 + body.len()).unwrap().to_be_bytes();
+                [&[0xFF; 16], &length[..], &[kind], body].concat()
+            };
+            let open = message(1, &[4, 0xFC, 8, 0, 90, 10, 0, 0, 99, 0]);
+            let _ = stranger.write_all(&[open, message(4, &[])].concat());
+            let mut heard = Vec::new();
+            let timeout = Some(Duration::from_secs(10));
+            stranger.set_read_timeout(timeout).unwrap();
+            // Closed over what it never read, it is reset.
+            let _ = stranger.read_to_end(&mut heard);
+            heard
+        });
+        assert!(heard.await.unwrap().is_empty(), "{near}");
+        statuses = speaker.thread.status().await;
+        assert!(statuses.iter().all(|(_, status)| status.received.open == 0));
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_errors_is_not_heaped_up_while_nobody_listens() {
     const ERRORS: u64 = 50_000;
     let mut active = Speaker::new();
