@@ -898,7 +898,7 @@ address = "192.0.2.1"
 remote-as = 64521
 password-file = "tor.key"
 "#
-        => r#"7: [[peer]] "192.0.2.1": password-file: found "tor.key"; must be the absolute path of a file with a key, such as "/etc/herald/tor.key""#;
+        => r#"7: [[peer]] "192.0.2.1": password-file: found something else; must be the absolute path of a file with a key, such as "/etc/herald/tor.key""#;
 
     password_file_that_is_not_there: r#"
 [[peer]]

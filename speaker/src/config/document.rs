@@ -126,7 +126,37 @@ impl<'d> Section<'d> {
     ) -> Option<Located<T>> {
         let (line, value) = self.entry(key)?;
         let found = display(value.get_ref());
-        match parse(value.get_ref()) {
+        self.parse(key, line, value.get_ref(), found, parse)
+    }
+
+    /// The same for the path of a secret: what is no path may be the secret itself, and is not
+    /// repeated.
+    pub(super) fn take_path_of_secret<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
+    ) -> Option<Located<T>> {
+        let (line, value) = self.entry(key)?;
+        let is_path = value
+            .get_ref()
+            .as_str()
+            .is_some_and(|text| text.starts_with('/'));
+        let found = match is_path {
+            true => display(value.get_ref()),
+            false => "something else".into(),
+        };
+        self.parse(key, line, value.get_ref(), found, parse)
+    }
+
+    fn parse<T>(
+        &self,
+        key: &'static str,
+        line: usize,
+        value: &DeValue<'_>,
+        found: String,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
+    ) -> Option<Located<T>> {
+        match parse(value) {
             Ok(value) => Some(Located { value, line, found }),
             Err(expected) => {
                 self.wrong(line, key, &found, &expected);

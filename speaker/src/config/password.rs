@@ -66,10 +66,10 @@ impl Password {
         &self.key
     }
 
-    /// The access rights of a file that everybody on this host may read.
+    /// The access rights of a file that everybody on this host may read, or replace the content of.
     pub(super) fn exposed(file: &Path) -> Option<u32> {
         let mode = std::fs::metadata(file).ok()?.mode() & 0o7777;
-        (mode & 0o004 != 0).then_some(mode)
+        (mode & 0o006 != 0).then_some(mode)
     }
 }
 

@@ -135,13 +135,13 @@ impl PeerKeys {
 
 fn read_password(section: &mut Section<'_>) -> Option<Located<Password>> {
     const KEY: &str = "password-file";
-    let password = section.take(KEY, value::password_file)?;
+    let password = section.take_path_of_secret(KEY, value::password_file)?;
     if let Some(mode) = Password::exposed(password.value.file()) {
         section.warning(
             password.line,
             KEY,
             format!(
-                "everybody on this host may read {}, which has mode {mode:04o}; 0600 is better",
+                "everybody on this host may read or change {}, which has mode {mode:04o}; 0600 is better",
                 password.value,
             ),
         );
