@@ -557,7 +557,10 @@ impl Snapshot {
             role_strict: peer.export.role_strict,
             transport: TransportStatus::new(
                 peer,
-                session.is_some_and(|session| session.state == State::Established),
+                session.is_some_and(|session| {
+                    session.state != State::Established && session.over_limit.is_none()
+                }) && peer.enabled
+                    && !self.shutdowns.contains_key(name),
                 &self.transports.get(name).cloned().unwrap_or_default(),
                 peer.unnumbered().and_then(|it| self.neighbors.get(it)),
                 &self.tcp_drops,

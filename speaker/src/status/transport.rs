@@ -32,14 +32,14 @@ pub struct TransportStatus {
 impl TransportStatus {
     pub(super) fn new(
         peer: &PeerConfig,
-        established: bool,
+        is_sought: bool,
         report: &TransportReport,
         neighbor: Option<&Neighbor>,
         drops: &TcpDrops,
     ) -> Self {
-        let mut hints = match established {
-            true => Vec::new(),
-            false => hints(peer, report, drops),
+        let mut hints = match is_sought {
+            true => hints(peer, report, drops),
+            false => Vec::new(),
         };
         if let Some(trouble) = neighbor.and_then(|neighbor| neighbor.trouble.as_ref()) {
             hints.insert(0, trouble.clone());
@@ -63,8 +63,10 @@ impl TransportStatus {
 fn hints(peer: &PeerConfig, report: &TransportReport, drops: &TcpDrops) -> Vec<String> {
     let mut hints: Vec<String> = report.trouble.iter().cloned().collect();
     let silent = report.unanswered_attempts > 0;
+    // Of a neighbor that is only waited for, the counters are all there is to go by.
+    let silent_or = |dropped: u64| silent || peer.passive && dropped > 0;
     if let Some(hops) = peer.ttl_security
-        && (silent || drops.minimum_ttl > 0)
+        && silent_or(drops.minimum_ttl)
     {
         let ttl = minimum_ttl(hops);
         hints.push(format!(
@@ -78,7 +80,7 @@ fn hints(peer: &PeerConfig, report: &TransportReport, drops: &TcpDrops) -> Vec<S
         md5_failure,
         ..
     } = drops;
-    if peer.password.is_some() && (silent || md5_not_found + md5_failure > 0) {
+    if peer.password.is_some() && silent_or(md5_not_found + md5_failure) {
         hints.push(format!(
             "password-file: segments that are not signed with this key are dropped at either end, without a word; both ends must have the same key; this host has dropped {md5_not_found} TCP segments without a signature and {md5_failure} with another key"
         ));
@@ -112,7 +114,7 @@ mod tests {
             trouble: None,
             lost_events: 0,
         };
-        TransportStatus::new(&peer(keys), false, &report, None, &drops)
+        TransportStatus::new(&peer(keys), true, &report, None, &drops)
     }
 
     #[test]
