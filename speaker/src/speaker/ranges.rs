@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bgp::State;
 use tracing::{info, warn};
@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::Speaker;
 use crate::bgp_thread::RangeSetup;
 use crate::config::{Config, PeerName};
+use crate::history::Subject;
 
 /// How long a dynamic peer without a connection is remembered: its page tells why the session ended.
 const GRACE: Duration = Duration::from_secs(15);
@@ -96,9 +97,7 @@ impl Speaker {
             self.dismiss(&absent);
         }
         info!(peer = %name, "dynamic peer: connected");
-        self.note(format!(
-            "peer {name}: connected, of peer-range {range_name}"
-        ));
+        self.note_of_range(range_name, format!("peer {name}: connected"));
         let mut config = Config::clone(&self.config);
         config.peers.insert(name.clone(), peer.clone());
         self.config = Arc::new(config);
@@ -139,9 +138,19 @@ impl Speaker {
         self.announce();
     }
 
+    /// Strangers may come and go as often as they like: what is remembered of that has a place of
+    /// its own, and pushes nothing out.
+    fn note_of_range(&mut self, range: &PeerName, what: String) {
+        let now = SystemTime::now();
+        self.history.happened(now, range, Subject::Herald, what);
+    }
+
     fn dismiss(&mut self, name: &PeerName) {
         info!(peer = %name, "dynamic peer: gone");
-        self.note(format!("peer {name}: gone"));
+        let peer = self.config.peers.get(name);
+        if let Some(range) = peer.and_then(|peer| peer.range.clone()) {
+            self.note_of_range(&range, format!("peer {name}: gone"));
+        }
         let mut config = Config::clone(&self.config);
         config.peers.remove(name);
         self.config = Arc::new(config);
