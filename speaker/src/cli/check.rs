@@ -12,9 +12,14 @@ pub(super) fn run(file: &Path) -> u8 {
             for warning in &warnings {
                 eprintln!("warning: {}", warning.in_file(file));
             }
-            let peers = count(config.peers.len(), "peer");
-            let services = count(config.services.len(), "service");
-            say(format_args!("{}: ok ({peers}, {services})", file.display()));
+            let counts = [
+                Some(count(config.peers.len(), "peer")),
+                Some(count(config.ranges.len(), "peer range"))
+                    .filter(|_| !config.ranges.is_empty()),
+                Some(count(config.services.len(), "service")),
+            ];
+            let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+            say(format_args!("{}: ok ({counts})", file.display()));
             SUCCESS
         }
         Err(error) => {

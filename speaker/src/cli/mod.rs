@@ -49,8 +49,9 @@ struct Arguments {
 enum Command {
     /// Run the daemon in the foreground
     #[command(after_help = "\
-SIGHUP reloads the file, as `herald reload` does. SIGTERM and SIGINT withdraw every route and end:
-BGP sessions with Cease/Administrative Shutdown, then BFD sessions with AdminDown.
+SIGHUP reloads the file, as `herald reload` does. SIGTERM and SIGINT end it as [speaker] on-exit
+says, by default with all routes withdrawn: BGP sessions with Cease/Administrative Shutdown, then
+BFD sessions with AdminDown.
 The environment variable RUST_LOG overrides [log] level.")]
     Run(File),
     /// Check a configuration file, without touching anything
