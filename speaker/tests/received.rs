@@ -125,7 +125,7 @@ impl Neighbor {
         }
         eventually("all have come", || self.ipv4()["received"] == TABLE);
         let after = self.daemon.resident_kib();
-        println!("{TABLE} prefixes: {before} KiB before, {after} KiB after");
+        eprintln!("{TABLE} prefixes: {before} KiB before, {after} KiB after");
         after.saturating_sub(before)
     }
 }

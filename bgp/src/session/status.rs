@@ -202,7 +202,8 @@ pub struct FamilyStatus {
     /// Prefixes that were left out because they were not meant for us (RFC 9234 §5): a neighbor has
     /// leaked them.
     pub leaks: u64,
-    /// How many prefixes the neighbor has announced and not withdrawn, each once. `None` where that
+    /// How many prefixes the neighbor has announced and not withdrawn, each once, or by the count of
+    /// a limit, for which each path of a prefix is one (RFC 7911). `None` where that
     /// is not known: neither are routes kept, nor is there a limit.
     pub prefixes: Option<usize>,
     /// How many prefixes it may announce; `None`: any number.
