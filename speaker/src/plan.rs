@@ -24,6 +24,9 @@ use crate::config::{
     SpeakerConfig, link_local_next_hop_name,
 };
 
+/// The key whose change concerns both ends.
+const PASSWORD_FILE: &str = "password-file";
+
 /// One step from the running configuration to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -104,6 +107,9 @@ impl fmt::Display for Change {
                 write!(f, "peer {name}: updated in place: {}", Listed(differences))?;
                 if differences.iter().any(Difference::ends_bfd) {
                     f.write_str(" (a router may end BGP when BFD goes; FRR 10.3 does)")?;
+                }
+                if differences.iter().any(|it| it.key == PASSWORD_FILE) {
+                    f.write_str(" (the peer must have the new key within the hold time)")?;
                 }
                 Ok(())
             }
@@ -438,6 +444,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         ebgp_multihop,
         ttl_security,
         password,
+        dscp,
         families,
         bfd,
         enabled,
@@ -466,6 +473,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
     );
     found.compare(Restart, "ebgp-multihop", &old.ebgp_multihop, ebgp_multihop);
     found.compare(Restart, "ttl-security", &old.ttl_security, ttl_security);
+    found.compare(Restart, "dscp", &old.dscp, dscp);
     // The OPEN (RFC 4271 §4.2), and whom we accept one from.
     found.compare(Restart, "local-as", &old.local_as, local_as);
     found.compare(Restart, "remote-as", &old.remote_as, remote_as);
@@ -601,7 +609,7 @@ fn compare_password(
         if from == to {
             to.push_str(" (with another key)");
         }
-        found.compare(Effect::InPlace, "password-file", &from, &to);
+        found.compare(Effect::InPlace, PASSWORD_FILE, &from, &to);
     }
 }
 

@@ -21,7 +21,7 @@ use bgp::{Family, RefreshError};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{Password, PeerName};
+use crate::config::{DEFAULT_DSCP, Password, PeerName};
 
 pub use listener::ListenError;
 
@@ -40,6 +40,8 @@ pub struct Transport {
     pub ttl: Option<u8>,
     /// The least TTL or hop limit that is accepted (RFC 5082 §3); default: any.
     pub minimum_ttl: Option<u8>,
+    /// What our packets are marked with (RFC 2474).
+    pub dscp: u8,
 }
 
 impl Transport {
@@ -52,6 +54,7 @@ impl Transport {
             interface: None,
             ttl: None,
             minimum_ttl: None,
+            dscp: DEFAULT_DSCP,
         }
     }
 }

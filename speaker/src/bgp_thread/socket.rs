@@ -13,8 +13,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::{PeerSetup, sys};
 use crate::config::Password;
 
-/// Internetwork control (RFC 791, RFC 2474): routing goes before what is routed.
-const TOS_INTERNETWORK_CONTROL: u32 = 0xC0;
 /// How long beyond SendHoldTime (RFC 9687) the kernel ends what the session could not.
 const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(5);
 const BACKLOG: i32 = 128;
@@ -157,9 +155,11 @@ fn configure(socket: SockRef<'_>, remote: SocketAddr, setup: &PeerSetup) -> io::
     // RFC 5082 §3: what has come from farther away than the neighbor is not from the neighbor.
     let minimum_ttl = transport.minimum_ttl.unwrap_or(0);
     sys::set_minimum_ttl(socket.as_fd(), remote.is_ipv6(), minimum_ttl)?;
+    // RFC 2474 §3: the code point is above the two bits of congestion notification.
+    let traffic_class = u32::from(transport.dscp) << 2;
     match remote {
-        SocketAddr::V4(_) => socket.set_tos_v4(TOS_INTERNETWORK_CONTROL)?,
-        SocketAddr::V6(_) => socket.set_tclass_v6(TOS_INTERNETWORK_CONTROL)?,
+        SocketAddr::V4(_) => socket.set_tos_v4(traffic_class)?,
+        SocketAddr::V6(_) => socket.set_tclass_v6(traffic_class)?,
     }
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(user_timeout(session))

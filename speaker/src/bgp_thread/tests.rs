@@ -557,3 +557,118 @@ async fn a_flood_of_errors_is_not_heaped_up_while_nobody_listens() {
     drop(flooding.join().unwrap());
     active.wait_for(State::Idle).await;
 }
+
+/// A neighbor of few words: says what it is to say, and leaves with a reset.
+fn rude(listener: &std::net::TcpListener, messages: &[&[u8]], hears: usize) {
+    use std::io::{Read, Write};
+    let (mut stream, _) = listener.accept().unwrap();
+    for message in messages {
+        stream.write_all(message).unwrap();
+    }
+    // So many octets of ours, so that the reset finds the session where it is meant to.
+    stream.read_exact(&mut vec![0; hears]).unwrap();
+    let socket = socket2::SockRef::from(&stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(19 + body.len()).unwrap().to_be_bytes();
+    [&[0xFF; 16], &length[..], &[kind], body].concat()
+}
+
+/// An OPEN of AS 64521, without capabilities.
+fn plain_open() -> Vec<u8> {
+    message(1, &[4, 0xFC, 9, 0, 90, 10, 0, 0, 99, 0])
+}
+
+#[tokio::test]
+async fn f_99_a_reset_in_every_state_is_survived() {
+    let keepalive = message(4, &[]);
+    let address = free_port("127.0.0.3");
+    let mut speaker = Speaker::new();
+    let mut setup = setup(64520, 64521, address, "127.0.0.2");
+    setup.session.connect_retry_time = Duration::from_millis(200);
+    // In Connect: nobody listens, which is a reset.
+    speaker.thread.set_peer(name(), setup);
+    speaker.wait_for(State::Connect).await;
+    speaker.wait_for(State::Active).await;
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    let neighbor = std::thread::spawn(move || {
+        let open = plain_open();
+        let (header, acknowledgement) = (19, 19);
+        rude(&listener, &[], header);
+        rude(&listener, &[&open], header + acknowledgement);
+        rude(&listener, &[&open, &keepalive], header + acknowledgement);
+        // And once as it should be.
+        use std::io::Write;
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&[open, keepalive].concat()).unwrap();
+        std::thread::sleep(PATIENCE);
+    });
+    eventually(&speaker, |status| {
+        status.state == State::Established && status.sent.open == 4
+    })
+    .await;
+    let (_, status) = speaker.thread.status().await.remove(0);
+    assert!(status.dropped <= 1, "{status:?}");
+    drop((speaker, neighbor));
+}
+
+/// TCP_USER_TIMEOUT is behind the send hold timer: it ends what the kernel has taken and the
+/// neighbor does not (RFC 9687 §3).
+#[tokio::test]
+async fn f_98_a_neighbor_whose_window_stays_shut_is_left() {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let listener = listener.unwrap();
+    listener.set_recv_buffer_size(2048).unwrap();
+    let address = free_port("127.0.0.3");
+    listener.set_reuse_address(true).unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(1).unwrap();
+    let listener = std::net::TcpListener::from(listener);
+    std::thread::spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = listener.accept().unwrap();
+        let words = [plain_open(), message(4, &[])].concat();
+        stream.write_all(&words).unwrap();
+        std::thread::sleep(3 * PATIENCE);
+    });
+    let mut speaker = Speaker::new();
+    let mut setup = setup(64520, 64521, address, "127.0.0.2");
+    setup.session.send_hold_time = Some(Duration::from_secs(1));
+    speaker.thread.set_peer(name(), setup);
+    speaker.wait_for(State::Established).await;
+    let prefixes: Vec<String> = (0..20_000u32)
+        .map(|number| format!("{}/32", std::net::Ipv4Addr::from_bits(0xC612_0000 + number)))
+        .collect();
+    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    speaker.thread.set_routes(vec![(name(), routes(&prefixes))]);
+    let left = async {
+        while speaker.thread.status().await[0].1.dropped == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // A second and five beyond, and what it takes the kernel to look.
+    let left = tokio::time::timeout(Duration::from_secs(20), left).await;
+    left.expect("the session is given up");
+}
+
+#[tokio::test]
+async fn what_is_configured_is_on_the_socket() {
+    for (local, remote) in BOTH_FAMILIES {
+        let listener = std::net::TcpListener::bind((remote, 0)).unwrap();
+        let mut setup = setup(64520, 64521, listener.local_addr().unwrap(), local);
+        for (dscp, ttl) in [(48, None), (10, Some(7))] {
+            (setup.transport.dscp, setup.transport.ttl) = (dscp, ttl);
+            let stream = socket::connect(setup.clone()).await.unwrap();
+            let socket = socket2::SockRef::from(&stream);
+            let (class, hops) = match remote.contains(':') {
+                true => (socket.tclass_v6(), socket.unicast_hops_v6()),
+                false => (socket.tos_v4(), socket.ttl_v4()),
+            };
+            assert_eq!(class.unwrap(), u32::from(dscp) << 2);
+            assert_eq!(hops.unwrap(), u32::from(ttl.unwrap_or(1)));
+            assert!(socket.tcp_nodelay().unwrap());
+        }
+    }
+}

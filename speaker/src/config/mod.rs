@@ -51,6 +51,8 @@ pub const DEFAULT_SOCKET: &str = "/run/herald/herald.sock";
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/herald";
 /// The port of BGP.
 pub const BGP_PORT: u16 = 179;
+/// What BGP's packets are marked with: CS6, internetwork control (RFC 2474 §4.2.2.2, RFC 4594 §3.2).
+pub const DEFAULT_DSCP: u8 = 48;
 /// The port of single-hop BFD (RFC 5881 §4).
 pub const BFD_PORT: u16 = 3784;
 /// The port of multihop BFD (RFC 5883 §5).
@@ -322,6 +324,8 @@ pub struct PeerConfig {
     pub ttl_security: Option<NonZeroU8>,
     /// What signs the TCP segments of both sides (RFC 2385).
     pub password: Option<Password>,
+    /// The differentiated services code point of BGP's packets (RFC 2474).
+    pub dscp: u8,
     /// The families that we offer, sorted, at least one.
     pub families: Vec<Family>,
     /// BFD beside it.

@@ -167,6 +167,7 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     if let Some(password) = &peer.password {
         out.text("password-file", password.file().display());
     }
+    out.plain("dscp", peer.dscp);
     out.texts("families", &peer.families);
     if let Some(bfd) = &peer.bfd {
         out.text("bfd-profile", &bfd.profile.name);

@@ -53,6 +53,59 @@ fn what_is_part_of_the_transport_restarts_the_session() {
 }
 
 #[test]
+fn a_key_changes_in_place_and_is_not_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key");
+    let keys = format!("password-file = {file:?}");
+    let text = format!(
+        "[speaker]\nlocal-as = 64520\n[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n{keys}\n"
+    );
+    std::fs::write(&file, "first").unwrap();
+    let running = config(&text);
+    std::fs::write(&file, "second").unwrap();
+    let file = file.display();
+    assert_eq!(
+        words(&plan(&running, &config(&text))),
+        [format!(
+            "peer tor: updated in place: password-file {file} -> {file} (with another key) (the peer must have the new key within the hold time)"
+        )]
+    );
+}
+
+#[test]
+fn dynamic_peers_stay_as_far_as_the_file_would_have_them() {
+    let with = |ranges: &str| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\nlisten = [\"0.0.0.0:179\"]\n[peer-defaults]\nremote-as = 64521\n{ranges}"
+        ))
+    };
+    let range = "[[peer-range]]\nname = \"leafs\"\nprefix = \"192.0.2.0/24\"\n";
+    let mut running = with(range);
+    let (name, peer) = running.dynamic_peer("192.0.2.7".parse().unwrap()).unwrap();
+    running.peers.insert(name, peer);
+    let changes = |ranges: &str| {
+        let wanted = with_dynamic_peers(&running, with(ranges));
+        words(&plan(&running, &wanted))
+    };
+    assert!(changes(range).is_empty());
+    assert_eq!(
+        changes(&format!("{range}hold-time = \"9s\"\n")),
+        [
+            "peer leafs@192.0.2.7: session restarts: hold-time 90s -> 9s",
+            "peer-range leafs: updated: hold-time 90s -> 9s",
+        ]
+    );
+    assert_eq!(
+        changes("[[peer]]\nname = \"seven\"\naddress = \"192.0.2.7\"\n"),
+        [
+            "peer leafs@192.0.2.7: removed, its session ends",
+            "peer seven: added",
+            "peer-range leafs: removed",
+        ]
+    );
+}
+
+#[test]
 fn bfd_timers_and_our_own_timers_change_in_place() {
     assert_eq!(
         peer_plan("bfd-profile = \"default\"", "bfd-profile = \"fast\""),

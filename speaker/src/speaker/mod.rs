@@ -643,6 +643,7 @@ pub(crate) fn peer_setup(
                 None => peer.ebgp_multihop.map(NonZeroU8::get),
             },
             minimum_ttl: peer.ttl_security.map(minimum_ttl),
+            dscp: peer.dscp,
         },
         password: peer.password.clone(),
         bfd,

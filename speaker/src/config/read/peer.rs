@@ -12,8 +12,9 @@ use super::import::{self, ImportKeys};
 use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
-    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, Name, Password,
-    PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, SpeakerConfig, minimum_ttl, value,
+    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, DEFAULT_DSCP, Name,
+    Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, SpeakerConfig, minimum_ttl,
+    value,
 };
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
@@ -33,6 +34,7 @@ pub(super) struct PeerKeys {
     ebgp_multihop: Option<Located<NonZeroU8>>,
     ttl_security: Option<Located<NonZeroU8>>,
     password: Option<Located<Password>>,
+    dscp: Option<Located<u8>>,
     families: Option<Vec<Located<Family>>>,
     bfd_profile: Option<Located<Name>>,
     bfd_multihop: Option<Located<bool>>,
@@ -46,7 +48,7 @@ pub(super) struct PeerKeys {
     export: ExportKeys,
 }
 
-pub(super) const PEER_PLANS: &[&str] = &["dscp", "vrf"];
+pub(super) const PEER_PLANS: &[&str] = &["vrf"];
 
 impl PeerKeys {
     /// Reads all of them, and reports what else is there.
@@ -79,6 +81,7 @@ impl PeerKeys {
             ebgp_multihop: section.take("ebgp-multihop", value::nonzero_octet),
             ttl_security: section.take("ttl-security", value::nonzero_octet),
             password: read_password(section),
+            dscp: section.take("dscp", value::number_between(0, 63)),
             families: section.take_list("families", value::family),
             bfd_profile: section.take("bfd-profile", value::name),
             bfd_multihop: section.take("bfd-multihop", value::boolean),
@@ -127,7 +130,7 @@ impl PeerKeys {
         }
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
-            source_address source_interface passive password families bfd_profile bfd_multihop
+            source_address source_interface passive password dscp families bfd_profile bfd_multihop
             bfd_port enabled description delay_open_time hostname graceful_restart bfd_strict bfd_strict_hold_time; ebgp_multihop ttl_security
         }
     }
@@ -300,6 +303,7 @@ impl PeerSection<'_> {
             ebgp_multihop: keys.ebgp_multihop.map(|hops| hops.value),
             ttl_security: keys.ttl_security.map(|hops| hops.value),
             password: keys.password.map(|password| password.value),
+            dscp: keys.dscp.map_or(DEFAULT_DSCP, |dscp| dscp.value),
             families,
             bfd,
             enabled: keys.enabled.is_none_or(|enabled| enabled.value),
