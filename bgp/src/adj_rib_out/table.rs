@@ -188,6 +188,8 @@ struct Reader {
     announced: [Version; 2],
     withdrawn: [Version; 2],
     extra: Extra,
+    /// Families that the neighbor has asked for once more.
+    refresh_due: BTreeSet<Family>,
     /// Routes that no message can hold, as they were in this version.
     unsendable: BTreeMap<Path, Version>,
     /// Families whose End-of-RIB is still to be sent.
@@ -483,6 +485,7 @@ impl Inner {
             announced: FAMILIES.map(|family| if dialect.speaks(family) { announced } else { 0 }),
             withdrawn: [self.latest; 2],
             extra: Extra::default(),
+            refresh_due: BTreeSet::new(),
             unsendable: BTreeMap::new(),
             end_of_rib_due,
             dialect: self.share(dialect),
@@ -515,8 +518,23 @@ impl Inner {
         self.forget_what_all_have();
     }
 
-    /// The neighbor asks for a family once more (RFC 2918 §4).
+    /// The neighbor asks for a family once more (RFC 2918 §4). However often it asks before it gets
+    /// the next message, the table is gone through once.
     pub(super) fn refresh(&mut self, id: ReaderId, family: Family) {
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.refresh_due.insert(family);
+        }
+    }
+
+    fn take_up_refresh(&mut self, id: ReaderId) {
+        while let Some(reader) = self.readers.get_mut(&id)
+            && let Some(family) = reader.refresh_due.pop_first()
+        {
+            self.announce_anew(id, family);
+        }
+    }
+
+    fn announce_anew(&mut self, id: ReaderId, family: Family) {
         let Some(reader) = self.readers.get(&id) else {
             return;
         };
@@ -527,9 +545,9 @@ impl Inner {
             .unwrap_or_default();
         let mut extra = Extra::default();
         for (path, attributes) in self.announced() {
-            let is_out = self
-                .entry(&path)
-                .is_some_and(|entry| entry.version <= handed_out);
+            let is_out = self.entry(&path).is_some_and(|entry| {
+                entry.version <= handed_out && !reader.is_unsendable(&path, entry)
+            });
             if path.family() == family && is_out && reader.dialect.says(&path) {
                 extra.announce(path, attributes);
             }
@@ -576,6 +594,11 @@ impl Inner {
         let announcements = reader.extra.announcements.values().flatten();
         let unknown = reader.extra.withdrawals.iter().chain(announcements);
         held.extend(unknown.map(|path| (*path, None)));
+        for (path, attributes) in &mut held {
+            if reader.refresh_due.contains(&path.family()) {
+                *attributes = None;
+            }
+        }
         held
     }
 
@@ -752,6 +775,7 @@ impl Inner {
         may_end: bool,
         out: &mut BytesMut,
     ) -> Result<bool, Unsendable> {
+        self.take_up_refresh(id);
         if self.put_extra_withdrawals(id, out)
             || self.put_withdrawals(id, out)
             || self.put_extra_announcements(id, out)?

@@ -249,6 +249,37 @@ fn route_refresh_sends_one_family_again() {
 }
 
 #[test]
+fn however_often_a_neighbor_asks_it_gets_everything_once_more() {
+    let hosts = |count: u32| (0..count).map(|host| (host_route(host), Arc::default()));
+    let mut rib = established(hosts(10_000).collect());
+    let first = words(&drain(&mut rib));
+    // Each a walk through the table, these would take minutes.
+    for _ in 0..100_000 {
+        rib.refresh(Family::IPV4_UNICAST);
+    }
+    let again = words(&drain(&mut rib));
+    let announced = first.iter().filter(|word| word.starts_with('+'));
+    assert!(again.iter().eq(announced));
+    assert_eq!(drain(&mut rib), []);
+}
+
+fn host_route(host: u32) -> IpNet {
+    let address = Ipv4Addr::from_bits(0x0A00_0000 | host);
+    IpAddr::from(address).into()
+}
+
+#[test]
+fn a_refresh_outlives_a_change_of_table() {
+    let mut rib = established(routes(&["192.0.2.1/32", "2001:db8:5::1/128"]));
+    drain(&mut rib);
+    rib.refresh(Family::IPV6_UNICAST);
+    let table = Table::default();
+    table.set_routes(&routes(&["192.0.2.1/32", "2001:db8:5::1/128"]));
+    rib.set_table(table);
+    assert_eq!(words(&drain(&mut rib)), ["+2001:db8:5::1/128"]);
+}
+
+#[test]
 fn a_family_without_next_hop_is_not_announced() {
     let mut rib = AdjRibOut::default();
     rib.table
