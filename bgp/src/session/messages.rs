@@ -111,6 +111,7 @@ impl Session {
 
     pub(super) fn establish(&mut self, now: Instant, conn: ConnId) {
         self.abort_connect();
+        self.connect_retry = None;
         for other in self.connections.ids().into_iter().filter(|id| *id != conn) {
             self.end(other, Some(collision::notification()));
         }

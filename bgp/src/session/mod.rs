@@ -246,7 +246,9 @@ impl Session {
                 self.restart_keepalive_timer(now, conn);
             }
         }
-        let is_seeking = matches!(self.record.state, State::Connect | State::Active);
+        // Before our OPEN (DelayOpen) a connection has these states too, and nothing is sought.
+        let is_seeking = matches!(self.record.state, State::Connect | State::Active)
+            && self.connections.is_empty();
         if is_seeking && before.passive != self.config.passive {
             self.connect(now, Cause::Start);
         }

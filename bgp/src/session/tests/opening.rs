@@ -78,6 +78,25 @@ fn c_033_a_message_before_any_open_ends_the_connection() {
 }
 
 #[test]
+fn c_034_no_timer_to_connect_runs_beside_a_session() {
+    let passive = SessionConfig {
+        passive: true,
+        ..delayed()
+    };
+    let mut script = Script::started(passive.clone());
+    let conn = script.connect(Direction::Incoming);
+    script.session.set_config(script.now, delayed());
+    script.session.set_config(script.now, passive);
+    script.session.set_config(script.now, delayed());
+    assert_eq!(script.session.state(), State::Active);
+    script.receive(conn, &open(1));
+    script.receive(conn, &Message::Keepalive);
+    assert_eq!(script.session.state(), State::Established);
+    script.pass(seconds(60));
+    assert!(!script.events().contains(&Event::Connect));
+}
+
+#[test]
 fn c_043_a_version_error_before_established_is_no_failure() {
     let version = Message::Notification(Notification::with_data(2, 1, &[0, 4]));
     for (config, state) in [(delayed(), State::Connect), (config(), State::OpenSent)] {
