@@ -5,7 +5,8 @@
 //! thrown away. Equal path attributes are held once, as octets, and read when somebody looks.
 //! Nothing is chosen among the routes, and none is handed on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map;
 use std::fmt;
 use std::sync::Arc;
 
@@ -115,8 +116,8 @@ pub(crate) struct Held {
 #[derive(Debug, Default)]
 pub(crate) struct AdjRibIn {
     families: BTreeMap<Family, FamilyRoutes>,
-    /// Each that a route has, once.
-    attributes: BTreeSet<ReceivedAttributes>,
+    /// Each that a route has, once, and how many have it. Clones that somebody else has do not count.
+    attributes: BTreeMap<ReceivedAttributes, usize>,
     attribute_octets: usize,
 }
 
@@ -142,18 +143,24 @@ impl AdjRibIn {
         routes: impl Iterator<Item = (IpNet, Option<u32>)>,
         attributes: &[Attribute],
     ) {
+        // Held for as long as routes are put in and out.
         let attributes = self.share(limit, ReceivedAttributes::new(attributes));
         for (prefix, path_id) in routes {
             self.withdraw(prefix, path_id);
             let is_full = self.len() >= limit.routes;
             let family = self.families.entry(Family::of(&prefix)).or_default();
             match &attributes {
-                Some(attributes) if !is_full => family.insert((prefix, path_id), attributes),
+                Some(attributes) if !is_full => {
+                    family.insert((prefix, path_id), attributes);
+                    if let Some(uses) = self.attributes.get_mut(attributes) {
+                        *uses += 1;
+                    }
+                }
                 _ => family.held.not_kept += 1,
             }
         }
         if let Some(attributes) = attributes {
-            self.release(attributes);
+            self.release(&attributes);
         }
     }
 
@@ -161,7 +168,7 @@ impl AdjRibIn {
     pub(crate) fn withdraw(&mut self, prefix: IpNet, path_id: Option<u32>) {
         let family = self.families.get_mut(&Family::of(&prefix));
         if let Some(entry) = family.and_then(|family| family.remove((prefix, path_id))) {
-            self.release(entry.attributes);
+            self.release(&entry.attributes);
         }
     }
 
@@ -225,28 +232,39 @@ impl AdjRibIn {
             .sum()
     }
 
-    /// The one copy of these attributes; `None` when there is no room for them.
+    /// The one copy of these attributes, to be [released](Self::release) once; `None` when there is no
+    /// room for them.
     fn share(
         &mut self,
         limit: AdjRibInLimit,
         attributes: ReceivedAttributes,
     ) -> Option<ReceivedAttributes> {
-        if let Some(known) = self.attributes.get(&attributes) {
-            return Some(known.clone());
+        match self.attributes.entry(attributes) {
+            btree_map::Entry::Occupied(mut known) => {
+                *known.get_mut() += 1;
+                Some(known.key().clone())
+            }
+            btree_map::Entry::Vacant(unknown) => {
+                let octets = self.attribute_octets + unknown.key().octets();
+                if octets > limit.attribute_octets {
+                    return None;
+                }
+                self.attribute_octets = octets;
+                let attributes = unknown.key().clone();
+                unknown.insert(1);
+                Some(attributes)
+            }
         }
-        let octets = self.attribute_octets + attributes.octets();
-        if octets > limit.attribute_octets {
-            return None;
-        }
-        self.attribute_octets = octets;
-        self.attributes.insert(attributes.clone());
-        Some(attributes)
     }
 
-    /// Lets go of attributes, and forgets them if no route has them.
-    fn release(&mut self, attributes: ReceivedAttributes) {
-        // One is this, the other is among the known ones.
-        if Arc::strong_count(&attributes.0) == 2 && self.attributes.remove(&attributes) {
+    /// One use less of attributes, which are forgotten with the last.
+    fn release(&mut self, attributes: &ReceivedAttributes) {
+        let Some(uses) = self.attributes.get_mut(attributes) else {
+            return;
+        };
+        *uses -= 1;
+        if *uses == 0 {
+            self.attributes.remove(attributes);
             self.attribute_octets -= attributes.octets();
         }
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
@@ -123,6 +124,16 @@ fn no_more_attributes_than_allowed_and_what_is_not_so_any_more_is_gone() {
 }
 
 #[test]
+fn who_looks_takes_no_room() {
+    let mut rib = AdjRibIn::default();
+    announce(&mut rib, ROOM, &["10.0.0.0/8"], 1);
+    let looked_at = rib.routes();
+    rib.withdraw(prefix("10.0.0.0/8"), None);
+    drop(looked_at);
+    assert_eq!((rib.attributes.len(), rib.attribute_octets), (0, 0));
+}
+
+#[test]
 fn what_is_not_announced_again_is_swept() {
     let mut rib = AdjRibIn::default();
     announce(
@@ -149,6 +160,8 @@ enum Op {
     Withdraw(u8, Option<u32>),
     MarkStale,
     Sweep,
+    /// Somebody looks, and takes a while.
+    Look,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -159,6 +172,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0u8..20, path_id()).prop_map(|(prefix, path_id)| Op::Withdraw(prefix, path_id)),
         1 => Just(Op::MarkStale),
         1 => Just(Op::Sweep),
+        2 => Just(Op::Look),
     ]
 }
 
@@ -173,6 +187,7 @@ proptest! {
         let limit = AdjRibInLimit { routes, attribute_octets: octets };
         let net = |octet: u8| IpNet::from(std::net::IpAddr::from([10, 0, 0, octet]));
         let mut rib = AdjRibIn::default();
+        let mut looked_at = Vec::new();
         let mut said: BTreeMap<(IpNet, Option<u32>), Vec<Attribute>> = BTreeMap::new();
         for op in ops {
             match op {
@@ -191,6 +206,7 @@ proptest! {
                 Op::Sweep => {
                     rib.sweep_stale(Family::IPV4_UNICAST);
                 }
+                Op::Look => looked_at.push(rib.routes()),
             }
             let held = rib.held(Family::IPV4_UNICAST);
             let all = rib.routes();
@@ -210,5 +226,9 @@ proptest! {
                 sets.iter().map(|set| set.octets()).sum::<usize>()
             );
         }
+        for route in rib.routes() {
+            rib.withdraw(route.prefix, route.path_id);
+        }
+        prop_assert_eq!((rib.attributes.len(), rib.attribute_octets), (0, 0));
     }
 }
