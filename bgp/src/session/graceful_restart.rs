@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::config::SessionConfig;
 use super::event::ConnId;
-use super::status::State;
+use super::status::{Cause, State};
 use crate::wire::{
     Capability, GracefulRestart, GracefulRestartFamily, LongLivedGracefulRestart,
     LongLivedStaleTime, Notification, RestartTime,
@@ -65,10 +65,14 @@ pub(super) fn capabilities(config: &SessionConfig, past: Past) -> Vec<Capability
 /// What the neighbor says of its own restarts; `None` unless both sides speak of them.
 pub(super) fn agreed(config: &SessionConfig, received: &[Capability]) -> Option<GracefulRestart> {
     config.graceful_restart?;
-    received.iter().find_map(|capability| match capability {
-        Capability::GracefulRestart(restart) => Some(GracefulRestart::clone(restart)),
-        _ => None,
-    })
+    // RFC 4724 §3: the last one counts.
+    received
+        .iter()
+        .rev()
+        .find_map(|capability| match capability {
+            Capability::GracefulRestart(restart) => Some(GracefulRestart::clone(restart)),
+            _ => None,
+        })
 }
 
 impl Session {
@@ -136,8 +140,24 @@ impl Session {
         }
     }
 
-    /// RFC 4724 §4.2: whether a new connection while the session is up says that the neighbor has
-    /// restarted. So soon after the session came up it rather is what is left of a collision.
+    /// Ends every connection with a NOTIFICATION after which the neighbor is not to keep our routes.
+    /// What the one that got furthest hears is why.
+    pub(super) fn end_all(&mut self, notification: &Notification) -> Cause {
+        let furthest = self.connections.furthest().map(|furthest| furthest.id);
+        let mut cause = Cause::NotificationSent(notification.clone());
+        for conn in self.connections.ids() {
+            let last_word = self.purging(conn, notification.clone());
+            if Some(conn) == furthest {
+                cause = Cause::NotificationSent(last_word.clone());
+            }
+            self.end(conn, Some(last_word));
+        }
+        cause
+    }
+
+    /// RFC 4724 §4.2, §5: whether a new connection while the session is up says that the neighbor has
+    /// restarted. One that names no family has nothing to keep over a restart of its own. So soon
+    /// after the session came up it rather is what is left of a collision.
     pub(super) fn may_have_restarted(&self) -> bool {
         let established = self
             .connections
@@ -145,7 +165,8 @@ impl Session {
             .find(|connection| connection.state == State::Established);
         let negotiated = established.and_then(|connection| connection.negotiated.as_ref());
         let settles = self.now.is_some_and(|now| self.settled_at(now).is_some());
-        !settles && negotiated.is_some_and(|agreed| agreed.graceful_restart.is_some())
+        let restart = negotiated.and_then(|agreed| agreed.graceful_restart.as_ref());
+        !settles && restart.is_some_and(|restart| !restart.families.is_empty())
     }
 
     /// The neighbor's OPEN came on another connection than the one that is up: that one is dead, and

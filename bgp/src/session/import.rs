@@ -136,18 +136,16 @@ impl Session {
         None
     }
 
-    /// RFC 4486 §4: Cease/1, and Idle for as long as was configured.
+    /// RFC 4486 §4: Cease/1, and Idle for as long as was configured. That is long: a neighbor that
+    /// would keep our routes is not to (RFC 8538 §5.1).
     pub(super) fn too_many_prefixes(&mut self, now: Instant, family: Family, limit: NonZeroU32) {
-        let notification = prefix_limit::exceeded(family, limit);
-        for conn in self.connections.ids() {
-            self.end(conn, Some(notification.clone()));
-        }
+        let cause = self.end_all(&prefix_limit::exceeded(family, limit));
         self.record.connect_retry_counter += 1;
         self.abort_connect();
         self.connect_retry = None;
         self.over_limit = Some(family);
         self.idle_hold = self.config.prefix_limits.restart.map(|time| now + time);
-        self.settle(now, Cause::NotificationSent(notification));
+        self.settle(now, cause);
     }
 
     /// What comes in is treated otherwise from here on. Where that takes routes that have gone by,

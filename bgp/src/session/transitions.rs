@@ -111,10 +111,11 @@ impl Session {
     /// RFC 5882 §4.1, RFC 9384
     pub(super) fn path_is_down(&mut self, now: Instant) {
         self.path_doubted_until = None;
-        let notification = Notification::cease(subcode::cease::BFD_DOWN);
-        for conn in self.connections.ids() {
-            let notification = self.purging(conn, notification.clone()); // RFC 9384 §3
-            self.fail(now, conn, notification, BackOff::Keep);
+        if !self.connections.is_empty() {
+            // RFC 9384 §3. All at once: none is to go on for the other's sake.
+            let cause = self.end_all(&Notification::cease(subcode::cease::BFD_DOWN));
+            self.record.connect_retry_counter += 1;
+            self.retreat(now, cause, BackOff::Keep);
         }
         self.waiting_for_liveness = self.idle_hold.is_some() && self.over_limit.is_none();
     }

@@ -16,17 +16,27 @@ fn restarting() -> SessionConfig {
     }
 }
 
-/// The OPEN of a neighbor that keeps our routes.
+/// The OPEN of a neighbor that keeps our routes, and restarts itself.
 fn helper(notification: bool) -> Message {
+    let families = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+    let families = families.map(|family| GracefulRestartFamily {
+        family,
+        forwarding: true,
+    });
+    open_with([GracefulRestart {
+        notification,
+        families: families.into(),
+        ..GracefulRestart::default()
+    }])
+}
+
+/// The neighbor's OPEN, with so many capabilities of graceful restart.
+fn open_with<const N: usize>(restarts: [GracefulRestart; N]) -> Message {
     let Message::Open(open) = open(1) else {
         panic!("an OPEN");
     };
-    let restart = GracefulRestart {
-        notification,
-        ..GracefulRestart::default()
-    };
-    let capability = Capability::GracefulRestart(Box::new(restart));
-    let capabilities = open.capabilities.into_iter().chain([capability]).collect();
+    let restarts = restarts.map(|restart| Capability::GracefulRestart(Box::new(restart)));
+    let capabilities = open.capabilities.into_iter().chain(restarts).collect();
     Message::Open(Open {
         capabilities,
         ..open
@@ -195,6 +205,32 @@ fn c_056_a_new_connection_means_that_the_old_one_is_dead() {
 }
 
 #[test]
+fn c_056_a_neighbor_that_names_no_family_has_not_restarted() {
+    let no_family = open_with([GracefulRestart::default()]);
+    let mut script = Script::started(restarting());
+    let conn = script.connect(Direction::Outgoing);
+    script.receive(conn, &no_family);
+    script.receive(conn, &Message::Keepalive);
+    script.pass(SETTLING_TIME);
+    let new = script.connect(Direction::Incoming);
+    assert_eq!(script.last_word(new), Some(Notification::cease(7)));
+    assert_eq!(script.session.state(), State::Established);
+}
+
+#[test]
+fn c_100_of_several_capabilities_the_last_counts() {
+    let restart = |seconds| GracefulRestart {
+        restart_time: RestartTime::from_secs(seconds).unwrap(),
+        ..GracefulRestart::default()
+    };
+    let mut script = Script::started(restarting());
+    let conn = script.connect(Direction::Outgoing);
+    script.receive(conn, &open_with([restart(30), restart(60)]));
+    let agreed = script.session.status().negotiated.unwrap();
+    assert_eq!(agreed.graceful_restart, Some(restart(60)));
+}
+
+#[test]
 fn c_056_a_new_connection_without_an_open_costs_nothing() {
     let (mut script, old) = established_with_helper(true);
     let new = script.connect(Direction::Incoming);
@@ -251,6 +287,43 @@ fn c_106_what_is_to_cost_the_routes_is_a_hard_reset() {
         Some(Notification::cease(4)),
         "we are back at once"
     );
+}
+
+#[test]
+fn c_106_so_is_what_keeps_the_session_down_for_long() {
+    let prefix_limits = PrefixLimits {
+        families: [(Family::IPV4_UNICAST, std::num::NonZeroU32::MIN)].into(),
+        ..PrefixLimits::default()
+    };
+    let config = SessionConfig {
+        prefix_limits,
+        ..restarting()
+    };
+    let too_many = Message::Update(Update {
+        attributes: vec![
+            Attribute::Origin(Origin::Igp),
+            Attribute::AsPath(AsPath::sequence(&[64521])),
+            Attribute::NextHop([192, 0, 2, 1].into()),
+        ],
+        nlri: vec![
+            "192.0.2.0/24".parse().unwrap(),
+            "198.51.100.0/24".parse().unwrap(),
+        ],
+        ..Update::default()
+    });
+    let reason = Notification::with_data(6, 1, &[0, 1, 1, 0, 0, 0, 1]);
+    for notification in [true, false] {
+        let mut script = Script::started(config.clone());
+        let conn = come_up(&mut script, notification);
+        script.receive(conn, &too_many);
+        let last_word = script.last_word(conn).unwrap();
+        match notification {
+            true => assert_eq!(last_word.hard_reset_reason(), Some(reason.clone())),
+            false => assert_eq!(last_word, reason),
+        }
+        let last_reset = script.session.status().last_reset.unwrap();
+        assert_eq!(last_reset.cause, Cause::NotificationSent(last_word));
+    }
 }
 
 #[test]

@@ -164,6 +164,22 @@ fn c_052_a_connection_that_stood_by_goes_on_when_the_other_is_gone() {
 }
 
 #[test]
+fn c_107_bfd_down_ends_what_stands_by_too() {
+    let (mut script, incoming, outgoing) = standing_by(1);
+    script.liveness(Liveness::Up, 1);
+    script.liveness(Liveness::Down, 1);
+    let changes = script.events().into_iter();
+    let changes = changes.filter(|event| matches!(event, Event::StateChanged(_)));
+    assert_eq!(changes.count(), 1);
+    assert_eq!(script.session.state(), State::Idle);
+    for conn in [incoming, outgoing] {
+        let expected = Message::Notification(Notification::cease(10));
+        assert_eq!(script.sent(conn), [expected], "and no OPEN");
+    }
+    assert_eq!(script.session.status().connect_retry_counter, 1);
+}
+
+#[test]
 fn c_051_a_connection_does_not_stand_by_for_ever() {
     let (mut script, incoming, outgoing) = standing_by(1);
     script.receive(outgoing, &open(1));
