@@ -552,7 +552,8 @@ fn compare_export(found: &mut PeerDifferences, running: &ExportConfig, wanted: &
     );
     found.compare(Restart, "add-path", &old.add_path, add_path);
     found.compare(Restart, "role", &old.role, role);
-    found.compare(Restart, "role-strict", &old.role_strict, role_strict);
+    // It decides about the neighbor's next OPEN.
+    found.compare(InPlace, "role-strict", &old.role_strict, role_strict);
 }
 
 fn compare_import(found: &mut PeerDifferences, running: &ImportConfig, wanted: &ImportConfig) {

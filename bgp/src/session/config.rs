@@ -163,7 +163,7 @@ impl SessionConfig {
             extended_next_hop,
             add_path,
             role,
-            role_strict,
+            role_strict: _, // of their next OPEN
             graceful_restart,
             bfd_strict,
             keepalive_time: _,
@@ -188,7 +188,6 @@ impl SessionConfig {
             self.extended_next_hop,
             self.add_path,
             self.role,
-            self.role_strict,
         ) != (
             *local_as,
             *local_identifier,
@@ -197,7 +196,6 @@ impl SessionConfig {
             *extended_next_hop,
             *add_path,
             *role,
-            *role_strict,
         ) || self.families != *families
             || self.graceful_restart != *graceful_restart
             || self.bfd_strict.is_some() != bfd_strict.is_some()
