@@ -19,7 +19,10 @@ fuzz_target!(|input: (bool, bool, &[u8])| {
     let (four_octet_as, internal, attribute) = input;
     let context = WireContext {
         four_octet_as,
-        internal, path_ids_v4: false, path_ids_v6: false };
+        internal,
+        path_ids_v4: false,
+        path_ids_v6: false,
+    };
     let Some(body) = body(attribute) else { return };
     match Message::decode(MessageType::Update, &body, context) {
         Ok(Message::Update(update)) => check(&update, attribute, context),

@@ -9,7 +9,10 @@ fuzz_target!(|input: (bool, bool, &[u8])| {
     let (four_octet_as, internal, octets) = input;
     let context = WireContext {
         four_octet_as,
-        internal, path_ids_v4: false, path_ids_v6: false };
+        internal,
+        path_ids_v4: false,
+        path_ids_v6: false,
+    };
     let mut framer = Framer::default();
     framer.push(octets);
     while let Ok(Some((kind, body))) = framer.next_message(MAX_EXTENDED_LENGTH) {

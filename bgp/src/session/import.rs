@@ -33,7 +33,7 @@ impl Session {
         let addresses = &connection.addresses;
         let ignored = ignore_families(&mut update, |family| !agreed.families.contains(&family));
         demand_first_as(&mut update, &self.config, agreed);
-        semantics::demand_next_hops(&mut update, &self.config, addresses, agreed);
+        semantics::demand_next_hops(&mut update, addresses, agreed);
         let is_leak = semantics::is_leak(&update, &self.config, agreed);
         semantics::mark_only_to_customer(&mut update, &self.config, agreed);
         self.report_errors(&update, body);

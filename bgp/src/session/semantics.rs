@@ -11,18 +11,11 @@ use crate::wire::{Attribute, AttributeAction, AttributeError, MpNextHop, Prefixe
 
 /// RFC 4271 §6.3: a route with a next hop that is none is ignored, and what there was before it is
 /// gone. Nothing else happens.
-pub(super) fn demand_next_hops(
-    update: &mut Update,
-    config: &SessionConfig,
-    addresses: &Addresses,
-    agreed: &Negotiated,
-) {
+pub(super) fn demand_next_hops(update: &mut Update, addresses: &Addresses, agreed: &Negotiated) {
     let is_ours = |address: IpAddr| {
         address == addresses.local.ip()
             || Some(address) == addresses.interface_v4.map(IpAddr::V4)
             || Some(address) == addresses.interface_v6.map(IpAddr::V6)
-            || Some(address) == config.next_hop_v4.map(IpAddr::V4)
-            || Some(address) == config.next_hop_v6.map(IpAddr::V6)
     };
     // Two speakers on one host name its loopback addresses, which may be the same.
     let same_host = addresses.local.ip().is_loopback();

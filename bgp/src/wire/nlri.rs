@@ -203,13 +203,21 @@ fn decode_some<P: Prefix<N>, const N: usize>(input: &[u8]) -> Result<Vec<P>, Bad
 }
 
 /// Prefixes that fill `input`, each behind its path identifier if they have one (RFC 7911 §3).
+#[inline]
 pub(super) fn decode_paths<P: Prefix<N>, const N: usize>(
-    mut input: &[u8],
+    input: &[u8],
     has_path_ids: bool,
 ) -> Result<(Vec<P>, PathIds), BadPrefix> {
-    if !has_path_ids {
-        return Ok((decode(input)?, PathIds::default()));
+    if has_path_ids {
+        return decode_with_path_ids(input);
     }
+    Ok((decode(input)?, PathIds::default()))
+}
+
+#[inline(never)]
+fn decode_with_path_ids<P: Prefix<N>, const N: usize>(
+    mut input: &[u8],
+) -> Result<(Vec<P>, PathIds), BadPrefix> {
     let (mut prefixes, mut path_ids) = (Vec::new(), Vec::new());
     while !input.is_empty() {
         let (path_id, rest) = be_u32(input).ok_or(BadPrefix)?;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use herald_bgp::wire::AddPathDirection;
 use herald_bgp::{
     Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, HoldTime,
-    ReceivedRoutes, RemoteAs, RouteAttributes, Routes, Session, SessionConfig, SessionStatus,
+    ReceivedRoutes, RemoteAs, Role, RouteAttributes, Routes, Session, SessionConfig, SessionStatus,
     State, StopReason,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -182,6 +183,7 @@ impl World {
     /// With `passive`, of each pair one end waits to be connected.
     fn start(&mut self, passive: bool) {
         let asns: Vec<Asn> = self.wanted.iter().map(|_| asn(&mut self.rng)).collect();
+        let has_roles: bool = self.rng.random();
         for host in 0..asns.len() {
             for neighbor in (0..asns.len()).filter(|neighbor| *neighbor != host) {
                 let config = SessionConfig {
@@ -192,7 +194,14 @@ impl World {
                         _ => ReceivedRoutes::Kept(AdjRibInLimit::default()),
                     },
                     delay_open_time: delay_open_time(self.slowness, &mut self.rng),
-                    next_hop_v6: "2001:db8::1".parse().ok(),
+                    next_hop_v6: format!("2001:db8::{host}:1").parse().ok(),
+                    add_path: several_paths(&mut self.rng),
+                    extended_next_hop: self.rng.random(),
+                    role: has_roles.then_some(match host < neighbor {
+                        true => Role::Provider,
+                        false => Role::Customer,
+                    }),
+                    role_strict: has_roles,
                     ..SessionConfig::new(asns[host], identifier(host), RemoteAs::Is(asns[neighbor]))
                 };
                 let peer = Peer {
@@ -362,10 +371,8 @@ impl World {
 
     fn tell_connected(&mut self, end: End, direction: Direction, link: usize) {
         let now = self.now;
-        let addresses = Addresses::new(
-            "192.0.2.71:50000".parse().unwrap(),
-            "192.0.2.1:179".parse().unwrap(),
-        );
+        let port = |host: usize, port: u16| (Ipv4Addr::from(identifier(host)), port).into();
+        let addresses = Addresses::new(port(end.host, 50000), port(end.neighbor, 179));
         let peer = self.peer(end);
         let conn = peer.session.handle_connected(now, direction, addresses);
         peer.links.insert(conn, link);
@@ -513,6 +520,13 @@ fn asn(rng: &mut SmallRng) -> Asn {
 fn hold_time(rng: &mut SmallRng) -> HoldTime {
     let seconds = [9, 30, 90, 90];
     HoldTime::from_secs(seconds[rng.random_range(0..seconds.len())]).unwrap()
+}
+
+/// Each direction now and then.
+fn several_paths(rng: &mut SmallRng) -> Option<AddPathDirection> {
+    use AddPathDirection::{Both, Receive, Send};
+    let directions = [None, Some(Send), Some(Receive), Some(Both)];
+    directions[rng.random_range(0..directions.len())]
 }
 
 /// Mostly none; always none where everything is `quick`.

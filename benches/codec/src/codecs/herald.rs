@@ -6,7 +6,10 @@ use crate::checksum::Checksum;
 
 const CONTEXT: WireContext = WireContext {
     four_octet_as: true,
-    internal: false, path_ids_v4: false, path_ids_v6: false };
+    internal: false,
+    path_ids_v4: false,
+    path_ids_v6: false,
+};
 
 pub struct Herald;
 
