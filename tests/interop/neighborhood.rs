@@ -69,6 +69,8 @@ pub(crate) struct Options {
     pub bird_channels: [&'static str; 2],
     /// Keys of GoBGP's `[neighbors.config]`.
     pub gobgp_config: &'static str,
+    /// Tables of each of GoBGP's `[[neighbors.afi-safis]]`.
+    pub gobgp_family: &'static str,
     /// Tables of GoBGP's `[[neighbors]]`.
     pub gobgp: &'static str,
 }
@@ -82,6 +84,7 @@ impl Default for Options {
             bird: "",
             bird_channels: [""; 2],
             gobgp_config: "",
+            gobgp_family: "",
             gobgp: "",
         }
     }
@@ -346,13 +349,16 @@ keepalive-interval = 3
 [[neighbors.afi-safis]]
 [neighbors.afi-safis.config]
 afi-safi-name = "ipv4-unicast"
+{family}
 [[neighbors.afi-safis]]
 [neighbors.afi-safis.config]
 afi-safi-name = "ipv6-unicast"
+{family}
 {more}
 "#,
         host_as = options.host_as[2],
         config = options.gobgp_config,
+        family = options.gobgp_family,
         more = options.gobgp
     )
 }

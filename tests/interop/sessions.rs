@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use super::neighborhood::{HOST_V4, Neighborhood, Options};
+use super::neighborhood::{HOST_V4, Neighborhood, Options, Transport};
+use super::support::router::Router;
 use super::support::{ensure, wait_until};
 
 const SERVICE: &str = r#"
@@ -176,6 +177,86 @@ fn a_router_that_dies_is_told_everything_when_it_is_back() {
     for (router, _) in neighborhood.routers() {
         router.launch();
     }
+    neighborhood.wait_for_sessions();
+    for prefix in PREFIXES {
+        neighborhood.wait_for_route(prefix);
+    }
+    for (router, _) in neighborhood.routers() {
+        let peer = Neighborhood::peer(&herald, router);
+        assert_eq!(peer["established_count"], 2, "{}: {peer:#}", router.kind());
+    }
+}
+
+/// RFC 5082: each side sends with TTL 255, and takes nothing that has less.
+#[test]
+fn each_router_is_as_near_as_ttl_security_says() {
+    for transport in [Transport::V4, Transport::V6] {
+        let options = Options {
+            transport,
+            frr: " neighbor HOST ttl-security hops 1\n",
+            bird: "ttl security on;",
+            gobgp: "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n",
+            ..Options::default()
+        };
+        let test = "each_router_is_as_near_as_ttl_security_says";
+        let Some(neighborhood) = Neighborhood::start(test, &options) else {
+            return;
+        };
+        let config = neighborhood.config("ttl-security = 1") + SERVICE;
+        let herald = neighborhood.start_herald(&config);
+        for prefix in PREFIXES {
+            neighborhood.wait_for_route(prefix);
+        }
+        neighborhood.assert_undisturbed(&herald);
+    }
+}
+
+/// RFC 4724 §4.1, §4.2: our routes stay where they are while we restart, and a router that restarts gets them anew.
+#[test]
+fn every_router_keeps_our_routes_while_we_restart() {
+    let options = Options {
+        bird: "graceful restart on;",
+        gobgp: "[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = 20\n",
+        gobgp_family: "[neighbors.afi-safis.mp-graceful-restart.config]\nenabled = true\n",
+        ..Options::default()
+    };
+    let test = "every_router_keeps_our_routes_while_we_restart";
+    let Some(neighborhood) = Neighborhood::start(test, &options) else {
+        return;
+    };
+    let config = neighborhood.config("graceful-restart = { restart-time = \"20s\" }") + SERVICE;
+    let mut herald = neighborhood.start_herald(&config);
+    let all_are_there = |when: &str| {
+        for prefix in PREFIXES {
+            for (router, _) in neighborhood.routers() {
+                let routes = router.received(prefix);
+                assert_eq!(routes.len(), 1, "{} {when}: {prefix}", router.kind());
+            }
+        }
+    };
+    for prefix in PREFIXES {
+        neighborhood.wait_for_route(prefix);
+    }
+
+    // Nobody has a reason to wait for End-of-RIB any more.
+    thread::sleep(Duration::from_secs(1));
+    herald.command(&["stop", "--restart"]);
+    herald.wait_exit(Duration::from_secs(5));
+    for _ in 0..5 {
+        thread::sleep(Duration::from_millis(200));
+        all_are_there("while we are away");
+    }
+    let herald = neighborhood.start_herald(&config);
+    all_are_there("when we are back");
+    thread::sleep(Duration::from_secs(2));
+    all_are_there("after End-of-RIB");
+
+    neighborhood.bird.kill();
+    neighborhood.gobgp.kill();
+    neighborhood.frr.kill();
+    neighborhood.bird.launch_with("-R");
+    neighborhood.gobgp.launch_with("-r");
+    neighborhood.frr.launch();
     neighborhood.wait_for_sessions();
     for prefix in PREFIXES {
         neighborhood.wait_for_route(prefix);
