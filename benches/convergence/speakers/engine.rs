@@ -29,13 +29,11 @@ pub fn run(prefixes: u32, sinks: u8) {
     let wanted: Routes = table(prefixes)
         .map(|address| (host(address), Arc::clone(&attributes)))
         .collect();
-    let mut more = wanted.clone();
-    more.insert(host(one_more()), attributes);
     let tell = |routes: &Arc<Routes>| {
         let for_all = names.iter().map(|name| (name.clone(), Arc::clone(routes)));
         thread.set_routes(for_all.collect());
     };
-    let (wanted, more) = (Arc::new(wanted), Arc::new(more));
+    let wanted = Arc::new(wanted);
     tell(&wanted);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -43,7 +41,16 @@ pub fn run(prefixes: u32, sinks: u8) {
     runtime
         .block_on(thread.listen(vec![SocketAddr::from((SPEAKER, 179))]))
         .unwrap();
-    child::serve(|is_more| tell(if is_more { &more } else { &wanted }));
+    // Made when it is first wanted: until then a program that only announces the table would not have it.
+    let mut with_one_more = None;
+    child::serve(|is_more| {
+        let more = with_one_more.get_or_insert_with(|| {
+            let mut more = Routes::clone(&wanted);
+            more.insert(host(one_more()), Arc::clone(&attributes));
+            Arc::new(more)
+        });
+        tell(if is_more { more } else { &wanted });
+    });
 }
 
 fn setup(remote: SocketAddr) -> PeerSetup {
