@@ -220,21 +220,16 @@ struct Segment {
     octets: Bytes,
 }
 
+/// A route as the caller gives it.
+type Wanted<'a> = (&'a IpNet, &'a Arc<RouteAttributes>);
+
 /// Changes.
 impl Inner {
     fn set_routes(&mut self, routes: &Routes) {
-        let gone = self
-            .announced()
-            .filter(|(path, _)| path.is_first() && !routes.contains_key(&path.prefix));
-        for prefix in gone.map(|(path, _)| path.prefix).collect::<Vec<_>>() {
+        let (gone, mut changed) = self.difference(routes);
+        for prefix in gone {
             self.withdraw_route(&prefix);
         }
-        let is_new =
-            |prefix: &IpNet, attributes| self.attributes(&Path::first(*prefix)) != Some(attributes);
-        let mut changed = routes
-            .iter()
-            .filter(|(prefix, attributes)| is_new(prefix, attributes))
-            .collect::<Vec<_>>();
         // What has the same attributes goes into the same messages.
         changed.sort_by(|(_, one), (_, other)| match Arc::ptr_eq(one, other) {
             true => std::cmp::Ordering::Equal,
@@ -404,6 +399,24 @@ impl Inner {
             EntryState::Announced(attributes) => Some(attributes),
             EntryState::Withdrawn { .. } => None,
         }
+    }
+
+    /// What is announced and not wanted, and what is wanted and not announced so. Both are in order: one walk beside each other finds it.
+    fn difference<'a>(&self, routes: &'a Routes) -> (Vec<IpNet>, Vec<Wanted<'a>>) {
+        let (mut gone, mut changed) = (Vec::new(), Vec::new());
+        let mut wanted = routes.iter().peekable();
+        for (path, attributes) in self.announced().filter(|(path, _)| path.is_first()) {
+            while let Some(new) = wanted.next_if(|(prefix, _)| **prefix < path.prefix) {
+                changed.push(new);
+            }
+            match wanted.next_if(|(prefix, _)| **prefix == path.prefix) {
+                Some((_, same)) if same == attributes => {}
+                Some(other) => changed.push(other),
+                None => gone.push(path.prefix),
+            }
+        }
+        changed.extend(wanted);
+        (gone, changed)
     }
 
     fn announced(&self) -> impl Iterator<Item = (Path, &Arc<RouteAttributes>)> {
