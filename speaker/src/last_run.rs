@@ -5,15 +5,17 @@
 //! What still says so belongs to a daemon that crashed. Addresses do not survive a boot, and neither
 //! does what is said here: the file names the boot it belongs to, and counts time from there.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bgp::RestartTime;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::additions::StateDir;
-use crate::config::OnExit;
+use crate::config::{OnExit, PeerName};
 
 const FILE: &str = "run.json";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -77,14 +79,14 @@ impl LastRun {
         }
     }
 
-    /// Whether a neighbor that gave us so long may still have our routes. Of a crash it is not known
-    /// when it was: neighbors watch the clock themselves.
+    /// Whether a neighbor that gave us so long may still have our routes, when this run is so old. Of
+    /// a crash it is not known when it was: neighbors watch the clock themselves.
     #[must_use]
-    pub fn is_remembered(self, restart_time: Duration) -> bool {
+    pub fn is_remembered(self, age: Duration, restart_time: Duration) -> bool {
         match self {
             Self::Over => false,
-            Self::Restarting(ago) => ago <= restart_time,
-            Self::Crashed => true,
+            Self::Restarting(ago) => ago + age <= restart_time,
+            Self::Crashed => age <= restart_time,
         }
     }
 
@@ -99,6 +101,37 @@ impl LastRun {
             OnExit::Restart => RunState::Restarting,
         };
         write(state_dir, state);
+    }
+}
+
+/// Who is to be told that we have restarted: each peer once, with its first session. Some peers are
+/// found only after the start.
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    last_run: LastRun,
+    begun: Instant,
+    resumed: BTreeSet<PeerName>,
+}
+
+impl Resumption {
+    pub(crate) const fn new(last_run: LastRun, begun: Instant) -> Self {
+        Self {
+            last_run,
+            begun,
+            resumed: BTreeSet::new(),
+        }
+    }
+
+    /// Whether this peer's session goes on from the last run; asked once.
+    pub(crate) fn begins(&mut self, now: Instant, peer: &PeerName, given: RestartTime) -> bool {
+        let age = now.saturating_duration_since(self.begun);
+        let seconds = |time: RestartTime| Duration::from_secs(time.as_secs().into());
+        if !self.last_run.is_remembered(age, seconds(RestartTime::MAX)) {
+            self.last_run = LastRun::Over;
+            self.resumed.clear();
+            return false;
+        }
+        self.resumed.insert(peer.clone()) && self.last_run.is_remembered(age, seconds(given))
     }
 }
 
@@ -150,16 +183,36 @@ mod tests {
             LastRun::from_file(&file(RunState::Restarting), "this", now)
         };
         assert_eq!(at(1010), LastRun::Restarting(Duration::from_secs(10)));
-        assert!(at(1060).is_remembered(MINUTE));
-        assert!(!at(1061).is_remembered(MINUTE));
+        assert!(at(1060).is_remembered(Duration::ZERO, MINUTE));
+        assert!(!at(1061).is_remembered(Duration::ZERO, MINUTE));
+        assert!(!at(1030).is_remembered(MINUTE / 2 + Duration::from_secs(1), MINUTE));
     }
 
     #[test]
     fn a_crash_is_remembered_until_the_host_is_booted() {
         let running = file(RunState::Running);
         let now = Duration::from_secs(5000);
-        assert!(LastRun::from_file(&running, "this", now).is_remembered(MINUTE));
-        assert!(!LastRun::from_file(&running, "another", now).is_remembered(MINUTE));
+        assert!(LastRun::from_file(&running, "this", now).is_remembered(MINUTE, MINUTE));
+        assert!(!LastRun::from_file(&running, "another", now).is_remembered(MINUTE, MINUTE));
+    }
+
+    #[test]
+    fn a_peer_that_comes_later_resumes_too_and_once() {
+        let begun = Instant::now();
+        let [tor, late] = ["tor", "leafs@10.0.0.7"].map(|name| PeerName::new(name).unwrap());
+        let given = RestartTime::from_secs(60).unwrap();
+        let ago = LastRun::Restarting(Duration::from_secs(20));
+        for (last_run, latest) in [(ago, 40), (LastRun::Crashed, 60)] {
+            let mut resumption = Resumption::new(last_run, begun);
+            assert!(resumption.begins(begun, &tor, given));
+            assert!(!resumption.begins(begun, &tor, given));
+            let mut asked =
+                |seconds| resumption.begins(begun + Duration::from_secs(seconds), &late, given);
+            assert!(asked(latest));
+            assert!(!asked(latest));
+            let mut resumption = Resumption::new(last_run, begun);
+            assert!(!resumption.begins(begun + Duration::from_secs(latest + 1), &late, given));
+        }
     }
 
     #[test]
@@ -177,7 +230,7 @@ mod tests {
         LastRun::begin(&state_dir);
         assert_eq!(LastRun::read(&state_dir), LastRun::Crashed);
         LastRun::end(&state_dir, OnExit::Restart);
-        assert!(LastRun::read(&state_dir).is_remembered(MINUTE));
+        assert!(LastRun::read(&state_dir).is_remembered(Duration::ZERO, MINUTE));
         LastRun::end(&state_dir, OnExit::Withdraw);
         assert_eq!(LastRun::read(&state_dir), LastRun::Over);
         fs::write(directory.path().join(FILE), "{").unwrap();

@@ -35,7 +35,7 @@ use crate::config::{Config, OnExit, PeerConfig, PeerName, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::hostname;
-use crate::last_run::LastRun;
+use crate::last_run::{LastRun, Resumption};
 use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::plan::{self, Change};
@@ -99,8 +99,8 @@ pub struct Speaker {
     bfd: BfdThread,
     /// Peers whose BFD session ends when BGP has said its last word.
     settling: JoinSet<PeerName>,
-    /// How the run before this ended; over, as soon as every peer's session was begun.
-    last_run: LastRun,
+    /// Who has not been told yet that we have restarted.
+    resumption: Resumption,
     history: History,
     started: SystemTime,
     commands: mpsc::Receiver<Command>,
@@ -168,7 +168,7 @@ impl Speaker {
             bgp,
             bfd,
             settling: JoinSet::new(),
-            last_run,
+            resumption: Resumption::new(last_run, Instant::now()),
             history: History::default(),
             started: SystemTime::now(),
             commands,
@@ -182,7 +182,6 @@ impl Speaker {
             sightings,
         };
         speaker.start_peers()?;
-        speaker.last_run = LastRun::Over;
         LastRun::begin(&speaker.state_dir);
         for what in gone {
             warn!("{what} was added at run time and is in the file as well: the file counts");
@@ -458,13 +457,12 @@ impl Speaker {
             self.note(format!("peer {name}: no BFD session: {error}"));
         }
         let session = bfd.as_ref().ok().copied().flatten();
-        let restart = peer.graceful_restart.filter(|restart| {
-            let restart_time = u64::from(restart.restart_time.as_secs());
-            self.last_run
-                .is_remembered(Duration::from_secs(restart_time))
-        });
+        let now = Instant::now();
+        let restarted = peer
+            .graceful_restart
+            .is_some_and(|restart| self.resumption.begins(now, name, restart.restart_time));
         let setup = PeerSetup {
-            restarted: restart.is_some(),
+            restarted,
             ..peer_setup(peer, self.router_id, session)
         };
         self.bgp.set_peer(name.clone(), setup);

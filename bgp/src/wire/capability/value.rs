@@ -55,12 +55,13 @@ impl fmt::Display for ExtendedNextHop {
 pub struct RestartTime(u16);
 
 impl RestartTime {
-    const MAX: u16 = 0x0FFF;
+    /// 4,095 seconds.
+    pub const MAX: Self = Self(0x0FFF);
 
     /// `None` for more than 4,095, which the field cannot hold.
     #[must_use]
     pub const fn from_secs(seconds: u16) -> Option<Self> {
-        if seconds > Self::MAX {
+        if seconds > Self::MAX.0 {
             return None;
         }
         Some(Self(seconds))
@@ -113,7 +114,7 @@ impl GracefulRestart {
         Some(Self {
             restarting: head & RESTARTING != 0,
             notification: head & NOTIFICATION != 0,
-            restart_time: RestartTime(head & RestartTime::MAX),
+            restart_time: RestartTime(head & RestartTime::MAX.0),
             families: families.into_vec(),
         })
     }
