@@ -10,6 +10,7 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     let max_prefixes = Gauges::<PeerFamily>::default();
     let announcements = Counters::<PeerFamily>::default();
     let loops = Counters::<PeerFamily>::default();
+    let leaks = Counters::<PeerFamily>::default();
     let kept = Gauges::<PeerFamily>::default();
     let stale = Gauges::<PeerFamily>::default();
     let not_kept = Counters::<PeerFamily>::default();
@@ -36,6 +37,7 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
             };
             announcements.get_or_create(&label).inc_by(family.received);
             loops.get_or_create(&label).inc_by(family.loops);
+            leaks.get_or_create(&label).inc_by(family.leaks);
             if let Some(number) = family.prefixes {
                 prefixes.get_or_create(&label).set(count(number));
             }
@@ -73,6 +75,11 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         "peer_received_loops",
         "Of them, those that lead back to us and were left out",
         loops,
+    );
+    registry.register(
+        "peer_received_leaks",
+        "And those that were not meant for us and were left out (RFC 9234)",
+        leaks,
     );
     registry.register("peer_kept_routes", "Routes of the peer that are kept", kept);
     registry.register(
