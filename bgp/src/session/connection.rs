@@ -14,7 +14,9 @@ use super::opening::Waiting;
 use super::status::{Negotiated, State};
 use crate::adj_rib_out::Dialect;
 use crate::types::{Asn, Family, Role};
-use crate::wire::{Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext};
+use crate::wire::{
+    Capability, Framer, MAX_EXTENDED_LENGTH, MAX_LENGTH, Message, MpNextHop, WireContext,
+};
 
 /// How long an OPEN may take to come (RFC 4271 §8.2.2 suggests a large value, 4 minutes).
 const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
@@ -28,6 +30,8 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// Why our OPEN is not out yet.
     pub(super) waiting: Option<Waiting>,
+    /// What our OPEN has offered, once it is out.
+    pub(super) offered: Option<Vec<Capability>>,
     pub(super) negotiated: Option<Negotiated>,
     /// In OpenSent, with the neighbor's OPEN in: our KEEPALIVE waits for BFD.
     pub(super) pending: Option<BfdPending>,
@@ -52,6 +56,7 @@ impl Connection {
             addresses,
             state: State::Idle,
             waiting: None,
+            offered: None,
             negotiated: None,
             pending: None,
             framer: Framer::default(),
@@ -63,11 +68,20 @@ impl Connection {
         }
     }
 
-    /// Our OPEN goes out; theirs is awaited.
-    pub(super) fn opened(&mut self, now: Instant) {
+    /// Our OPEN goes out, and offers this; theirs is awaited.
+    pub(super) fn opened(&mut self, now: Instant, offered: Vec<Capability>) {
         self.waiting = None;
+        self.offered = Some(offered);
         self.state = State::OpenSent;
         self.hold = Some(now + OPEN_HOLD_TIME);
+    }
+
+    /// Their OPEN is answered. Without a hold time their KEEPALIVE may take as long as it did: what
+    /// never comes up is not to stay for ever.
+    pub(super) fn confirmed(&mut self, now: Instant) {
+        if self.hold_time().is_none() {
+            self.hold = Some(now + OPEN_HOLD_TIME);
+        }
     }
 
     /// Whether nothing is said or heard here yet, for another connection got further.

@@ -38,7 +38,7 @@ impl Session {
     }
 
     fn handle_open(&mut self, now: Instant, conn: ConnId, open: &Open) {
-        let negotiated = match negotiation::negotiate(&self.config, self.past(), open) {
+        let negotiated = match negotiation::negotiate(&self.config, self.offered(conn), open) {
             Ok(negotiated) => negotiated,
             Err(notification) => return self.fail(now, conn, notification, BackOff::Lengthen),
         };
@@ -74,6 +74,9 @@ impl Session {
             connection.state = State::OpenConfirm;
         }
         self.restart_hold_timer(now, conn);
+        if let Some(connection) = self.connections.by_id_mut(conn) {
+            connection.confirmed(now);
+        }
         self.send_keepalive(now, conn);
     }
 
@@ -112,6 +115,7 @@ impl Session {
     pub(super) fn establish(&mut self, now: Instant, conn: ConnId) {
         self.abort_connect();
         self.connect_retry = None;
+        self.restart_hold_timer(now, conn);
         for other in self.connections.ids().into_iter().filter(|id| *id != conn) {
             self.end(other, Some(collision::notification()));
         }

@@ -76,13 +76,13 @@ fn check_roles(config: &SessionConfig, received: &[Capability]) -> Result<(), No
     Ok(())
 }
 
-/// What `received` and our own OPEN agree on.
+/// What `received` and our own OPEN, which has offered what is in `sent`, agree on.
 ///
 /// # Errors
 /// The OPEN Message Error that refuses `received`.
 pub(super) fn negotiate(
     config: &SessionConfig,
-    past: Past,
+    sent: Vec<Capability>,
     received: &Open,
 ) -> Result<Negotiated, Notification> {
     let error = |subcode| Notification::new(code::OPEN_MESSAGE, subcode);
@@ -100,7 +100,6 @@ pub(super) fn negotiate(
         return Err(error(subcode::open::BAD_BGP_IDENTIFIER));
     }
     check_roles(config, &received.capabilities)?;
-    let sent = open(config, past).capabilities;
     let families = common_families(&config.families, &received.capabilities);
     let has = |capability| received.capabilities.contains(&capability);
     let hold_time = config.hold_time.min(received.hold_time).duration();
@@ -194,7 +193,7 @@ mod tests {
     }
 
     fn negotiate(config: &SessionConfig, received: &Open) -> Result<Negotiated, Notification> {
-        super::negotiate(config, Past::default(), received)
+        super::negotiate(config, open(config).capabilities, received)
     }
 
     fn config(local_as: u32, remote_as: RemoteAs) -> SessionConfig {

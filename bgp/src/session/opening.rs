@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::event::{ConnId, Direction};
 use super::negotiation;
 use super::status::State;
-use crate::wire::{MAX_LENGTH, Message};
+use crate::wire::{Capability, MAX_LENGTH, Message};
 
 /// How long a connection stands by for another at most. A KEEPALIVE or a NOTIFICATION comes within
 /// a round trip, or the other connection is dead.
@@ -65,12 +65,19 @@ impl Session {
     }
 
     pub(super) fn send_open(&mut self, now: Instant, conn: ConnId) {
-        let open = Message::Open(negotiation::open(&self.config, self.past()));
+        let open = negotiation::open(&self.config, self.past());
         if let Some(connection) = self.connections.by_id_mut(conn) {
-            connection.opened(now);
-            connection.push(&open);
+            connection.opened(now, open.capabilities.clone());
+            connection.push(&Message::Open(open));
             self.record.sent.open += 1;
         }
+    }
+
+    /// What our OPEN on a connection has offered, or will offer if it goes out now.
+    pub(super) fn offered(&self, conn: ConnId) -> Vec<Capability> {
+        let connection = self.connections.by_id(conn);
+        let offered = connection.and_then(|connection| connection.offered.clone());
+        offered.unwrap_or_else(|| negotiation::open(&self.config, self.past()).capabilities)
     }
 
     /// Octets came in on a connection that stands by. A neighbor says no more than its OPEN before

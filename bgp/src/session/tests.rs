@@ -341,6 +341,21 @@ fn c_015_hold_time_zero_runs_no_timer() {
 }
 
 #[test]
+fn c_041_without_a_hold_time_the_first_keepalive_must_come_all_the_same() {
+    let mut script = Script::started(SessionConfig {
+        hold_time: HoldTime::ZERO,
+        ..config()
+    });
+    let conn = script.connect(Direction::Outgoing);
+    script.receive(conn, &open(1));
+    script.pass(seconds(239));
+    assert_eq!(script.session.state(), State::OpenConfirm);
+    script.pass(seconds(1));
+    assert_eq!(script.last_word(conn), Some(Notification::new(4, 0)));
+    assert_eq!(script.session.state(), State::Idle);
+}
+
+#[test]
 fn c_045_c_046_send_hold_timer_runs_while_tcp_takes_nothing() {
     let (mut script, conn) = Script::established(config());
     script.route("192.0.2.150/32");

@@ -77,6 +77,20 @@ fn c_168_a_keepalive_that_came_before_is_remembered() {
 }
 
 #[test]
+fn c_168_without_a_hold_time_no_timer_is_left_when_it_is_up() {
+    let mut script = Script::started(SessionConfig {
+        hold_time: HoldTime::ZERO,
+        ..strict()
+    });
+    let conn = script.connect(Direction::Outgoing);
+    script.receive(conn, &strict_open());
+    script.receive(conn, &Message::Keepalive);
+    script.liveness(Liveness::Up, 1);
+    assert_eq!(script.session.state(), State::Established);
+    assert_eq!(script.session.poll_timeout(), None);
+}
+
+#[test]
 fn c_168_bfd_that_does_not_come_up_ends_the_connection() {
     let (mut script, conn) = pending();
     script.pass(Duration::from_millis(29_999));

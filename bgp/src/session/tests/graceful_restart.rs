@@ -127,6 +127,23 @@ fn c_101_r_is_not_set_when_the_restart_time_is_over() {
 }
 
 #[test]
+fn c_101_what_was_said_is_remembered_as_it_was_said() {
+    let mut script = Script::new(restarting());
+    script.session.restarted(script.now);
+    script.session.start(script.now);
+    let conn = script.connect(Direction::Outgoing);
+    let sent = script.sent(conn);
+    let [Message::Open(open)] = sent.as_slice() else {
+        panic!("an OPEN: {sent:?}");
+    };
+    // The neighbor's OPEN comes when the restart time is over.
+    script.pass(seconds(130));
+    script.receive(conn, &helper(true));
+    let agreed = script.session.status().negotiated.unwrap();
+    assert_eq!(agreed.sent, open.capabilities);
+}
+
+#[test]
 fn c_102_end_of_rib_waits_until_the_routes_are_complete() {
     let (mut script, conn) = {
         let mut script = Script::new(restarting());
@@ -346,9 +363,14 @@ fn c_110_long_lived_stale_time_is_offered_beside_the_restart_time() {
         ..config.clone()
     };
     for (config, expected) in [(config, 0), (long_lived, 3600)] {
-        let (script, _) = Script::established(config);
-        let sent = script.session.status().negotiated.unwrap().sent;
-        let families: Vec<LongLivedGracefulRestart> = sent
+        let mut script = Script::started(config);
+        let conn = script.connect(Direction::Outgoing);
+        let sent = script.sent(conn);
+        let [Message::Open(open)] = sent.as_slice() else {
+            panic!("an OPEN: {sent:?}");
+        };
+        let families: Vec<LongLivedGracefulRestart> = open
+            .capabilities
             .iter()
             .filter_map(|capability| match capability {
                 Capability::LongLivedGracefulRestart(families) => Some(families.to_vec()),
