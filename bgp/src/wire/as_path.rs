@@ -4,12 +4,16 @@ use std::fmt;
 
 use bytes::{BufMut, BytesMut};
 
-use super::parse::{octet, octets};
+use super::parse::{Parsed, octet, octets};
+use super::update::AttributeAction;
 use crate::types::Asn;
 
 /// The type of the only segments there are here: AS_SETs are not accepted (RFC 9774 §3), and those
 /// of confederations never leave one (RFC 5065 §4).
 const AS_SEQUENCE: u8 = 2;
+const AS_SET: u8 = 1;
+const AS_CONFED_SEQUENCE: u8 = 3;
+const AS_CONFED_SET: u8 = 4;
 
 /// AS_PATH: the ASes that a route went through, nearest first; AS_TRANS may be among them when a
 /// two-octet speaker had its hands on the path.
@@ -136,6 +140,32 @@ impl AsPath {
         (!self.has_zero()).then_some(()) // RFC 7607 §2
     }
 
+    /// Reads the value of an AS4_PATH into an empty path. Sequences of a confederation, which have no
+    /// place there, are dropped, and the rest is used (RFC 6793 §6).
+    ///
+    /// # Errors
+    /// Sets withdraw the routes (RFC 9774 §3); of one that cannot be read, nothing is used.
+    pub(super) fn decode_as4(&mut self, value: &[u8]) -> Result<(), AttributeAction> {
+        let mut sequences = Vec::with_capacity(value.len());
+        let (mut input, mut has_set) = (value, false);
+        while !input.is_empty() {
+            let ((kind, _), rest) = any_segment::<4>(input).ok_or(AttributeAction::Discard)?;
+            let whole = input.get(..input.len() - rest.len()).unwrap_or_default();
+            match kind {
+                AS_SEQUENCE => sequences.extend_from_slice(whole),
+                AS_SET | AS_CONFED_SET => has_set = true,
+                AS_CONFED_SEQUENCE => {}
+                _ => return Err(AttributeAction::Discard),
+            }
+            input = rest;
+        }
+        if has_set {
+            return Err(AttributeAction::TreatAsWithdraw);
+        }
+        self.decode(&sequences, true)
+            .ok_or(AttributeAction::Discard)
+    }
+
     fn has_zero(&self) -> bool {
         match &self.0 {
             // Unrolled, which counting to `count` is not.
@@ -171,10 +201,16 @@ impl AsPath {
 
 /// The AS numbers of the first segment, and what is behind it (RFC 7606 §7.2).
 fn split_segment<const WIDTH: usize>(input: &[u8]) -> Option<(&[[u8; WIDTH]], &[u8])> {
+    let ((kind, asns), rest) = any_segment(input)?;
+    (kind == AS_SEQUENCE).then_some((asns, rest))
+}
+
+/// The type and the AS numbers of the first segment, and what is behind it.
+fn any_segment<const WIDTH: usize>(input: &[u8]) -> Parsed<'_, (u8, &[[u8; WIDTH]])> {
     let (kind, rest) = octet(input)?;
     let (count, rest) = octet(rest)?;
     let (asns, rest) = octets(rest, usize::from(count) * WIDTH)?;
-    (kind == AS_SEQUENCE && count > 0).then_some((asns.as_chunks().0, rest))
+    (count > 0).then_some(((kind, asns.as_chunks().0), rest))
 }
 
 /// An AS number for a speaker that knows two octets only (RFC 6793 §4.2.2).

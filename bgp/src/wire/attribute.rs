@@ -290,7 +290,7 @@ impl Attribute {
             type_code::AS4_PATH => {
                 self.fill(Self::As4Path(AsPath::EMPTY));
                 if let Self::As4Path(path) = self {
-                    path.decode(value, true).ok_or(Discard)?;
+                    path.decode_as4(value)?;
                 }
             }
             type_code::AS4_AGGREGATOR if context.four_octet_as => return Err(Discard),

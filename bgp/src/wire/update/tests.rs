@@ -314,6 +314,37 @@ fn c_066_as4_attributes_of_the_wrong_neighbor_or_form_are_discarded() {
 }
 
 #[test]
+fn c_066_c_082_segments_of_as4_path_that_have_no_place_there() {
+    let narrow = WireContext {
+        four_octet_as: false,
+        ..EXTERNAL
+    };
+    const SEQUENCE: [u8; 6] = [2, 1, 0xFA, 0x56, 0xEA, 0];
+    const ZERO: [u8; 6] = [2, 1, 0, 0, 0, 0];
+    let segment = |kind| [kind, 1, 0, 0, 0xFC, 0x09];
+    for (segments, expected) in [
+        ([SEQUENCE, segment(1)], WITHDRAW),
+        ([segment(4), SEQUENCE], WITHDRAW),
+        ([segment(3), SEQUENCE], None),
+        ([segment(5), SEQUENCE], DISCARD),
+        // What cannot be read is not looked at, whatever is in it.
+        ([segment(1), [2, 2, 0, 0, 0xFC, 0x09]], DISCARD),
+        ([segment(3), ZERO], DISCARD),
+    ] {
+        let attribute = [&[0xC0, 17, 12][..], &segments.concat()].concat();
+        // Through 64521 and a router that stands for AS 4,200,000,000 there.
+        let path = [0x40, 2, 6, 2, 2, 0xFC, 0x09, 0x5B, 0xA0];
+        let update = decode(&[ORIGIN, &path, NEXT_HOP, &attribute], PREFIX, narrow).unwrap();
+        let action = update.errors.iter().map(|error| error.action).max();
+        assert_eq!(action, expected, "{segments:?}");
+        if expected.is_none() {
+            let merged = Attribute::AsPath(AsPath::sequence(&[64521, 0xFA56_EA00]));
+            assert_eq!(update.attributes[1], merged);
+        }
+    }
+}
+
+#[test]
 fn c_083_only_to_customer_has_four_octets() {
     assert_eq!(action(&[0xC0, 35, 4, 0, 0, 0xFC, 8], EXTERNAL), None);
     for length in [0, 3, 5] {
