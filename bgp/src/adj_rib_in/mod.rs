@@ -200,6 +200,26 @@ impl AdjRibIn {
         stale.len()
     }
 
+    /// Lets go of the last routes, until what is left is within the limit.
+    pub(crate) fn trim(&mut self, limit: AdjRibInLimit) {
+        while self.len() > limit.routes || self.attribute_octets > limit.attribute_octets {
+            let last = |family: &FamilyRoutes| family.routes.keys().next_back().copied();
+            let Some((prefix, path_id)) = self.families.values().rev().find_map(last) else {
+                return;
+            };
+            self.withdraw(prefix, path_id);
+            let family = self.families.entry(Family::of(&prefix)).or_default();
+            family.held.not_kept += 1;
+        }
+    }
+
+    /// All routes of a family will be announced once more: what does not fit then is counted anew.
+    pub(crate) fn forget_not_kept(&mut self, family: Family) {
+        if let Some(family) = self.families.get_mut(&family) {
+            family.held.not_kept = 0;
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();

@@ -116,7 +116,7 @@ pub enum Event {
     /// Both sides agreed; the state is Established.
     Established(Negotiated),
     /// The neighbor sent routes, and they were asked for. Nothing of them is kept here. Those that
-    /// lead back to us are withdrawn in it.
+    /// lead back to us, and those that were not meant for us (RFC 9234 §5), are withdrawn in it.
     Update(Box<Update>),
     /// The neighbor has announced nearly as many prefixes as it may. Said once a session for each
     /// family.

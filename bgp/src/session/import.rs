@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::config::{ReceivedRoutes, SessionConfig};
 use super::event::{ConnId, Event, MalformedUpdate};
 use super::prefix_limit::{self, Reached};
+use super::refresh::RefreshError;
 use super::status::{Cause, Negotiated};
 use super::{FamilyRecord, Session, semantics};
 use crate::types::Family;
@@ -32,8 +33,11 @@ impl Session {
         };
         let addresses = &connection.addresses;
         let ignored = ignore_families(&mut update, |family| !agreed.families.contains(&family));
-        demand_first_as(&mut update, &self.config, agreed);
-        semantics::demand_next_hops(&mut update, addresses, agreed);
+        let is_loop = semantics::is_loop(&update, &self.config, addresses);
+        if !is_loop {
+            demand_first_as(&mut update, &self.config, agreed);
+            semantics::demand_next_hops(&mut update, addresses, agreed);
+        }
         let is_leak = semantics::is_leak(&update, &self.config, agreed);
         semantics::mark_only_to_customer(&mut update, &self.config, agreed);
         self.report_errors(&update, body);
@@ -41,9 +45,10 @@ impl Session {
         if ignored && prefix_count(&update) == 0 {
             return;
         }
-        self.leave_out_loops(&mut update);
-        if is_leak {
-            self.leave_out_leaks(&mut update);
+        if is_loop {
+            self.leave_out(&mut update, |record| &mut record.loops);
+        } else if is_leak {
+            self.leave_out(&mut update, |record| &mut record.leaks);
         }
         if let Some(family) = update.end_of_rib() {
             self.family_record(family).end_of_rib_received = true;
@@ -73,23 +78,11 @@ impl Session {
             .push_back(Event::MalformedUpdate(Box::new(malformed)));
     }
 
-    /// RFC 4271 §9.1.2: a path through our own AS leads back to us. It takes the place of what was
-    /// announced before, and so what was before is gone.
-    fn leave_out_loops(&mut self, update: &mut Update) {
-        let own = self.config.local_as.value();
-        if !as_path(update).is_some_and(|path| path.asns().any(|asn| asn == own)) {
-            return;
-        }
+    /// A route that is of no use to us takes the place of what was announced before, and so what was
+    /// before is gone.
+    fn leave_out(&mut self, update: &mut Update, counter: fn(&mut FamilyRecord) -> &mut u64) {
         for prefix in update.announced() {
-            self.family_record(Family::of(&prefix)).loops += 1;
-        }
-        withdraw_what_is_announced(update);
-    }
-
-    /// RFC 9234 §5: a route that was not meant for us takes the place of what was before, too.
-    fn leave_out_leaks(&mut self, update: &mut Update) {
-        for prefix in update.announced() {
-            self.family_record(Family::of(&prefix)).leaks += 1;
+            *counter(self.family_record(Family::of(&prefix))) += 1;
         }
         withdraw_what_is_announced(update);
     }
@@ -152,10 +145,15 @@ impl Session {
     /// the neighbor is asked for them once more.
     pub(super) fn import_anew(&mut self, now: Instant, before: &SessionConfig) {
         let (kept_before, kept) = (before.received_routes, self.config.received_routes);
-        if kept_before != kept {
-            self.adj_rib_in.clear();
-        }
-        let keeps = matches!(kept, ReceivedRoutes::Kept(_));
+        let begins_to_keep = match (kept_before, kept) {
+            (ReceivedRoutes::Kept(_), ReceivedRoutes::Kept(_)) => false,
+            (ReceivedRoutes::Kept(_), _) => {
+                self.adj_rib_in.clear();
+                false
+            }
+            (_, kept) => matches!(kept, ReceivedRoutes::Kept(_)),
+        };
+        let has_more_room = self.keep_within(kept_before);
         let limits_before = &before.prefix_limits.families;
         let limits = &self.config.prefix_limits.families;
         let newly_limited =
@@ -164,12 +162,19 @@ impl Session {
             .config
             .families
             .iter()
-            .filter(|family| keeps && kept_before != kept || newly_limited(family))
+            .filter(|family| {
+                let is_partial = self.adj_rib_in.held(**family).not_kept > 0;
+                begins_to_keep || has_more_room && is_partial || newly_limited(family)
+            })
             .copied()
             .collect();
         for family in families {
-            // What a neighbor that cannot repeat itself has said is not known, and that is all.
-            let _ = self.request_refresh(now, family);
+            match self.request_refresh(now, family) {
+                Ok(()) => self.adj_rib_in.forget_not_kept(family),
+                // What it has said is not known, and that is all.
+                Err(RefreshError::NotOffered) => self.limited.miss(family),
+                Err(_) => {}
+            }
         }
         if before.prefix_limits == self.config.prefix_limits {
             return;
@@ -177,9 +182,34 @@ impl Session {
         if self.over_limit.is_some() {
             return self.connect(now, Cause::Start);
         }
-        if let Some((family, limit)) = self.limited.limit_anew(&self.config.prefix_limits) {
-            self.too_many_prefixes(now, family, limit);
+        for (family, reached) in self.limited.limit_anew(&self.config.prefix_limits) {
+            match reached {
+                Reached::Near { count, limit } => self.warn_of_limit(family, count, limit),
+                Reached::Exceeded { limit } => {
+                    return self.too_many_prefixes(now, family, limit);
+                }
+            }
         }
+    }
+
+    /// Where routes are kept on, lets go of those that there is no room for any more. Whether there
+    /// is room for more than before.
+    fn keep_within(&mut self, before: ReceivedRoutes) -> bool {
+        let (ReceivedRoutes::Kept(before), ReceivedRoutes::Kept(limit)) =
+            (before, self.config.received_routes)
+        else {
+            return false;
+        };
+        self.adj_rib_in.trim(limit);
+        limit.routes > before.routes || limit.attribute_octets > before.attribute_octets
+    }
+
+    fn warn_of_limit(&mut self, family: Family, count: u32, limit: NonZeroU32) {
+        self.events.push_back(Event::PrefixLimitNear {
+            family,
+            count,
+            limit,
+        });
     }
 
     fn family_record(&mut self, family: Family) -> &mut FamilyRecord {

@@ -50,6 +50,8 @@ pub(super) enum Reached {
 pub(super) struct LimitedPrefixes {
     known: BTreeMap<Family, BTreeSet<(IpNet, Option<u32>)>>,
     warned: BTreeSet<Family>,
+    /// Of these there may be more than are known.
+    missed: BTreeSet<Family>,
 }
 
 impl LimitedPrefixes {
@@ -80,26 +82,32 @@ impl LimitedPrefixes {
         }
     }
 
-    /// Other limits: the first that is exceeded already.
-    pub(super) fn limit_anew(&mut self, limits: &PrefixLimits) -> Option<(Family, NonZeroU32)> {
-        self.known
-            .retain(|family, _| limits.families.contains_key(family));
-        self.warned.clear();
-        let mut families = limits.families.iter();
-        families.find_map(|(family, limit)| {
-            matches!(
-                self.check(limits, *family, *limit),
-                Some(Reached::Exceeded { .. })
-            )
-            .then_some((*family, *limit))
-        })
+    /// A family is limited from here on, and what was announced before will not be said again.
+    pub(super) fn miss(&mut self, family: Family) {
+        self.missed.insert(family);
     }
 
-    /// How many there are; `None` where they are not counted.
+    /// Other limits: what is known means for each.
+    pub(super) fn limit_anew(&mut self, limits: &PrefixLimits) -> Vec<(Family, Reached)> {
+        let is_limited = |family: &Family| limits.families.contains_key(family);
+        self.known.retain(|family, _| is_limited(family));
+        self.missed.retain(is_limited);
+        self.warned.clear();
+        let families = limits.families.iter();
+        let reached =
+            families.map(|(family, limit)| Some((*family, self.check(limits, *family, *limit)?)));
+        reached.flatten().collect()
+    }
+
+    /// How many there are; `None` where that is not known.
     pub(super) fn count(&self, limits: &PrefixLimits, family: Family) -> Option<u32> {
         limits.families.get(&family)?;
+        (!self.missed.contains(&family)).then(|| self.known(family))
+    }
+
+    fn known(&self, family: Family) -> u32 {
         let known = self.known.get(&family).map_or(0, BTreeSet::len);
-        Some(u32::try_from(known).unwrap_or(u32::MAX))
+        u32::try_from(known).unwrap_or(u32::MAX)
     }
 
     fn check(
@@ -108,7 +116,7 @@ impl LimitedPrefixes {
         family: Family,
         limit: NonZeroU32,
     ) -> Option<Reached> {
-        let count = self.count(limits, family)?;
+        let count = self.known(family);
         if count > limit.get() {
             return Some(Reached::Exceeded { limit });
         }

@@ -1,5 +1,5 @@
 //! What an UPDATE that can be read says, and must not: next hops that nobody can send to (RFC 4271
-//! §6.3), and routes that were not meant for us (RFC 9234 §5).
+//! §6.3), routes that lead back to us (§9.1.2), and those that were not meant for us (RFC 9234 §5).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,32 +9,52 @@ use super::status::Negotiated;
 use crate::types::Role;
 use crate::wire::{Attribute, AttributeAction, AttributeError, MpNextHop, Prefixes, Update};
 
-/// RFC 4271 §6.3: a route with a next hop that is none is ignored, and what there was before it is
-/// gone. Nothing else happens.
-pub(super) fn demand_next_hops(update: &mut Update, addresses: &Addresses, agreed: &Negotiated) {
+/// Whether the routes lead back to us: through our AS (RFC 4271 §9.1.2), or at once, with an address
+/// of ours as next hop (§6.3). That is what becomes of our own routes at many a neighbor, and nobody
+/// has made a mistake.
+pub(super) fn is_loop(update: &Update, config: &SessionConfig, addresses: &Addresses) -> bool {
+    let own = config.local_as.value();
     let is_ours = |address: IpAddr| {
         address == addresses.local.ip()
             || Some(address) == addresses.interface_v4.map(IpAddr::V4)
             || Some(address) == addresses.interface_v6.map(IpAddr::V6)
     };
-    // Two speakers on one host name its loopback addresses, which may be the same.
-    let same_host = addresses.local.ip().is_loopback();
-    let is_wrong = |address: IpAddr| {
-        let is_neighbor = same_host && address.is_loopback();
-        !is_neighbor && (!is_host(address) || is_ours(address))
-    };
+    update.attributes.iter().any(|attribute| match attribute {
+        Attribute::AsPath(path) => path.asns().any(|asn| asn == own),
+        _ => next_hop(update, attribute)
+            .is_some_and(|address| !is_same_host(address, addresses) && is_ours(address)),
+    })
+}
+
+/// Two speakers on one host name its loopback addresses, which may be the same.
+fn is_same_host(address: IpAddr, addresses: &Addresses) -> bool {
+    addresses.local.ip().is_loopback() && address.is_loopback()
+}
+
+/// The next hop that an attribute names, if it counts.
+fn next_hop(update: &Update, attribute: &Attribute) -> Option<IpAddr> {
+    match attribute {
+        // Beside IPv6 prefixes alone it says nothing (RFC 4760 §3).
+        Attribute::NextHop(address) => (!update.nlri.is_empty()).then_some((*address).into()),
+        Attribute::MpReach(reach) => Some(reach.next_hop.address()),
+        _ => None,
+    }
+}
+
+/// RFC 4271 §6.3: a route with a next hop that is none is ignored, and what there was before it is
+/// gone. Nothing else happens.
+pub(super) fn demand_next_hops(update: &mut Update, addresses: &Addresses, agreed: &Negotiated) {
+    let is_wrong = |address: IpAddr| !is_same_host(address, addresses) && !is_host(address);
     let wrong = update.attributes.iter().filter_map(|attribute| {
-        let is_wrong = match attribute {
-            // Beside IPv6 prefixes alone it says nothing (RFC 4760 §3).
-            Attribute::NextHop(address) => !update.nlri.is_empty() && is_wrong((*address).into()),
+        // RFC 8950 §4
+        let is_extended = match attribute {
             Attribute::MpReach(reach) => {
-                // RFC 8950 §4
-                let is_extended = matches!(reach.nlri, Prefixes::V4(_))
-                    && !matches!(reach.next_hop, MpNextHop::V4(_));
-                is_extended && !agreed.extended_next_hop || is_wrong(reach.next_hop.address())
+                matches!(reach.nlri, Prefixes::V4(_)) && !matches!(reach.next_hop, MpNextHop::V4(_))
             }
             _ => false,
         };
+        let is_wrong = is_extended && !agreed.extended_next_hop
+            || next_hop(update, attribute).is_some_and(is_wrong);
         is_wrong.then(|| attribute.code())
     });
     let errors = wrong.map(|code| AttributeError {

@@ -197,7 +197,8 @@ pub struct FamilyStatus {
     pub pending: usize,
     /// How many prefixes the neighbor has announced; one that it announces again counts again.
     pub received: u64,
-    /// Announcements that lead back to us, and were left out (RFC 4271 §9.1.2).
+    /// Announcements that lead back to us, through our AS (RFC 4271 §9.1.2) or with our own address as
+    /// next hop (§6.3), and were left out.
     pub loops: u64,
     /// Prefixes that were left out because they were not meant for us (RFC 9234 §5): a neighbor has
     /// leaked them.

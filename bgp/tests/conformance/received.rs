@@ -173,6 +173,22 @@ fn a_path_through_our_own_as_takes_back_what_was_announced() {
 }
 
 #[test]
+fn c_070_our_own_routes_that_come_back_are_no_mistake() {
+    // Our address 192.0.2.71 is the next hop; at the end of the path we are, or are not.
+    for path in ["40 02 0a 02 02 0000fc09 0000fc08", AS_PATH] {
+        let mut script = Script::established(keeping());
+        script.receive_octets(&announce(AS_PATH));
+        script.events();
+        let attributes = [hex(ORIGIN), hex(path), hex("40 03 04 c0000247")].concat();
+        script.receive_octets(&update(&[], &attributes, &hex(PREFIX)));
+        assert_eq!(kept(&script), [""; 0], "{path}");
+        assert_eq!(script.events(), [], "{path}");
+        let status = script.session.status();
+        assert_eq!((status.families[0].loops, status.update_errors), (1, 0));
+    }
+}
+
+#[test]
 fn c_049_more_prefixes_than_allowed_end_the_session_and_it_stays_down() {
     let mut script = Script::established(limited(3));
     script.receive(&announcement(hosts(3)));
@@ -279,6 +295,67 @@ fn c_049_nearly_as_many_prefixes_as_allowed_are_worth_a_warning() {
         limit: NonZeroU32::new(4).unwrap(),
     };
     assert_eq!(script.events(), [near]);
+}
+
+#[test]
+fn c_049_a_limit_that_is_lowered_warns_too() {
+    let mut script = Script::established(limited(8));
+    script.receive(&announcement(hosts(4)));
+    assert_eq!(script.events(), []);
+    script.session.set_config(script.now, limited(5));
+    let near = Event::PrefixLimitNear {
+        family: Family::IPV4_UNICAST,
+        count: 4,
+        limit: NonZeroU32::new(5).unwrap(),
+    };
+    assert_eq!(script.events(), [near]);
+}
+
+#[test]
+fn c_049_what_was_said_before_the_limit_is_unknown_where_it_cannot_be_said_again() {
+    let mut mute = capabilities();
+    mute.remove(2);
+    let mut script = Script::established_with(config(), mute);
+    script.receive(&announcement(hosts(2)));
+    script.session.set_config(script.now, limited(2));
+    assert_eq!(script.session.status().families[0].prefixes, None);
+    script.receive(&announcement(hosts(3)));
+    assert_eq!(
+        script.session.state(),
+        State::Idle,
+        "so many there are at least"
+    );
+}
+
+fn keeping_at_most(routes: usize) -> SessionConfig {
+    SessionConfig {
+        received_routes: ReceivedRoutes::Kept(AdjRibInLimit {
+            routes,
+            ..AdjRibInLimit::default()
+        }),
+        ..config()
+    }
+}
+
+#[test]
+fn room_for_more_or_fewer_routes_costs_no_others() {
+    let mut script = Script::established(keeping_at_most(5));
+    script.receive(&announcement(hosts(4)));
+    script.session.set_config(script.now, keeping_at_most(6));
+    assert_eq!((kept(&script).len(), script.sent()), (4, vec![]));
+    script.session.set_config(script.now, keeping_at_most(3));
+    assert_eq!(kept(&script), ["10.0.0.0/32", "10.0.0.1/32", "10.0.0.2/32"]);
+    let family = script.session.status().families[0].clone();
+    assert_eq!((family.prefixes, family.kept.unwrap().not_kept), (None, 1));
+    assert_eq!(script.sent(), []);
+    script.session.set_config(script.now, keeping_at_most(4));
+    assert_eq!(script.sent(), [refresh(Family::IPV4_UNICAST)]);
+    script.receive(&announcement(hosts(4)));
+    let family = script.session.status().families[0].clone();
+    assert_eq!(
+        (family.prefixes, family.kept.unwrap().not_kept),
+        (Some(4), 0)
+    );
 }
 
 fn refresh(family: Family) -> Message {
