@@ -214,7 +214,8 @@ impl Connection {
     }
 }
 
-/// The connections of a session: at most one of each direction.
+/// The connections of a session: at most one of each direction, beside the one that is Established,
+/// if one is.
 #[derive(Debug, Default)]
 pub(super) struct Connections(Vec<Connection>);
 

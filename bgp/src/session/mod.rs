@@ -72,7 +72,7 @@ pub struct Session {
     started: bool,
     /// A connection attempt of ours is under way.
     connecting: bool,
-    /// At most one of each direction.
+    /// At most one of each direction, beside the one that is Established, if one is.
     connections: Connections,
     /// What is left to write on connections that have ended otherwise.
     closing: BTreeMap<ConnId, BytesMut>,
