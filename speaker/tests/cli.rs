@@ -31,10 +31,12 @@ fn check_says_how_much_is_right() {
 }
 
 #[test]
-fn the_example_is_right() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/herald.toml");
-    let output = run(herald().args(["check", "-c", example]));
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+fn the_examples_are_right() {
+    for example in ["herald.toml", "fabric.toml"] {
+        let example = format!("{}/../examples/{example}", env!("CARGO_MANIFEST_DIR"));
+        let output = run(herald().args(["check", "-c", &example]));
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
 }
 
 #[test]

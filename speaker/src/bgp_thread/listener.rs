@@ -66,6 +66,8 @@ pub(super) struct Listeners {
     open: BTreeMap<Place, Listening>,
     /// What could not be demanded, and why not.
     troubles: BTreeMap<PeerName, String>,
+    /// What was said of that before.
+    said: BTreeMap<PeerName, String>,
     accepted: Sender<TcpStream>,
 }
 
@@ -89,6 +91,7 @@ impl Listeners {
             demands: BTreeMap::new(),
             open: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            said: BTreeMap::new(),
             accepted,
         }
     }
@@ -135,7 +138,7 @@ impl Listeners {
     }
 
     async fn listen(&mut self) -> Result<(), ListenError> {
-        self.troubles.clear();
+        self.said = std::mem::take(&mut self.troubles);
         let wide = self.addresses.iter().map(|address| Place {
             address: *address,
             interface: None,
@@ -260,7 +263,9 @@ impl Listeners {
     }
 
     fn complain(&mut self, name: &PeerName, trouble: String) {
-        tracing::warn!(peer = %name, "connections of this peer are refused: {trouble}");
+        if self.said.get(name) != Some(&trouble) {
+            tracing::warn!(peer = %name, "connections of this peer are refused: {trouble}");
+        }
         self.troubles.insert(name.clone(), trouble);
     }
 }
