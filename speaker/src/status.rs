@@ -557,10 +557,7 @@ impl Snapshot {
             role_strict: peer.export.role_strict,
             transport: TransportStatus::new(
                 peer,
-                session.is_some_and(|session| {
-                    session.state != State::Established && session.over_limit.is_none()
-                }) && peer.enabled
-                    && !self.shutdowns.contains_key(name),
+                self.sought_in(name, peer),
                 &self.transports.get(name).cloned().unwrap_or_default(),
                 peer.unnumbered().and_then(|it| self.neighbors.get(it)),
                 &self.tcp_drops,
@@ -616,6 +613,14 @@ impl Snapshot {
             ago_ms: millis(self.ago(*at)),
             text: notification.to_string(),
         })
+    }
+
+    /// The state in which a neighbor is that should speak to us and does not.
+    fn sought_in(&self, name: &PeerName, peer: &PeerConfig) -> Option<State> {
+        let session = self.bgp.get(name)?;
+        let is_to_run = peer.enabled && !self.shutdowns.contains_key(name);
+        let is_sought = session.state != State::Established && session.over_limit.is_none();
+        (is_to_run && is_sought).then_some(session.state)
     }
 
     /// `GET /v1/bfd`

@@ -1,5 +1,6 @@
 //! What there is to say of a peer's TCP connections, and of those that do not come about.
 
+use bgp::State;
 use serde::{Deserialize, Serialize};
 
 use crate::bgp_thread::TransportReport;
@@ -32,14 +33,14 @@ pub struct TransportStatus {
 impl TransportStatus {
     pub(super) fn new(
         peer: &PeerConfig,
-        is_sought: bool,
+        sought_in: Option<State>,
         report: &TransportReport,
         neighbor: Option<&Neighbor>,
         drops: &TcpDrops,
     ) -> Self {
-        let mut hints = match is_sought {
-            true => hints(peer, report, drops),
-            false => Vec::new(),
+        let mut hints = match sought_in {
+            Some(state) => hints(peer, state, report, drops),
+            None => Vec::new(),
         };
         if let Some(trouble) = neighbor.and_then(|neighbor| neighbor.trouble.as_ref()) {
             hints.insert(0, trouble.clone());
@@ -60,11 +61,18 @@ impl TransportStatus {
 
 /// A neighbor that is too far is met with silence, as is one that is not there: only the kernel's
 /// counters tell them apart, and those are of the whole host.
-fn hints(peer: &PeerConfig, report: &TransportReport, drops: &TcpDrops) -> Vec<String> {
+fn hints(
+    peer: &PeerConfig,
+    state: State,
+    report: &TransportReport,
+    drops: &TcpDrops,
+) -> Vec<String> {
     let mut hints: Vec<String> = report.trouble.iter().cloned().collect();
     let silent = report.unanswered_attempts > 0;
-    // Of a neighbor that is only waited for, the counters are all there is to go by.
-    let silent_or = |dropped: u64| silent || peer.passive && dropped > 0;
+    // Of a neighbor that is only waited for, or whose OPEN is, the counters are all there is to go
+    // by.
+    let is_awaited = peer.passive || state == State::OpenSent;
+    let silent_or = |dropped: u64| silent || is_awaited && dropped > 0;
     if let Some(hops) = peer.ttl_security
         && silent_or(drops.minimum_ttl)
     {
@@ -114,7 +122,7 @@ mod tests {
             trouble: None,
             lost_events: 0,
         };
-        TransportStatus::new(&peer(keys), true, &report, None, &drops)
+        TransportStatus::new(&peer(keys), Some(State::Connect), &report, None, &drops)
     }
 
     #[test]
@@ -133,6 +141,25 @@ mod tests {
         };
         assert!(hint.contains("TTL of 254 and more"), "{hint}");
         assert!(hint.contains("dropped 7 TCP segments"), "{hint}");
+    }
+
+    /// The handshake may come through where nothing else does.
+    #[test]
+    fn silence_after_the_handshake_is_explained_too() {
+        let report = TransportReport::default();
+        let drops = TcpDrops {
+            minimum_ttl: 7,
+            ..TcpDrops::default()
+        };
+        let peer = peer("ttl-security = 1");
+        let hints = |state| {
+            TransportStatus::new(&peer, state, &report, None, &drops)
+                .hints
+                .len()
+        };
+        assert_eq!(hints(Some(State::OpenSent)), 1);
+        assert_eq!(hints(Some(State::Active)), 0);
+        assert_eq!(hints(None), 0);
     }
 
     #[test]

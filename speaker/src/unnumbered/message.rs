@@ -63,7 +63,17 @@ fn are_options(mut octets: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_octets_are_read_or_discarded(octets: Vec<u8>, hop_limit: u8) {
+            let read = Message::read(&octets, hop_limit);
+            prop_assert!(read.is_none() || hop_limit == 255);
+        }
+    }
 
     #[test]
     fn what_is_written_is_read() {
