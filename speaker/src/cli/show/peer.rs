@@ -323,7 +323,7 @@ impl Page {
             parts.extend((not_kept > 0).then(|| format!("{not_kept} not kept for want of room")));
         }
         let loops = family.loops;
-        parts.extend((loops > 0).then(|| format!("{loops} through our own AS left out")));
+        parts.extend((loops > 0).then(|| format!("{loops} that lead back to us left out")));
         let leaks = family.leaks;
         parts.extend((leaks > 0).then(|| format!("{leaks} leaked to us left out")));
         if !parts.is_empty() {
