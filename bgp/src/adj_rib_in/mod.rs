@@ -173,8 +173,6 @@ impl AdjRibIn {
     }
 
     /// Marks every route of a family; one that is announced anew is not marked any more.
-    // Graceful restart and enhanced route refresh call this once they are there.
-    #[cfg_attr(not(test), allow(dead_code, reason = "see above"))]
     pub(crate) fn mark_stale(&mut self, family: Family) {
         if let Some(family) = self.families.get_mut(&family) {
             family
@@ -186,7 +184,6 @@ impl AdjRibIn {
     }
 
     /// Forgets every route of a family that is still marked, and says how many these were.
-    #[cfg_attr(not(test), allow(dead_code, reason = "as mark_stale"))]
     pub(crate) fn sweep_stale(&mut self, family: Family) -> usize {
         let routes = self.families.get(&family).map(|family| &family.routes);
         let stale = routes
@@ -218,6 +215,11 @@ impl AdjRibIn {
         if let Some(family) = self.families.get_mut(&family) {
             family.held.not_kept = 0;
         }
+    }
+
+    /// The families of which there is, or was, something.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        self.families.keys().copied().collect()
     }
 
     /// Forgets everything.

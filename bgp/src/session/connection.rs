@@ -246,11 +246,14 @@ impl Connections {
 
     /// The one that got furthest.
     pub(super) fn furthest(&self) -> Option<&Connection> {
-        self.iter().max_by_key(|connection| connection.state)
+        self.iter()
+            .max_by_key(|connection| (connection.state, connection.negotiated.is_some()))
     }
 
     pub(super) fn furthest_mut(&mut self) -> Option<&mut Connection> {
-        self.0.iter_mut().max_by_key(|connection| connection.state)
+        self.0
+            .iter_mut()
+            .max_by_key(|connection| (connection.state, connection.negotiated.is_some()))
     }
 
     pub(super) fn take(&mut self, id: ConnId) -> Option<Connection> {

@@ -52,6 +52,7 @@ impl Session {
         }
         if let Some(family) = update.end_of_rib() {
             self.family_record(family).end_of_rib_received = true;
+            self.sweep_restarted(family);
         }
         self.count(&update);
         self.keep(&update);

@@ -128,6 +128,9 @@ impl Session {
         self.past_is_over();
         self.record.established += 1;
         self.record.families.clear();
+        if let Some(negotiated) = &negotiated {
+            self.begin_to_refresh_stale(now, negotiated);
+        }
         self.settle(now, Cause::KeepaliveReceived);
         self.events.extend(negotiated.map(Event::Established));
     }
@@ -149,10 +152,17 @@ impl Session {
             .push_back(Event::NotificationReceived(notification.clone()));
         let lost_collision =
             collision::is_notification(&notification) && state < State::Established;
+        let reason = notification.hard_reset_reason();
+        let reason = reason.as_ref().unwrap_or(&notification);
+        let found_by_bfd = (reason.code, reason.subcode) == (code::CEASE, subcode::cease::BFD_DOWN);
+        let back_off = match found_by_bfd {
+            true => BackOff::Keep,
+            false => BackOff::Lengthen,
+        };
         let cause = Cause::NotificationReceived(notification);
         match lost_collision {
             true => self.fall_back(now, cause),
-            false => self.retreat(now, cause, BackOff::Lengthen),
+            false => self.retreat(now, cause, back_off),
         }
     }
 

@@ -21,10 +21,11 @@ mod opening;
 mod prefix_limit;
 mod refresh;
 mod semantics;
+mod stale;
 mod status;
 mod transitions;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -35,6 +36,7 @@ use self::connection::{Connection, Connections};
 use self::graceful_restart::Past;
 use self::opening::Waiting;
 use self::prefix_limit::LimitedPrefixes;
+use self::stale::Stale;
 use crate::adj_rib_in::{AdjRibIn, ReceivedRoute};
 use crate::adj_rib_out::{AdjRibOut, Table, Unsendable};
 use crate::route::Routes;
@@ -91,6 +93,9 @@ pub struct Session {
     rib: AdjRibOut,
     /// Empty unless routes are to be kept.
     adj_rib_in: AdjRibIn,
+    stale: Stale,
+    /// Families that are being repeated, and whose End-of-RR is still to be sent (RFC 7313).
+    refreshed: BTreeSet<Family>,
     /// Empty unless there is a limit.
     limited: LimitedPrefixes,
     /// The neighbor has announced more prefixes of this family than it may; the session stays in
@@ -159,6 +164,8 @@ impl Session {
             past: Past::default(),
             rib: AdjRibOut::default(),
             adj_rib_in: AdjRibIn::default(),
+            stale: Stale::default(),
+            refreshed: BTreeSet::new(),
             limited: LimitedPrefixes::default(),
             over_limit: None,
             events: VecDeque::new(),
@@ -430,6 +437,7 @@ impl Session {
         if expired(self.path_doubted_until) {
             self.path_is_down(now);
         }
+        self.give_up_stale(now);
         for conn in self.connections.ids() {
             self.handle_connection_timeout(now, conn);
         }
@@ -507,6 +515,7 @@ impl Session {
             .chain(self.idle_hold)
             .chain(self.connect_retry)
             .chain(self.path_doubted_until)
+            .chain(self.stale.next_timeout())
             .min()
     }
 
@@ -625,7 +634,10 @@ impl Session {
         while out.len() - start < TRANSMIT_CHUNK {
             match self.rib.next_update(out) {
                 Ok(true) => self.record.sent.update += 1,
-                Ok(false) => break,
+                Ok(false) => {
+                    self.put_end_of_refresh(out);
+                    break;
+                }
                 Err(Unsendable { prefix }) => self.events.push_back(Event::Unsendable(prefix)),
             }
         }

@@ -22,6 +22,7 @@ pub(super) fn open(config: &SessionConfig, past: Past) -> Open {
         config.extended_next_hop && config.families.contains(&Family::IPV4_UNICAST);
     let others = [
         Some(Capability::RouteRefresh),
+        Some(Capability::EnhancedRouteRefresh),
         extended_next_hop
             .then(|| Capability::ExtendedNextHop([ExtendedNextHop::IPV4_OVER_IPV6].into())),
         Some(Capability::ExtendedMessage),
@@ -118,6 +119,7 @@ pub(super) fn negotiate(
             .iter()
             .any(|capability| matches!(capability, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
+        enhanced_route_refresh: has(Capability::EnhancedRouteRefresh),
         extended_message: has(Capability::ExtendedMessage),
         bfd_strict: config.bfd_strict.is_some() && has(Capability::BfdStrict),
         graceful_restart: graceful_restart::agreed(config, &received.capabilities),

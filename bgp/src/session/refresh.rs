@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use bytes::BytesMut;
+
 use super::Session;
 use super::event::ConnId;
 use super::status::State;
 use crate::types::Family;
-use crate::wire::{Message, RouteRefresh};
+use crate::wire::{MAX_LENGTH, Message, RouteRefresh, WireContext, route_refresh};
 
 /// Why a neighbor cannot be asked for its routes once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +46,7 @@ impl Session {
         if !agreed.families.contains(&family) {
             return Err(RefreshError::NotNegotiated(family));
         }
-        connection.push(&Message::RouteRefresh(RouteRefresh { family, subtype: 0 }));
+        connection.push(&demarcation(family, route_refresh::REQUEST));
         self.record.sent.route_refresh += 1;
         Ok(())
     }
@@ -60,12 +62,45 @@ impl Session {
             .connections
             .by_id(conn)
             .and_then(|connection| connection.negotiated.as_ref());
-        // A family that was not agreed upon is ignored (RFC 2918 §4), and so is what RFC 7313 makes
-        // of the subtype.
-        if refresh.subtype == 0
-            && negotiated.is_some_and(|agreed| agreed.families.contains(&refresh.family))
-        {
-            self.rib.refresh(refresh.family);
+        // A family that was not agreed upon is ignored (RFC 2918 §4).
+        let agreed = negotiated.filter(|agreed| agreed.families.contains(&refresh.family));
+        let Some(enhanced) = agreed.map(|agreed| agreed.enhanced_route_refresh) else {
+            return;
+        };
+        match refresh.subtype {
+            route_refresh::REQUEST => self.repeat(conn, refresh.family, enhanced),
+            route_refresh::BEGIN if enhanced => self.begin_refresh(now, refresh.family),
+            route_refresh::END if enhanced => self.end_refresh(refresh.family),
+            _ => {} // RFC 7313 §5
         }
     }
+
+    /// Announces a family once more, between Begin-of-RR and End-of-RR; not before End-of-RIB, which
+    /// is what all that goes out now is followed by (RFC 7313 §4).
+    fn repeat(&mut self, conn: ConnId, family: Family, enhanced: bool) {
+        if enhanced && self.rib.progress(family).end_of_rib_sent {
+            let begin = demarcation(family, route_refresh::BEGIN);
+            if let Some(connection) = self.connections.by_id_mut(conn) {
+                connection.push(&begin);
+                self.record.sent.route_refresh += 1;
+                self.refreshed.insert(family);
+            }
+        }
+        self.rib.refresh(family);
+    }
+
+    /// Everything has been announced, what was asked for once more too.
+    pub(super) fn put_end_of_refresh(&mut self, out: &mut BytesMut) {
+        for family in std::mem::take(&mut self.refreshed) {
+            let end = demarcation(family, route_refresh::END);
+            // Four octets behind a header.
+            let too_long = end.encode(WireContext::default(), MAX_LENGTH, out);
+            debug_assert_eq!(too_long, Ok(()));
+            self.record.sent.route_refresh += 1;
+        }
+    }
+}
+
+const fn demarcation(family: Family, subtype: u8) -> Message {
+    Message::RouteRefresh(RouteRefresh { family, subtype })
 }

@@ -126,6 +126,8 @@ pub struct Negotiated {
     pub add_path_send: Vec<Family>,
     /// Families of which the neighbor may tell several paths to a prefix.
     pub add_path_receive: Vec<Family>,
+    /// A repetition has a beginning and an end, in both directions (RFC 7313).
+    pub enhanced_route_refresh: bool,
     /// The neighbor takes messages of up to 65,535 octets (RFC 8654).
     pub extended_message: bool,
     /// Both sides wait for BFD before the session is up (draft-ietf-idr-bgp-bfd-strict-mode).

@@ -542,8 +542,9 @@ fn c_061_route_refresh_repeats_a_negotiated_family_only() {
     script.route("192.0.2.150/32");
     assert_eq!(script.sent(conn).len(), 1);
     for (family, subtype, repeats) in [
-        (Family::IPV4_UNICAST, 0, 1),
-        (Family::IPV6_UNICAST, 0, 0),
+        // Between a beginning and an end.
+        (Family::IPV4_UNICAST, 0, 3),
+        (Family::IPV6_UNICAST, 0, 2),
         (Family { afi: 25, safi: 70 }, 0, 0),
         (Family::IPV4_UNICAST, 9, 0),
     ] {
@@ -831,3 +832,4 @@ fn c_026_routes_of_a_family_that_was_not_agreed_upon_are_ignored() {
 mod bfd_strict;
 mod graceful_restart;
 mod opening;
+mod stale;

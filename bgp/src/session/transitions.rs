@@ -152,7 +152,8 @@ impl Session {
         if from == State::Established {
             self.record.dropped += 1;
             self.rib.end();
-            self.adj_rib_in.clear();
+            self.keep_stale(now, &transition.cause);
+            self.refreshed.clear();
             self.limited.clear();
         }
         if from >= State::OpenSent && to < State::OpenSent {

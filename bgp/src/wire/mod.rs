@@ -14,7 +14,7 @@ mod nlri;
 mod notification;
 mod open;
 mod parse;
-mod route_refresh;
+pub mod route_refresh;
 mod update;
 
 use bytes::{BufMut, BytesMut};
@@ -106,7 +106,8 @@ impl MessageType {
             Self::Update => 23..=limit,
             Self::Notification => 21..=limit,
             Self::Keepalive => 19..=19,
-            Self::RouteRefresh => 23..=23,
+            // One that is too long is judged by its subtype (RFC 7313 §5).
+            Self::RouteRefresh => 23..=limit,
         }
     }
 }
@@ -156,7 +157,7 @@ impl Message {
             MessageType::Update => return Self::decode_update(body, context),
             MessageType::Notification => return Ok(Self::decode_notification(body)),
             MessageType::Keepalive => Self::Keepalive,
-            MessageType::RouteRefresh => Self::RouteRefresh(RouteRefresh::decode(body)),
+            MessageType::RouteRefresh => Self::RouteRefresh(RouteRefresh::decode(body)?),
         })
     }
 

@@ -93,6 +93,12 @@ pub mod subcode {
         pub const UNEXPECTED_MESSAGE_IN_ESTABLISHED: u8 = 3;
     }
 
+    /// Subcodes of ROUTE-REFRESH Message Error (RFC 7313 §5).
+    pub mod route_refresh {
+        /// A beginning or an end that is longer or shorter than it can be.
+        pub const INVALID_MESSAGE_LENGTH: u8 = 1;
+    }
+
     /// Subcodes of Cease (RFC 4486 and later).
     pub mod cease {
         /// More prefixes than allowed.

@@ -191,7 +191,7 @@ fn c_060_attributes_are_accepted_in_any_order() {
 }
 
 #[test]
-fn c_062_what_enhanced_route_refresh_says_means_nothing_here() {
+fn c_062_marks_without_a_repetition_and_unknown_subtypes_mean_nothing() {
     for subtype in [1, 2, 3, 255] {
         let mut script = Script::established(config());
         script.session.set_routes(script.now, routes(1));

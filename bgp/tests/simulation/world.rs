@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use herald_bgp::wire::AddPathDirection;
 use herald_bgp::{
     Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, HoldTime,
-    ReceivedRoutes, RemoteAs, Role, RouteAttributes, Routes, Session, SessionConfig, SessionStatus,
-    State, StopReason,
+    LongLivedStaleTime, ReceivedRoutes, RemoteAs, RestartConfig, RestartTime, Role,
+    RouteAttributes, Routes, Session, SessionConfig, SessionStatus, State, StopReason,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rand::rngs::SmallRng;
@@ -66,6 +66,8 @@ enum Happening {
     Routes {
         host: usize,
     },
+    /// After a restart, it is known what is to be announced.
+    Complete(End),
 }
 
 /// A TCP connection, as each of its ends knows it.
@@ -193,6 +195,7 @@ impl World {
                         0 => ReceivedRoutes::Reported,
                         _ => ReceivedRoutes::Kept(AdjRibInLimit::default()),
                     },
+                    graceful_restart: graceful_restart(&mut self.rng),
                     delay_open_time: delay_open_time(self.slowness, &mut self.rng),
                     next_hop_v6: format!("2001:db8::{host}:1").parse().ok(),
                     add_path: several_paths(&mut self.rng),
@@ -304,6 +307,7 @@ impl World {
             }
             Happening::Disturb => self.disturb(),
             Happening::Routes { host } => self.change_routes(host),
+            Happening::Complete(end) => self.complete(end),
         }
     }
 
@@ -386,7 +390,7 @@ impl World {
         let ends = self.ends();
         let end = ends[self.rng.random_range(0..ends.len())];
         let open = self.peer(end).links.values().next_back().copied();
-        match (self.rng.random_range(0..6), open) {
+        match (self.rng.random_range(0..8), open) {
             // Reset, as by something on the path.
             (0, Some(link)) => {
                 self.close(end, link);
@@ -402,11 +406,53 @@ impl World {
                 self.carry_out(end);
             }
             (4, _) => self.break_path(end),
+            (5 | 6, _) => self.restart(end.host),
             _ => {
                 self.break_path(end);
                 self.break_path(end.other());
             }
         }
+    }
+
+    /// The program at a host ends, planned or not, and is started anew.
+    fn restart(&mut self, host: usize) {
+        let now = self.now;
+        let planned = self.rng.random_bool(0.5);
+        for end in self.ends().into_iter().filter(|end| end.host == host) {
+            if planned {
+                self.peer(end).session.stop(now, StopReason::Restart);
+                self.carry_out(end);
+            }
+            for link in self.peer(end).links.clone().into_values() {
+                self.close(end, link);
+            }
+            let seed = self.rng.random();
+            let peer = self.peer(end);
+            let mut session = Session::new(peer.session.config().clone(), seed);
+            session.restarted(now);
+            session.hold_end_of_rib();
+            session.start(now);
+            peer.session = session;
+            peer.connecting = false;
+            peer.timeout = None;
+            peer.table.clear();
+            self.carry_out(end);
+            let at = now + self.within(2.0);
+            self.schedule(at, Happening::Complete(end));
+        }
+    }
+
+    /// What a host announces is known again after a restart.
+    fn complete(&mut self, end: End) {
+        let now = self.now;
+        let attributes = Arc::new(RouteAttributes::default());
+        let routes = self.wanted[end.host].iter();
+        let routes = routes.map(|prefix| (*prefix, Arc::clone(&attributes)));
+        let routes: Routes = routes.collect();
+        let session = &mut self.peer(end).session;
+        session.set_routes(now, routes);
+        session.release_end_of_rib();
+        self.carry_out(end);
     }
 
     /// What is sent to `end` waits for the path.
@@ -527,6 +573,14 @@ fn several_paths(rng: &mut SmallRng) -> Option<AddPathDirection> {
     use AddPathDirection::{Both, Receive, Send};
     let directions = [None, Some(Send), Some(Receive), Some(Both)];
     directions[rng.random_range(0..directions.len())]
+}
+
+fn graceful_restart(rng: &mut SmallRng) -> Option<RestartConfig> {
+    let restart = RestartConfig {
+        restart_time: RestartTime::from_secs(60)?,
+        long_lived_stale_time: LongLivedStaleTime::default(),
+    };
+    rng.random_bool(0.7).then_some(restart)
 }
 
 /// Mostly none; always none where everything is `quick`.

@@ -152,3 +152,13 @@ fn c_169_strict_alone_the_keepalive_waits_all_the_same() {
     script.liveness(Liveness::Down, 1);
     assert_eq!(script.last_word(conn), Some(Notification::cease(10)));
 }
+
+#[test]
+fn c_047_a_path_that_the_neighbor_found_down_does_not_lengthen_the_wait() {
+    let down = Notification::cease(10);
+    for notification in [down.clone(), Notification::hard_reset(&down)] {
+        let (mut script, conn) = Script::established(config());
+        script.receive(conn, &Message::Notification(notification));
+        assert_eq!(script.session.idle_hold_time, MIN_IDLE_HOLD_TIME);
+    }
+}
