@@ -647,11 +647,16 @@ fn over_tcp_everything_is_read_only() {
     assert!(http(&api, "GET /").contains("<td>gone</td>"));
     assert!(http(&api, "GET /v1/peers").contains("\"name\":\"gone\""));
     for request in [
-        "POST /v1/reload",
-        "POST /v1/stop",
-        "POST /v1/peers/gone/reset",
-        "PUT /v1/services/new",
+        "PUT /v1/services/web",
+        "DELETE /v1/services/web",
+        "PUT /v1/routes/10.0.0.0%2F8",
         "DELETE /v1/routes/10.0.0.0%2F8",
+        "POST /v1/reload",
+        "POST /v1/peers/gone/reset",
+        "POST /v1/peers/gone/shutdown",
+        "POST /v1/peers/gone/enable",
+        "POST /v1/peers/gone/refresh",
+        "POST /v1/stop",
         "POST /v1/peers",
     ] {
         let answer = http(&api, request);

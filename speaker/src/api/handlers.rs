@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{any, get, post, put};
+use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -88,17 +88,22 @@ struct Context {
     file: Arc<PathBuf>,
 }
 
-/// The paths that only [`control`] serves.
-const CONTROL_ONLY: [&str; 8] = [
-    "/v1/services/{name}",
-    "/v1/routes/{prefix}",
-    "/v1/reload",
-    "/v1/peers/{name}/reset",
-    "/v1/peers/{name}/shutdown",
-    "/v1/peers/{name}/enable",
-    "/v1/peers/{name}/refresh",
-    "/v1/stop",
-];
+/// The paths that only [`control`] serves, and who answers there.
+fn controls() -> [(&'static str, MethodRouter<Context>); 8] {
+    [
+        (
+            "/v1/services/{name}",
+            put(put_service).delete(delete_service),
+        ),
+        ("/v1/routes/{prefix}", put(put_route).delete(delete_route)),
+        ("/v1/reload", post(reload)),
+        ("/v1/peers/{name}/reset", post(reset_peer)),
+        ("/v1/peers/{name}/shutdown", post(shut_down_peer)),
+        ("/v1/peers/{name}/enable", post(enable_peer)),
+        ("/v1/peers/{name}/refresh", post(refresh_peer)),
+        ("/v1/stop", post(stop)),
+    ]
+}
 
 /// Everything, for the Unix socket. `file` is the configuration file, to name it.
 pub fn control(control: Control, file: PathBuf) -> Router {
@@ -106,18 +111,11 @@ pub fn control(control: Control, file: PathBuf) -> Router {
         control,
         file: Arc::new(file),
     };
-    looking()
-        .route(
-            "/v1/services/{name}",
-            put(put_service).delete(delete_service),
-        )
-        .route("/v1/routes/{prefix}", put(put_route).delete(delete_route))
-        .route("/v1/reload", post(reload))
-        .route("/v1/peers/{name}/reset", post(reset_peer))
-        .route("/v1/peers/{name}/shutdown", post(shut_down_peer))
-        .route("/v1/peers/{name}/enable", post(enable_peer))
-        .route("/v1/peers/{name}/refresh", post(refresh_peer))
-        .route("/v1/stop", post(stop))
+    controls()
+        .into_iter()
+        .fold(looking(), |router, (path, answering)| {
+            router.route(path, answering)
+        })
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -126,9 +124,9 @@ pub fn control(control: Control, file: PathBuf) -> Router {
 
 /// What changes nothing, for TCP.
 pub fn viewing(control: Control, file: PathBuf) -> Router {
-    let refusing = CONTROL_ONLY
-        .into_iter()
-        .fold(looking(), |router, path| router.route(path, any(not_here)));
+    let refusing = controls().into_iter().fold(looking(), |router, (path, _)| {
+        router.route(path, any(not_here))
+    });
     refusing
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_here)
