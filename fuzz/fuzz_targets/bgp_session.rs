@@ -212,7 +212,7 @@ fn stop_reason(number: u8) -> StopReason {
         1 => StopReason::PeerDeconfigured,
         2 => StopReason::AdministrativeReset(Some("text".into())),
         3 => StopReason::OtherConfigurationChange,
-        _ => StopReason::Restart,
+        _ => StopReason::Restart(Some("text".into())),
     }
 }
 

@@ -419,6 +419,15 @@ fn stop_and_reset_carry_a_text_to_the_neighbor() {
 }
 
 #[test]
+fn a_text_goes_with_a_restart_to_who_is_told() {
+    let mut pair = Pair::start(WEB);
+    let stop = ["stop", "--restart", "-m", "back at noon"];
+    assert_eq!(pair.host.ok(&stop), "stopped\n");
+    assert!(pair.host.wait().success());
+    pair.wait_for_loss("received 6/2 Cease, Administrative Shutdown: \"back at noon\"");
+}
+
+#[test]
 fn a_disabled_peer_is_down_until_it_is_enabled() {
     let pair = Pair::start(WEB);
     let enabled = pair.host_config(WEB);

@@ -79,8 +79,8 @@ pub enum StopReason {
     /// Cease/6: the configuration changed; the session starts again by itself.
     OtherConfigurationChange,
     /// Nothing, so that the neighbor keeps our routes until we are back (RFC 4724); Cease/2 where it
-    /// would not.
-    Restart,
+    /// would not, with the text.
+    Restart(Option<String>),
 }
 
 /// An UPDATE that RFC 7606 lets pass, with what is needed to find out who made it so (RFC 7606 §8).

@@ -187,7 +187,7 @@ impl Session {
     pub fn stop(&mut self, now: Instant, reason: StopReason) {
         let now = self.advance(now);
         let notification = match &reason {
-            StopReason::AdministrativeShutdown(text) => {
+            StopReason::AdministrativeShutdown(text) | StopReason::Restart(text) => {
                 cease_with(subcode::cease::ADMINISTRATIVE_SHUTDOWN, text)
             }
             StopReason::AdministrativeReset(text) => {
@@ -197,7 +197,6 @@ impl Session {
             StopReason::OtherConfigurationChange => {
                 Notification::cease(subcode::cease::OTHER_CONFIGURATION_CHANGE)
             }
-            StopReason::Restart => Notification::cease(subcode::cease::ADMINISTRATIVE_SHUTDOWN),
         };
         let purges = matches!(
             reason,
@@ -218,7 +217,7 @@ impl Session {
         let mut cause = Cause::Stopped;
         for conn in self.connections.ids() {
             let last_word = match reason {
-                StopReason::Restart if self.is_kept(conn) => None,
+                StopReason::Restart(_) if self.is_kept(conn) => None,
                 _ if purges => Some(self.purging(conn, notification.clone())),
                 _ => Some(notification.clone()),
             };

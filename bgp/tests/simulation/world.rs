@@ -420,7 +420,7 @@ impl World {
         let planned = self.rng.random_bool(0.5);
         for end in self.ends().into_iter().filter(|end| end.host == host) {
             if planned {
-                self.peer(end).session.stop(now, StopReason::Restart);
+                self.peer(end).session.stop(now, StopReason::Restart(None));
                 self.carry_out(end);
             }
             for link in self.peer(end).links.clone().into_values() {

@@ -88,7 +88,7 @@ Examples:
     /// End the daemon, as on-exit says: by default, withdraw every route and tell every peer
     Stop {
         /// Leave the routes with the peers that keep them until the daemon is back (RFC 4724)
-        #[arg(long, conflicts_with_all = ["withdraw", "message"])]
+        #[arg(long, conflicts_with = "withdraw")]
         restart: bool,
         /// Withdraw every route, whatever on-exit says
         #[arg(long)]

@@ -568,7 +568,7 @@ impl Speaker {
             }
             OnExit::Restart => {
                 info!("stopping for a restart: who keeps our routes is not told");
-                StopReason::Restart
+                StopReason::Restart(communication)
             }
         };
         self.bgp.stop(reason).await;

@@ -177,8 +177,9 @@ fn c_102_end_of_rib_waits_until_the_routes_are_complete() {
 
 #[test]
 fn c_102_a_restart_closes_without_a_word_where_the_routes_are_kept() {
+    let reason = StopReason::Restart(Some("back soon".to_owned()));
     let (mut script, conn) = established_with_helper(false);
-    script.session.stop(script.now, StopReason::Restart);
+    script.session.stop(script.now, reason.clone());
     assert_eq!(script.sent(conn), []);
     let events = script.events();
     assert_eq!(events[0], closes(conn, false));
@@ -188,8 +189,11 @@ fn c_102_a_restart_closes_without_a_word_where_the_routes_are_kept() {
     );
 
     let (mut script, conn) = Script::established(restarting());
-    script.session.stop(script.now, StopReason::Restart);
-    assert_eq!(script.last_word(conn), Some(Notification::cease(2)));
+    script.session.stop(script.now, reason);
+    assert_eq!(
+        script.last_word(conn),
+        Some(Notification::cease_with_communication(2, "back soon"))
+    );
 }
 
 #[test]
