@@ -8,9 +8,11 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::{Daemon, eventually, loopback, stderr, stdout};
 
@@ -83,9 +85,12 @@ impl Neighbor {
     }
 }
 
-/// A connection with an OPEN and a KEEPALIVE said on it.
+/// A connection with an OPEN and a KEEPALIVE said on it, and no read that waits for ever.
 fn accept(listener: &TcpListener) -> TcpStream {
-    let (mut session, _) = listener.accept().unwrap();
+    let mut session = accept_within(listener, Duration::from_secs(20));
+    session
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     let [high, low] = 64521_u16.to_be_bytes();
     // Route refresh is offered, and nothing else.
     let open = message(1, &[4, high, low, 0, 90, 192, 0, 2, 1, 4, 2, 2, 2, 0]);
@@ -93,6 +98,34 @@ fn accept(listener: &TcpListener) -> TcpStream {
         .write_all(&[open, message(4, &[])].concat())
         .unwrap();
     session
+}
+
+/// The next connection.
+#[track_caller]
+fn accept_within(listener: &TcpListener, patience: Duration) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + patience;
+    loop {
+        match listener.accept() {
+            Ok((session, _)) => {
+                session.set_nonblocking(false).unwrap();
+                return session;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(Instant::now() < deadline, "nobody connects: {listener:?}");
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("{error}: {listener:?}"),
+        }
+    }
+}
+
+/// A daemon that says nothing must fail a test, not hold it up.
+#[test]
+#[should_panic(expected = "nobody connects")]
+fn nobody_is_waited_for_without_end() {
+    let listener = TcpListener::bind((loopback(), 0)).unwrap();
+    accept_within(&listener, Duration::from_millis(50));
 }
 
 fn metrics(daemon: &Daemon) -> String {
@@ -265,7 +298,7 @@ fn c_049_too_many_prefixes_end_the_session_until_somebody_resets_it() {
     ] {
         assert!(log.contains(line), "{log}");
     }
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(3));
     let peer = neighbor.daemon.show(&["peer", "other"]);
     assert_eq!(
         (&peer["state"], &peer["over_max_prefixes"]),
