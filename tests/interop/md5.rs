@@ -29,11 +29,12 @@ fn c_111_keys_with_every_router() {
         };
         let key = neighborhood.host.file("key");
         fs::write(&key, "s3cret\n").unwrap();
-        for passive in [false, true] {
+        // First the host alone connects, for it does not listen; then the routers alone.
+        let listening = "local-as = 64520\nlisten = [\"0.0.0.0:179\", \"[::]:179\"]";
+        for (passive, speaker) in [(false, "local-as = 64520"), (true, listening)] {
             let config =
                 neighborhood.config(&format!("password-file = {key:?}\npassive = {passive}"));
-            let listening = "local-as = 64520\nlisten = [\"0.0.0.0:179\", \"[::]:179\"]";
-            let _herald = neighborhood.start_herald(&config.replace("local-as = 64520", listening));
+            let _herald = neighborhood.start_herald(&config.replace("local-as = 64520", speaker));
         }
     }
 }
