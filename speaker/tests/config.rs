@@ -439,6 +439,29 @@ fn a_key_that_everybody_may_read_is_doubtful() {
 }
 
 #[test]
+fn a_restart_in_which_nobody_keeps_the_routes_is_doubtful() {
+    let peer = "[[peer]]\naddress = \"192.0.2.1\"\nremote-as = 64521\n";
+    let range = "[[peer-range]]\nname = \"leafs\"\nprefix = \"10.0.0.0/24\"\nremote-as = 64521\n";
+    let listen = "listen = [\"0.0.0.0:179\"]\n";
+    let restart = &format!("{listen}on-exit = \"restart\"\n");
+    let keeps = "graceful-restart = { restart-time = \"60s\" }\n";
+    assert_eq!(
+        warnings(&format!("{restart}{peer}{range}")),
+        [
+            "herald.toml:4: [speaker]: on-exit: \"restart\" does nothing while no [[peer]] and no [[peer-range]] has graceful-restart: nobody would keep our routes"
+        ]
+    );
+    for config in [
+        format!("{restart}{peer}{keeps}{range}"),
+        format!("{restart}{peer}{range}{keeps}"),
+        format!("on-exit = \"withdraw\"\n{peer}"),
+        peer.to_owned(),
+    ] {
+        assert_eq!(warnings(&config), [""; 0], "{config}");
+    }
+}
+
+#[test]
 fn a_service_that_the_file_does_not_have_is_doubtful() {
     assert_eq!(
         warnings(

@@ -20,7 +20,7 @@ use super::document::{Lines, Located, Report, Section, nearest};
 use super::problem::Problem;
 use super::{
     AdvertisementConfig, ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET,
-    DEFAULT_STATE_DIR, LogConfig, Name, PeerName, RouteConfig, ServiceConfig, ServiceName,
+    DEFAULT_STATE_DIR, LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName,
     SpeakerConfig, value,
 };
 
@@ -70,7 +70,10 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
 
 fn read_document(document: Section<'_>) -> Option<Config> {
     let mut document = document.plans(&["pool", "bfd-session", "hook"]);
-    let speaker = read_speaker(document.take_table("speaker"));
+    let mut daemon = document
+        .take_table("speaker")
+        .plans(&["address-interface", "drain-time"]);
+    let (speaker, on_exit) = read_speaker(&mut daemon);
     let api = read_api(document.take_table("api"));
     let bfd = read_bfd(document.take_table("bfd"));
     let log = read_log(document.take_table("log"));
@@ -92,6 +95,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         &mut peers,
     );
     check_keys(&peers, &document);
+    warn_if_nobody_keeps(&daemon, on_exit.as_ref(), &peers);
     let services = read_services(document.take_tables("service", &["name"]));
     let routes = read_routes(
         document.take_tables("route", &["prefix"]),
@@ -118,8 +122,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
     })
 }
 
-fn read_speaker(section: Section<'_>) -> Option<SpeakerConfig> {
-    let mut section = section.plans(&["address-interface", "drain-time"]);
+fn read_speaker(section: &mut Section<'_>) -> (Option<SpeakerConfig>, Option<Located<OnExit>>) {
     let local_as = section.require(
         "local-as",
         "the AS number of this host, such as 64520",
@@ -133,17 +136,39 @@ fn read_speaker(section: Section<'_>) -> Option<SpeakerConfig> {
     let blackhole_v6 = section.take("blackhole-length-v6", value::number_between::<u8>(0, 128));
     let blackhole = BlackholeLengths::default();
     section.finish();
-    Some(SpeakerConfig {
-        local_as: local_as?.value,
+    let config = local_as.map(|local_as| SpeakerConfig {
+        local_as: local_as.value,
         router_id: router_id.map(|id| id.value),
         listen: values(listen.unwrap_or_default()),
         state_dir: state_dir.map_or_else(|| DEFAULT_STATE_DIR.into(), |dir| dir.value),
-        on_exit: on_exit.map(|on_exit| on_exit.value).unwrap_or_default(),
+        on_exit: on_exit
+            .as_ref()
+            .map(|on_exit| on_exit.value)
+            .unwrap_or_default(),
         blackhole: BlackholeLengths {
             v4: blackhole_v4.map_or(blackhole.v4, |length| length.value),
             v6: blackhole_v6.map_or(blackhole.v6, |length| length.value),
         },
-    })
+    });
+    (config, on_exit)
+}
+
+/// RFC 4724 §4.2: routes stay with peers that were told beforehand that we may restart.
+fn warn_if_nobody_keeps(section: &Section<'_>, on_exit: Option<&Located<OnExit>>, peers: &Peers) {
+    let of_ranges = peers.ranges.values().map(|range| &range.peer);
+    let mut all = peers.configs.values().chain(of_ranges);
+    if let Some(on_exit) = on_exit
+        && on_exit.value == OnExit::Restart
+        && all.all(|peer| peer.graceful_restart.is_none())
+    {
+        section.warning(
+            on_exit.line,
+            "on-exit",
+            "\"restart\" does nothing while no [[peer]] and no [[peer-range]] has graceful-restart: \
+             nobody would keep our routes"
+                .to_owned(),
+        );
+    }
 }
 
 fn read_api(mut section: Section<'_>) -> ApiConfig {
