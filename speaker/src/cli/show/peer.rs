@@ -31,13 +31,30 @@ pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
     page.0
 }
 
+/// How many columns a line has.
+const WIDTH: usize = 80;
+/// The column behind the labels.
+const TEXT: usize = 16;
+
 #[derive(Default)]
 struct Page(String);
 
 impl Page {
+    /// A line that is too long goes on below its text. A word that is too long stays whole.
     fn line(&mut self, indent: usize, line: Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "{:indent$}{line}", "");
+        let line = format!("{:indent$}{line}", "");
+        let has_label = line.get(..TEXT).is_some_and(|label| label.ends_with("  "));
+        let hanging = if has_label { TEXT } else { indent + 2 };
+        let mut rest = line.as_str();
+        let mut taken = indent.max(if has_label { TEXT } else { 0 });
+        let mut room = WIDTH;
+        while let Some((first, more)) = broken(rest, taken, room) {
+            // Writing to a String cannot fail.
+            let _ = write!(self.0, "{first}\n{:hanging$}", "");
+            rest = more;
+            (taken, room) = (0, WIDTH - hanging);
+        }
+        self.0.extend([rest, "\n"]);
     }
 
     fn head(&mut self, peer: &PeerStatus) {
@@ -80,9 +97,9 @@ impl Page {
         }
         if let Some(family) = &peer.over_max_prefixes {
             self.line(
-                2,
+                TEXT,
                 format_args!(
-                    "              it announced more {family} prefixes than max-prefixes allows; `herald peer reset {}` lets it try again",
+                    "it announced more {family} prefixes than max-prefixes allows; `herald peer reset {}` lets it try again",
                     peer.name
                 ),
             );
@@ -518,6 +535,21 @@ impl Page {
             self.line(4, format_args!("{} {}  {text}", event.at, event.subject));
         }
     }
+}
+
+/// A text in front of and behind the last space that leaves at most `room` columns in front, or the
+/// next one; not within the first `taken` octets. `None`: it fits, or is one word.
+fn broken(text: &str, taken: usize, room: usize) -> Option<(&str, &str)> {
+    let (end, _) = text.char_indices().nth(room)?;
+    let body = text.get(taken..)?;
+    let fits = |at: &usize| taken + at <= end;
+    let spaces = || body.match_indices(' ').map(|(at, _)| at);
+    let at = taken
+        + spaces()
+            .take_while(fits)
+            .last()
+            .or_else(|| spaces().next())?;
+    Some((text.get(..at)?.trim_end(), text.get(at..)?.trim_start()))
 }
 
 /// The name of a capability, and what it says.

@@ -92,3 +92,38 @@ fn a_bfd_session_that_could_not_be_opened() {
         "{page}"
     );
 }
+
+#[test]
+fn no_line_is_wider_than_a_terminal() {
+    let mut status = established();
+    let hint = "nothing was heard from 192.0.2.1 since the connection attempt: ".repeat(5);
+    status["transport"]["hints"] = json!([hint]);
+    let cause = "received 6/2 Cease, Administrative Shutdown: \u{201e}Wartung\u{201c} ".repeat(4);
+    status["last_reset"]["cause"] = json!(cause);
+    let page = shown(status, json!([]));
+    for text in [
+        page.as_str(),
+        include_str!("established.txt"),
+        include_str!("idle.txt"),
+    ] {
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line:?} in\n{text}");
+        }
+    }
+    // Nothing is lost, and what goes on hangs below.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&page).contains(words(&hint).as_str()), "{page}");
+    assert!(words(&page).contains(words(&cause).as_str()), "{page}");
+    assert!(page.contains("\n    nothing was heard"), "{page}");
+    assert!(page.contains("\n      "), "{page}");
+}
+
+#[test]
+fn a_word_that_is_wider_than_a_terminal_stays_whole() {
+    let mut status = established();
+    let long = "x".repeat(100);
+    status["description"] = json!(format!("{long} {long} end"));
+    let page = shown(status, json!([]));
+    let expected = format!("\n  {long}\n    {long}\n    end\n");
+    assert!(page.contains(&expected), "{page}");
+}
