@@ -1,5 +1,11 @@
 //! Two daemons, of which one comes back, or waits for BFD.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
 mod support;
 
 use std::net::Ipv4Addr;
