@@ -84,7 +84,7 @@ fn speak(socket: &UdpSocket, remote: Ipv4Addr, heard: &AtomicU8, ended: &AtomicB
                 (DOWN, DOWN) => INIT,
                 (DOWN | INIT, INIT) | (INIT | UP, UP) => UP,
                 (UP, INIT) => UP,
-                (_, ADMIN_DOWN) => DOWN,
+                (UP, DOWN) | (_, ADMIN_DOWN) => DOWN,
                 (state, _) => state,
             };
             // A Poll is answered with a Final.
@@ -119,7 +119,6 @@ impl Neighbor {
     fn start() -> Self {
         let [own, other] = [loopback(), loopback()];
         let listener = TcpListener::bind((other, 11179)).unwrap();
-        let bfd = Bfd::start(other, own);
         let config = format!(
             "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n[bfd]\nlisten = [\"{own}:13784\"]\n\
              [[bfd-profile]]\nname = \"slow\"\ntransmit-interval = \"200ms\"\nreceive-interval = \"200ms\"\ndetect-multiplier = 20\n\
@@ -128,6 +127,10 @@ impl Neighbor {
         );
         let daemon = Daemon::start(&config);
         let (mut session, _) = listener.accept().unwrap();
+        // When BFD comes up, a connection that is still being made is given up for another; what has
+        // its OPEN out stays.
+        session.read_exact(&mut [0; 29]).unwrap();
+        let bfd = Bfd::start(other, own);
         let [high, low] = 64521_u16.to_be_bytes();
         let open = message(1, &[4, high, low, 0, 90, 192, 0, 2, 1, 0]);
         session

@@ -162,10 +162,19 @@ impl Daemon {
     /// Waits until the peer's BGP and BFD sessions are up.
     #[track_caller]
     pub(crate) fn wait_until_up(&self, peer: &str) {
-        eventually("both sessions are up", || {
+        let start = Instant::now();
+        loop {
             let status = self.show(&["peer", peer]);
-            status["state"] == "Established" && status["bfd"]["state"] == "Up"
-        });
+            let states = [&status["state"], &status["bfd"]["state"]];
+            if states == ["Established", "Up"] {
+                return;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "not both sessions are up within {PATIENCE:?}, but {states:?}: {status:#}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until the peer's BGP session is up.
