@@ -139,15 +139,16 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     }
     out.duration("connect-retry-time", peer.connect_retry_time);
     out.duration("delay-open-time", peer.delay_open_time);
-    if let Some(restart) = peer.graceful_restart {
-        out.plain(
+    match peer.graceful_restart {
+        Some(restart) => out.plain(
             "graceful-restart",
             format_args!(
                 "{{ restart-time = \"{}s\", long-lived-stale-time = \"{}s\" }}",
                 restart.restart_time.as_secs(),
                 restart.long_lived_stale_time.as_secs()
             ),
-        );
+        ),
+        None => out.plain("graceful-restart", false),
     }
     if let Some(time) = peer.send_hold_time {
         out.duration("send-hold-time", time);
@@ -169,6 +170,9 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     }
     out.plain("dscp", peer.dscp);
     out.texts("families", &peer.families);
+    if peer.bfd.is_none() {
+        out.text("bfd-profile", "none");
+    }
     if let Some(bfd) = &peer.bfd {
         out.text("bfd-profile", &bfd.profile.name);
         out.plain("bfd-multihop", bfd.hops != BfdHops::Single);
