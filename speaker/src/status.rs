@@ -256,6 +256,8 @@ pub struct KeptStatus {
     pub routes: usize,
     /// How many of them have not been announced since the session or the refresh began.
     pub stale: usize,
+    /// And of these, how many have outlived the peer's restart time (RFC 9494).
+    pub long_lived_stale: usize,
     /// Announcements that were not kept for want of room.
     pub not_kept: u64,
 }
@@ -774,6 +776,7 @@ impl From<&bgp::FamilyStatus> for FamilyStatus {
             kept: status.kept.map(|kept| KeptStatus {
                 routes: kept.routes,
                 stale: kept.stale,
+                long_lived_stale: kept.long_lived_stale,
                 not_kept: kept.not_kept,
             }),
             end_of_rib_sent: status.end_of_rib_sent,

@@ -196,6 +196,7 @@ fn kept_routes_can_be_looked_at() {
     assert_eq!(routes[0]["next_hop"], "192.0.2.1");
     assert_eq!(routes[0]["origin"], "igp");
     assert_eq!(routes[0]["stale"], false);
+    assert_eq!(routes[0]["long_lived_stale"], false);
     assert_eq!(routes[1]["as_path"], serde_json::json!([64521, 64999]));
     let table = neighbor.daemon.ok(&show);
     assert!(
@@ -207,7 +208,8 @@ fn kept_routes_can_be_looked_at() {
 
     neighbor.say(&update(64999, &[(11, 0, 3), (11, 0, 4)]));
     eventually("five have come", || neighbor.ipv4()["received"] == 5);
-    let expected = serde_json::json!({"routes": 3, "stale": 0, "not_kept": 1});
+    let expected =
+        serde_json::json!({"routes": 3, "stale": 0, "long_lived_stale": 0, "not_kept": 1});
     assert_eq!(neighbor.ipv4()["kept"], expected);
     let said = metrics(&neighbor.daemon);
     for line in [

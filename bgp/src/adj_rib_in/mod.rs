@@ -5,15 +5,15 @@
 //! thrown away. Equal path attributes are held once, as octets, and read when somebody looks.
 //! Nothing is chosen among the routes, and none is handed on.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use ipnet::IpNet;
 
-use crate::types::Family;
+use crate::types::{Community, Family};
 use crate::wire::{Attribute, MpReach, Prefixes, WireContext, decode_attributes};
 
 /// How much an Adj-RIB-In may hold.
@@ -47,6 +47,9 @@ pub struct ReceivedRoute {
     /// It is of a session that has ended, or from before a refresh, and has not been announced
     /// since.
     pub stale: bool,
+    /// It is stale, and the neighbor has been away for longer than its restart time: a route of last
+    /// resort, with LLGR_STALE among its communities (RFC 9494 §4.2).
+    pub long_lived_stale: bool,
 }
 
 /// Path attributes as they are held. To clone them is cheap, and to read them is for whoever looks.
@@ -90,10 +93,35 @@ impl ReceivedAttributes {
         decode_attributes(&self.0, HELD)
     }
 
+    /// The same with LLGR_STALE, which is there once.
+    fn with_llgr_stale(&self) -> Self {
+        let mut attributes = self.decode();
+        let communities = attributes.iter_mut().find_map(communities_mut);
+        match communities {
+            Some(communities) if communities.contains(&Community::LLGR_STALE) => {}
+            Some(communities) => communities.push(Community::LLGR_STALE),
+            None => attributes.push(Attribute::Communities(vec![Community::LLGR_STALE])),
+        }
+        Self::new(&attributes)
+    }
+
+    fn has_no_llgr(&self) -> bool {
+        let mut attributes = self.decode();
+        let mut communities = attributes.iter_mut().filter_map(communities_mut);
+        communities.any(|communities| communities.contains(&Community::NO_LLGR))
+    }
+
     /// How many octets they take.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.0.len()
+    }
+}
+
+const fn communities_mut(attribute: &mut Attribute) -> Option<&mut Vec<Community>> {
+    match attribute {
+        Attribute::Communities(communities) => Some(communities),
+        _ => None,
     }
 }
 
@@ -109,6 +137,7 @@ pub(crate) struct Held {
     pub(crate) routes: usize,
     pub(crate) prefixes: usize,
     pub(crate) stale: usize,
+    pub(crate) long_lived_stale: usize,
     pub(crate) not_kept: u64,
 }
 
@@ -130,7 +159,15 @@ struct FamilyRoutes {
 #[derive(Debug)]
 struct Entry {
     attributes: ReceivedAttributes,
-    stale: bool,
+    age: Age,
+}
+
+/// RFC 4724 §4.2, RFC 9494 §4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    Fresh,
+    Stale,
+    LongLivedStale,
 }
 
 impl AdjRibIn {
@@ -175,26 +212,43 @@ impl AdjRibIn {
     /// Marks every route of a family; one that is announced anew is not marked any more.
     pub(crate) fn mark_stale(&mut self, family: Family) {
         if let Some(family) = self.families.get_mut(&family) {
-            family
-                .routes
-                .values_mut()
-                .for_each(|entry| entry.stale = true);
+            for entry in family.routes.values_mut() {
+                entry.age = entry.age.max(Age::Stale);
+            }
             family.held.stale = family.routes.len();
+        }
+    }
+
+    /// Marks what is stale of a family as long-lived, and forgets what is not to be that.
+    pub(crate) fn mark_long_lived_stale(&mut self, family: Family) {
+        let sets = self.attributes.keys();
+        let unwanted: BTreeSet<_> = sets.filter(|set| set.has_no_llgr()).cloned().collect();
+        self.withdraw_all(family, |entry| {
+            entry.age >= Age::Stale && unwanted.contains(&entry.attributes)
+        });
+        if let Some(family) = self.families.get_mut(&family) {
+            let entries = family.routes.values_mut();
+            for entry in entries.filter(|entry| entry.age == Age::Stale) {
+                entry.age = Age::LongLivedStale;
+            }
+            family.held.long_lived_stale = family.held.stale;
         }
     }
 
     /// Forgets every route of a family that is still marked, and says how many these were.
     pub(crate) fn sweep_stale(&mut self, family: Family) -> usize {
+        self.withdraw_all(family, |entry| entry.age >= Age::Stale)
+    }
+
+    fn withdraw_all(&mut self, family: Family, is_over: impl Fn(&Entry) -> bool) -> usize {
         let routes = self.families.get(&family).map(|family| &family.routes);
-        let stale = routes
-            .into_iter()
-            .flatten()
-            .filter(|(_, entry)| entry.stale);
-        let stale: Vec<_> = stale.map(|(key, _)| *key).collect();
-        for (prefix, path_id) in &stale {
+        let routes = routes.into_iter().flatten();
+        let over = routes.filter(|(_, entry)| is_over(entry));
+        let over: Vec<_> = over.map(|(key, _)| *key).collect();
+        for (prefix, path_id) in &over {
             self.withdraw(*prefix, *path_id);
         }
-        stale.len()
+        over.len()
     }
 
     /// Lets go of the last routes, until what is left is within the limit.
@@ -236,13 +290,22 @@ impl AdjRibIn {
 
     /// Every route, by family and prefix.
     pub(crate) fn routes(&self) -> Vec<ReceivedRoute> {
+        let mut marked = BTreeMap::new();
+        let mut shown = |entry: &Entry| match entry.age {
+            Age::Fresh | Age::Stale => entry.attributes.clone(),
+            Age::LongLivedStale => marked
+                .entry(entry.attributes.clone())
+                .or_insert_with_key(ReceivedAttributes::with_llgr_stale)
+                .clone(),
+        };
         let entries = self.families.values().flat_map(|family| &family.routes);
         entries
             .map(|((prefix, path_id), entry)| ReceivedRoute {
                 prefix: *prefix,
                 path_id: *path_id,
-                attributes: entry.attributes.clone(),
-                stale: entry.stale,
+                attributes: shown(entry),
+                stale: entry.age >= Age::Stale,
+                long_lived_stale: entry.age == Age::LongLivedStale,
             })
             .collect()
     }
@@ -298,8 +361,8 @@ impl FamilyRoutes {
             self.held.prefixes += 1;
         }
         let attributes = attributes.clone();
-        let stale = false;
-        self.routes.insert(key, Entry { attributes, stale });
+        let age = Age::Fresh;
+        self.routes.insert(key, Entry { attributes, age });
         self.held.routes = self.routes.len();
     }
 
@@ -308,8 +371,11 @@ impl FamilyRoutes {
         if !self.has_path(key.0) {
             self.held.prefixes -= 1;
         }
-        if entry.stale {
+        if entry.age >= Age::Stale {
             self.held.stale -= 1;
+        }
+        if entry.age == Age::LongLivedStale {
+            self.held.long_lived_stale -= 1;
         }
         self.held.routes = self.routes.len();
         Some(entry)

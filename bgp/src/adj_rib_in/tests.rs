@@ -153,12 +153,21 @@ fn what_is_not_announced_again_is_swept() {
     assert_eq!(held(&rib), ["11.0.0.0/8", "2001:db8::/32"]);
 }
 
+fn with_mark(attributes: &[Attribute]) -> Vec<Attribute> {
+    let [Attribute::Communities(communities)] = attributes else {
+        panic!("communities: {attributes:?}");
+    };
+    let mark = [Community::LLGR_STALE];
+    vec![Attribute::Communities([&communities[..], &mark].concat())]
+}
+
 /// One thing that may happen.
 #[derive(Clone, Debug)]
 enum Op {
     Announce(Vec<u8>, Option<u32>, u8),
     Withdraw(u8, Option<u32>),
     MarkStale,
+    MarkLongLived,
     Sweep,
     /// Somebody looks, and takes a while.
     Look,
@@ -171,6 +180,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(prefixes, path_id, set)| Op::Announce(prefixes, path_id, set)),
         4 => (0u8..20, path_id()).prop_map(|(prefix, path_id)| Op::Withdraw(prefix, path_id)),
         1 => Just(Op::MarkStale),
+        1 => Just(Op::MarkLongLived),
         1 => Just(Op::Sweep),
         2 => Just(Op::Look),
     ]
@@ -203,6 +213,7 @@ proptest! {
                     rib.withdraw(net(octet), path_id);
                 }
                 Op::MarkStale => rib.mark_stale(Family::IPV4_UNICAST),
+                Op::MarkLongLived => rib.mark_long_lived_stale(Family::IPV4_UNICAST),
                 Op::Sweep => {
                     rib.sweep_stale(Family::IPV4_UNICAST);
                 }
@@ -211,15 +222,22 @@ proptest! {
             let held = rib.held(Family::IPV4_UNICAST);
             let all = rib.routes();
             for route in &all {
-                let last = said.get(&(route.prefix, route.path_id));
-                prop_assert_eq!(Some(&route.attributes.decode()), last);
+                let last = said.get(&(route.prefix, route.path_id)).cloned();
+                let last = match route.long_lived_stale {
+                    true => last.map(|last| with_mark(&last)),
+                    false => last,
+                };
+                prop_assert_eq!(Some(route.attributes.decode()), last);
             }
             let prefixes: BTreeSet<IpNet> = all.iter().map(|route| route.prefix).collect();
-            let sets: BTreeSet<&ReceivedAttributes> = all.iter().map(|route| &route.attributes).collect();
+            let entries = rib.families.values().flat_map(|family| family.routes.values());
+            let sets: BTreeSet<&ReceivedAttributes> = entries.map(|entry| &entry.attributes).collect();
             prop_assert!(all.len() <= limit.routes && rib.attribute_octets <= limit.attribute_octets);
             prop_assert_eq!(held.routes, all.len());
             prop_assert_eq!(held.prefixes, prefixes.len());
             prop_assert_eq!(held.stale, all.iter().filter(|route| route.stale).count());
+            let long_lived = all.iter().filter(|route| route.long_lived_stale);
+            prop_assert_eq!(held.long_lived_stale, long_lived.count());
             prop_assert_eq!(rib.attributes.len(), sets.len());
             prop_assert_eq!(
                 rib.attribute_octets,

@@ -7,6 +7,7 @@ use super::Session;
 use super::config::SessionConfig;
 use super::event::ConnId;
 use super::status::{Cause, State};
+use crate::types::Family;
 use crate::wire::{
     Capability, GracefulRestart, GracefulRestartFamily, LongLivedGracefulRestart,
     LongLivedStaleTime, Notification, RestartTime,
@@ -73,6 +74,39 @@ pub(super) fn agreed(config: &SessionConfig, received: &[Capability]) -> Option<
             Capability::GracefulRestart(restart) => Some(GracefulRestart::clone(restart)),
             _ => None,
         })
+}
+
+/// Of which families routes outlive the neighbor's restart time, and for how long; none unless both
+/// sides speak of it, beside graceful restart (RFC 9494 §4.5).
+pub(super) fn agreed_long_lived(
+    config: &SessionConfig,
+    families: &[Family],
+    received: &[Capability],
+) -> Vec<LongLivedGracefulRestart> {
+    let ours = config.graceful_restart.filter(|restart| {
+        restart.long_lived_stale_time > LongLivedStaleTime::default()
+            && agreed(config, received).is_some()
+    });
+    let Some(ours) = ours.map(|restart| restart.long_lived_stale_time) else {
+        return Vec::new();
+    };
+    let theirs = received
+        .iter()
+        .rev()
+        .find_map(|capability| match capability {
+            Capability::LongLivedGracefulRestart(theirs) => Some(theirs.as_ref()),
+            _ => None,
+        });
+    let theirs: &[LongLivedGracefulRestart] = theirs.unwrap_or_default();
+    let last = |family| theirs.iter().rev().find(|theirs| theirs.family == family);
+    let offered = families.iter().filter_map(|family| last(*family));
+    offered
+        .map(|theirs| LongLivedGracefulRestart {
+            // RFC 9494 §4.2: what is configured may bound what is received.
+            stale_time: theirs.stale_time.min(ours),
+            ..*theirs
+        })
+        .collect()
 }
 
 impl Session {

@@ -613,6 +613,7 @@ impl Session {
         matches!(self.config.received_routes, ReceivedRoutes::Kept(_)).then_some(KeptStatus {
             routes: held.routes,
             stale: held.stale,
+            long_lived_stale: held.long_lived_stale,
             not_kept: held.not_kept,
         })
     }

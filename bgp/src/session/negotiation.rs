@@ -113,6 +113,12 @@ pub(super) fn negotiate(
             && takes_extended_next_hop(&received.capabilities),
         add_path_send: several_paths(&sent, &received.capabilities, &families),
         add_path_receive: several_paths(&received.capabilities, &sent, &families),
+        graceful_restart: graceful_restart::agreed(config, &received.capabilities),
+        long_lived_graceful_restart: graceful_restart::agreed_long_lived(
+            config,
+            &families,
+            &received.capabilities,
+        ),
         families,
         four_octet_as: received
             .capabilities
@@ -122,7 +128,6 @@ pub(super) fn negotiate(
         enhanced_route_refresh: has(Capability::EnhancedRouteRefresh),
         extended_message: has(Capability::ExtendedMessage),
         bfd_strict: config.bfd_strict.is_some() && has(Capability::BfdStrict),
-        graceful_restart: graceful_restart::agreed(config, &received.capabilities),
         sent,
         received: received.capabilities.clone(),
     })

@@ -1,5 +1,6 @@
 //! Routes of a neighbor that are kept although they may not be so any more: while it restarts (RFC
-//! 4724 §4.2, RFC 8538 §4), and while it repeats itself (RFC 7313 §4).
+//! 4724 §4.2, RFC 8538 §4), for longer than that as routes of last resort (RFC 9494 §4.2), and
+//! while it repeats itself (RFC 7313 §4).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use super::config::ReceivedRoutes;
 use super::status::{Cause, Negotiated};
 use crate::types::Family;
 use crate::wire::subcode::cease;
-use crate::wire::{GracefulRestart, Notification, code};
+use crate::wire::{GracefulRestart, LongLivedGracefulRestart, Notification, code};
 
 /// How long a neighbor that is back may take to announce everything, and how long to repeat it, if
 /// it never says that it is through (RFC 4724 §4.2, RFC 7313 §4).
@@ -21,16 +22,62 @@ pub(super) struct Stale {
     /// What the neighbor said of its restarts in the session that is up, of families that were
     /// agreed upon.
     restart: Option<GracefulRestart>,
+    /// And of what comes after the restart time.
+    long_lived: Vec<LongLivedGracefulRestart>,
     /// From before a restart; End-of-RIB ends it.
-    restarting: BTreeMap<Family, Instant>,
+    restarting: BTreeMap<Family, Restarting>,
     /// From before a Begin-of-RR; End-of-RR ends it.
     refreshing: BTreeMap<Family, Instant>,
 }
 
+/// Routes of one family from before a restart.
+#[derive(Clone, Copy, Debug)]
+struct Restarting {
+    period: Period,
+    /// Long-Lived Stale Time; zero: nothing outlives the restart time.
+    stale_time: Duration,
+    /// The neighbor is back, and has until then to announce everything. Meanwhile the period does
+    /// not end by itself.
+    announced_by: Option<Instant>,
+}
+
+/// RFC 9494 §4.2: what a family of a neighbor that is away is in, and until when.
+#[derive(Clone, Copy, Debug)]
+enum Period {
+    Restart(Instant),
+    LongLived(Instant),
+}
+
+impl Restarting {
+    fn deadline(&self) -> Instant {
+        let (Period::Restart(until) | Period::LongLived(until)) = self.period;
+        self.announced_by.unwrap_or(until)
+    }
+
+    /// The neighbor is away once more, before it had announced everything. What is stale is not to
+    /// go before the long-lived stale time is over, which goes on as it is (RFC 9494 §4.2); `None`
+    /// if it is over, or there is none.
+    fn again(self, stale_time: Duration, restart_until: Instant, now: Instant) -> Option<Period> {
+        match self.period {
+            Period::Restart(_) if stale_time.is_zero() => None,
+            Period::Restart(until) => Some(Period::Restart(until.min(restart_until))),
+            Period::LongLived(until) => (until > now).then_some(self.period),
+        }
+    }
+}
+
 impl Stale {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let deadlines = self.restarting.values().chain(self.refreshing.values());
-        deadlines.min().copied()
+        let restarting = self.restarting.values().map(Restarting::deadline);
+        let deadlines = restarting.chain(self.refreshing.values().copied());
+        deadlines.min()
+    }
+
+    /// The Long-Lived Stale Time of a family.
+    fn stale_time(long_lived: &[LongLivedGracefulRestart], family: Family) -> Duration {
+        let of = long_lived.iter().find(|said| said.family == family);
+        let seconds = of.map_or(0, |said| said.stale_time.as_secs());
+        Duration::from_secs(seconds.into())
     }
 }
 
@@ -73,44 +120,70 @@ impl Session {
             .filter(|family| family.forwarding)
             .map(|family| family.family)
             .collect();
-        let lost = self.stale.restarting.keys().copied();
-        let lost: Vec<Family> = lost.filter(|family| !forwarding.contains(family)).collect();
+        let long_lived = &negotiated.long_lived_graceful_restart;
+        let is_forwarding = |family: &Family, period| match period {
+            Period::Restart(_) => forwarding.contains(family),
+            // RFC 9494 §4.2: the F bit of this capability.
+            Period::LongLived(_) => long_lived
+                .iter()
+                .any(|said| said.family == *family && said.forwarding),
+        };
+        let restarting = self.stale.restarting.iter();
+        let lost = restarting.filter(|(family, stale)| !is_forwarding(family, stale.period));
+        let lost: Vec<Family> = lost.map(|(family, _)| *family).collect();
         for family in lost {
             self.sweep_restarted(family);
         }
-        for deadline in self.stale.restarting.values_mut() {
-            *deadline = now + STALE_TIME;
+        for restarting in self.stale.restarting.values_mut() {
+            restarting.announced_by = Some(now + STALE_TIME);
         }
         self.stale.restart = restart;
+        self.stale.long_lived.clone_from(long_lived);
     }
 
     /// The session that was up has ended: routes of a neighbor that restarts stay for a while.
     pub(super) fn keep_stale(&mut self, now: Instant, cause: &Cause) {
         self.stale.refreshing.clear();
         let restart = self.stale.restart.take();
+        let long_lived = std::mem::take(&mut self.stale.long_lived);
         let is_kept = matches!(self.config.received_routes, ReceivedRoutes::Kept(_));
         let kept = restart.filter(|restart| is_kept && !is_purged(cause, restart));
         let Some(restart) = kept else {
             self.stale.restarting.clear();
             return self.adj_rib_in.clear();
         };
-        let time = Duration::from_secs(restart.restart_time.as_secs().into());
+        let restart_time = Duration::from_secs(restart.restart_time.as_secs().into());
         let families: BTreeSet<Family> = restart
             .families
             .iter()
             .map(|family| family.family)
             .collect();
-        self.stale.restarting.clear();
+        let before = std::mem::take(&mut self.stale.restarting);
         for family in self.adj_rib_in.families() {
-            // RFC 4724 §4.2: what is stale since an earlier restart does not survive this one.
-            self.adj_rib_in.sweep_stale(family);
-            self.adj_rib_in.mark_stale(family);
-            if families.contains(&family) {
-                self.stale.restarting.insert(family, now + time);
-            } else {
+            let stale_time = Stale::stale_time(&long_lived, family);
+            // RFC 9494 §4.2: a family that only the long-lived capability names has no restart time.
+            let restart_until = match families.contains(&family) {
+                true => now + restart_time,
+                false => now,
+            };
+            let before = before.get(&family);
+            let period = before.and_then(|before| before.again(stale_time, restart_until, now));
+            if period.is_none() {
+                // RFC 4724 §4.2: what is stale since an earlier restart does not survive this one.
                 self.adj_rib_in.sweep_stale(family);
             }
+            self.adj_rib_in.mark_stale(family);
+            if let Some(Period::LongLived(_)) = period {
+                self.adj_rib_in.mark_long_lived_stale(family);
+            }
+            let restarting = Restarting {
+                period: period.unwrap_or(Period::Restart(restart_until)),
+                stale_time,
+                announced_by: None,
+            };
+            self.stale.restarting.insert(family, restarting);
         }
+        self.give_up_stale(now);
     }
 
     /// End-of-RIB: the neighbor has announced everything.
@@ -140,15 +213,35 @@ impl Session {
 
     /// Nobody has said that it is through.
     pub(super) fn give_up_stale(&mut self, now: Instant) {
-        let expired = |stale: &BTreeMap<Family, Instant>| -> Vec<Family> {
-            let expired = stale.iter().filter(|(_, deadline)| **deadline <= now);
-            expired.map(|(family, _)| *family).collect()
-        };
-        for family in expired(&self.stale.restarting) {
-            self.sweep_restarted(family);
+        let restarting = self.stale.restarting.iter();
+        let expired = restarting.filter(|(_, restarting)| restarting.deadline() <= now);
+        let expired: Vec<_> = expired.map(|(family, stale)| (*family, *stale)).collect();
+        for (family, restarting) in expired {
+            self.end_period(now, family, restarting);
         }
-        for family in expired(&self.stale.refreshing) {
+        let refreshing = self.stale.refreshing.iter();
+        let expired = refreshing.filter(|(_, deadline)| **deadline <= now);
+        let expired: Vec<_> = expired.map(|(family, _)| *family).collect();
+        for family in expired {
             self.end_refresh(family);
+        }
+    }
+
+    /// What is stale is over, or is of last resort from here on (RFC 9494 §4.2).
+    fn end_period(&mut self, now: Instant, family: Family, restarting: Restarting) {
+        let is_away = restarting.announced_by.is_none();
+        let outlives = is_away && !restarting.stale_time.is_zero();
+        match restarting.period {
+            Period::Restart(_) if outlives => {
+                let period = Period::LongLived(now + restarting.stale_time);
+                let restarting = Restarting {
+                    period,
+                    ..restarting
+                };
+                self.stale.restarting.insert(family, restarting);
+                self.adj_rib_in.mark_long_lived_stale(family);
+            }
+            Period::Restart(_) | Period::LongLived(_) => self.sweep_restarted(family),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bfd_strict::BfdPending;
 use crate::types::{Asn, BgpIdentifier, Family};
-use crate::wire::{Capability, GracefulRestart, Hostname, Notification};
+use crate::wire::{Capability, GracefulRestart, Hostname, LongLivedGracefulRestart, Notification};
 
 /// The six states of RFC 4271 §8.2.2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +135,9 @@ pub struct Negotiated {
     /// What the neighbor says of its restarts, where both sides speak of them (RFC 4724). It keeps
     /// our routes when TCP is lost.
     pub graceful_restart: Option<GracefulRestart>,
+    /// The families of which routes outlive the restart time, where both sides speak of that, each
+    /// with the lesser of both stale times (RFC 9494).
+    pub long_lived_graceful_restart: Vec<LongLivedGracefulRestart>,
     /// Capabilities in our OPEN.
     pub sent: Vec<Capability>,
     /// Capabilities in theirs.
@@ -226,6 +229,8 @@ pub struct KeptStatus {
     pub routes: usize,
     /// Those that have not been announced since the session or the refresh began.
     pub stale: usize,
+    /// And of these, those that have outlived the restart time (RFC 9494).
+    pub long_lived_stale: usize,
     /// Announcements that were not kept for want of room, since the session is there.
     pub not_kept: u64,
 }

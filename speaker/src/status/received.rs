@@ -33,6 +33,8 @@ pub struct ReceivedRouteStatus {
     pub other_attributes: Vec<String>,
     /// It was not announced since the session or the refresh began.
     pub stale: bool,
+    /// It is, and the peer has been away for longer than its restart time (RFC 9494).
+    pub long_lived_stale: bool,
 }
 
 impl Snapshot {
@@ -59,6 +61,7 @@ impl From<&ReceivedRoute> for ReceivedRouteStatus {
             prefix: route.prefix.to_string(),
             path_id: route.path_id,
             stale: route.stale,
+            long_lived_stale: route.long_lived_stale,
             ..Self::default()
         };
         for attribute in route.attributes.decode() {

@@ -7,6 +7,8 @@ use crate::wire::{
     route_refresh,
 };
 
+mod long_lived;
+
 fn helping() -> SessionConfig {
     SessionConfig {
         graceful_restart: Some(RestartConfig {

@@ -336,6 +336,8 @@ impl Page {
         if let Some(kept) = &family.kept {
             parts.push(format!("{} kept", kept.routes));
             parts.extend((kept.stale > 0).then(|| format!("{} stale", kept.stale)));
+            let long_lived = kept.long_lived_stale;
+            parts.extend((long_lived > 0).then(|| format!("{long_lived} of them long-lived")));
             let not_kept = kept.not_kept;
             parts.extend((not_kept > 0).then(|| format!("{not_kept} not kept for want of room")));
         }

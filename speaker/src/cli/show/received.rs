@@ -19,9 +19,9 @@ pub(super) fn routes(peer: &str, routes: &[ReceivedRouteStatus], wide: bool) -> 
     }
     let rows = routes.iter().map(|route| {
         let mut row = vec![
-            match route.stale {
-                true => faint(&format!("{} (stale)", route.prefix)),
-                false => Cell::new(&route.prefix),
+            match staleness(route) {
+                Some(staleness) => faint(&format!("{} ({staleness})", route.prefix)),
+                None => Cell::new(&route.prefix),
             },
             or_dash(next_hop(route)),
             or_dash(listed(&route.as_path, " ")),
@@ -34,13 +34,21 @@ pub(super) fn routes(peer: &str, routes: &[ReceivedRouteStatus], wide: bool) -> 
                 or_dash(route.local_pref.map(|value| value.to_string())),
                 or_dash(listed(&route.communities, " ")),
                 or_dash(listed(&route.other_attributes, ", ")),
-                or_dash(route.stale.then(|| "stale".to_owned())),
+                or_dash(staleness(route).map(str::to_owned)),
             ]);
         }
         row
     });
     let empty = format!("no routes of {peer}; `herald show peer {peer}` tells how it stands");
     table(&heads, rows, wide, &empty)
+}
+
+fn staleness(route: &ReceivedRouteStatus) -> Option<&'static str> {
+    match (route.long_lived_stale, route.stale) {
+        (true, _) => Some("long-lived stale"),
+        (false, true) => Some("stale"),
+        (false, false) => None,
+    }
 }
 
 fn next_hop(route: &ReceivedRouteStatus) -> Option<String> {
