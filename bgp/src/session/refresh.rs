@@ -76,15 +76,16 @@ impl Session {
     }
 
     /// Announces a family once more, between Begin-of-RR and End-of-RR; not before End-of-RIB, which
-    /// is what all that goes out now is followed by (RFC 7313 §4).
+    /// is what all that goes out now is followed by (RFC 7313 §4). Who asks again before End-of-RR
+    /// gets everything behind the one Begin-of-RR.
     fn repeat(&mut self, conn: ConnId, family: Family, enhanced: bool) {
-        if enhanced && self.rib.progress(family).end_of_rib_sent {
-            let begin = demarcation(family, route_refresh::BEGIN);
-            if let Some(connection) = self.connections.by_id_mut(conn) {
-                connection.push(&begin);
-                self.record.sent.route_refresh += 1;
-                self.refreshed.insert(family);
-            }
+        let may_begin = enhanced && self.rib.progress(family).end_of_rib_sent;
+        if may_begin
+            && let Some(connection) = self.connections.by_id_mut(conn)
+            && self.refreshed.insert(family)
+        {
+            connection.push(&demarcation(family, route_refresh::BEGIN));
+            self.record.sent.route_refresh += 1;
         }
         self.rib.refresh(family);
     }

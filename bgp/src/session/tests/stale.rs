@@ -277,6 +277,17 @@ fn c_062_what_is_asked_for_once_more_has_a_beginning_and_an_end() {
 }
 
 #[test]
+fn c_062_who_asks_without_end_is_answered_once() {
+    let (mut script, conn) = enhanced(config());
+    for _ in 0..1_000 {
+        says(&mut script, conn, route_refresh::REQUEST);
+    }
+    assert_eq!(script.sent(conn).len(), 3, "a beginning, a route, an end");
+    says(&mut script, conn, route_refresh::REQUEST);
+    assert_eq!(script.sent(conn).len(), 3);
+}
+
+#[test]
 fn c_062_a_mark_of_another_length_ends_the_session() {
     for (subtype, expected) in [(1, 7), (2, 7), (0, 1)] {
         let (mut script, conn) = enhanced(config());
