@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Daemon, eventually, loopback};
+use support::{Daemon, eventually, loopback, words};
 
 const WEB: &str = "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n";
 
@@ -87,9 +87,8 @@ fn a_peer_that_is_shut_down_stays_so_until_it_is_enabled() {
         assert!(peers.contains("shut down"), "{peers}");
         let page = pair.host.ok(&["show", "peer", "other"]);
         // The page may break the line anywhere in the text.
-        let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
         let line = format!("State Idle (shut down by command: {text:?})");
-        assert!(words.contains(&line), "{page}");
+        assert!(words(&page).contains(&line), "{page}");
     };
     is_down(&pair);
     let complaint = pair.host.fails(1, &["peer", "reset", "other"]);

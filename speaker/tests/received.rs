@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Daemon, eventually, loopback, stderr, stdout};
+use support::{Daemon, eventually, loopback, stderr, stdout, words};
 
 /// A router in AS 64521 that a daemon in AS 64520 connects to.
 struct Neighbor {
@@ -292,7 +292,7 @@ fn c_049_too_many_prefixes_end_the_session_until_somebody_resets_it() {
     assert!(metrics(&neighbor.daemon).contains(over));
     let page = neighbor.daemon.ok(&["show", "peer", "other"]);
     let last = "ago: 6/1 Cease, Maximum Number of Prefixes Reached: at most 2 of ipv4-unicast";
-    assert!(page.contains(last), "{page}");
+    assert!(words(&page).contains(last), "{page}");
     let log = neighbor.daemon.log();
     for line in [
         "announces 2 ipv4-unicast prefixes, nearly the 2 that max-prefixes allows",

@@ -45,6 +45,11 @@ pub(crate) fn loopback() -> Ipv4Addr {
     Ipv4Addr::from_bits(0x7F10_0000 + (process << 8) + 1 + number)
 }
 
+/// The words of a page, wherever it breaks its lines.
+pub(crate) fn words(page: &str) -> String {
+    page.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Waits until something is so.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
