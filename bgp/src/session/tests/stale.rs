@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::adj_rib_in::AdjRibInLimit;
+use crate::types::Community;
 use crate::wire::{
     Capability, GracefulRestart, GracefulRestartFamily, LongLivedStaleTime, Open, RestartTime,
     route_refresh,
@@ -57,19 +58,30 @@ fn open_that(says: Says) -> Message {
 }
 
 fn come_up(script: &mut Script, says: Says) -> ConnId {
+    connect(script, &open_that(says))
+}
+
+fn connect(script: &mut Script, open: &Message) -> ConnId {
     let conn = script.connect(Direction::Incoming);
-    script.receive(conn, &open_that(says));
+    script.receive(conn, open);
     script.receive(conn, &Message::Keepalive);
     assert_eq!(script.session.state(), State::Established);
     conn
 }
 
 fn announce(script: &mut Script, conn: ConnId, prefix: &str) {
-    let attributes = vec![
+    announce_with(script, conn, prefix, &[]);
+}
+
+fn announce_with(script: &mut Script, conn: ConnId, prefix: &str, communities: &[Community]) {
+    let mut attributes = vec![
         Attribute::Origin(Origin::Igp),
         Attribute::AsPath(AsPath::sequence(&[64521])),
         Attribute::NextHop([192, 0, 2, 1].into()),
     ];
+    if !communities.is_empty() {
+        attributes.push(Attribute::Communities(communities.to_vec()));
+    }
     let nlri = vec![prefix.parse().unwrap()];
     let update = Update {
         attributes,

@@ -1,7 +1,6 @@
 //! Routes of a neighbor that is away for longer than its restart time (RFC 9494 §4).
 
 use super::*;
-use crate::types::Community;
 use crate::wire::LongLivedGracefulRestart;
 
 fn long_lived(stale_time: u32) -> SessionConfig {
@@ -34,30 +33,6 @@ fn says(restart: Says, long_lived: &[LongLivedGracefulRestart]) -> Message {
 
 fn says_hour(forwarding: bool) -> Message {
     says(RESTARTS, &[lasts(3600, forwarding)])
-}
-
-fn connect(script: &mut Script, open: &Message) -> ConnId {
-    let conn = script.connect(Direction::Incoming);
-    script.receive(conn, open);
-    script.receive(conn, &Message::Keepalive);
-    assert_eq!(script.session.state(), State::Established);
-    conn
-}
-
-fn announce_with(script: &mut Script, conn: ConnId, prefix: &str, communities: &[Community]) {
-    let attributes = vec![
-        Attribute::Origin(Origin::Igp),
-        Attribute::AsPath(AsPath::sequence(&[64521])),
-        Attribute::NextHop([192, 0, 2, 1].into()),
-        Attribute::Communities(communities.to_vec()),
-    ];
-    let nlri = vec![prefix.parse().unwrap()];
-    let update = Update {
-        attributes,
-        nlri,
-        ..Update::default()
-    };
-    script.receive(conn, &Message::Update(update));
 }
 
 fn lose(script: &mut Script, conn: ConnId) {
