@@ -141,7 +141,7 @@ fn print_status(status: &SessionStatus) {
         status.session_state,
         status.tx_interval,
         status.detection_time,
-        counters.worst_detection_margin,
+        counters.detection_margin.map(|margin| margin.left()),
         counters.packets_in,
         counters.packets_out,
         counters.late_timers,

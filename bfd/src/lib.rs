@@ -22,4 +22,7 @@ pub use crate::key::{
 pub use crate::packet::{
     AuthenticationSection, ControlPacket, Diagnostic, Micros, ParseError, PollFinal, State,
 };
-pub use crate::session::{Session, SessionConfig, SessionCounters, SessionStatus, StateChange};
+pub use crate::session::{
+    DetectionMargin, ReceiveGaps, Session, SessionConfig, SessionCounters, SessionStatus,
+    StateChange,
+};

@@ -831,7 +831,9 @@ impl From<&bfd::SessionStatus> for BfdSessionStatus {
             up_count: counters.ups,
             down_count: counters.downs,
             late_timers: counters.late_timers,
-            worst_detection_margin_ms: counters.worst_detection_margin.map(fine_millis),
+            worst_detection_margin_ms: counters
+                .detection_margin
+                .map(|margin| fine_millis(margin.left())),
         }
     }
 }

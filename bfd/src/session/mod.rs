@@ -7,6 +7,7 @@
 
 mod config;
 mod poll_sequence;
+mod receive_gaps;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use rand::{RngExt, SeedableRng};
 
 pub use self::config::SessionConfig;
 use self::poll_sequence::PollSequence;
+pub use self::receive_gaps::{DetectionMargin, ReceiveGaps};
 pub use self::status::{SessionCounters, SessionStatus, StateChange};
 use crate::discard::Discard;
 use crate::key::{SessionId, SessionKey};
@@ -254,9 +256,8 @@ impl Session {
 
     /// The time without packets after which the session is declared down (§6.8.4); `None` while the remote system is unknown.
     pub fn detection_time(&self) -> Option<Duration> {
-        let agreed = self.rx_in_force.max(self.remote.desired_min_tx_interval);
         let detect_mult = self.remote.detect_mult?.get();
-        Some(agreed.as_duration() * u32::from(detect_mult))
+        Some(self.agreed_rx_interval() * u32::from(detect_mult))
     }
 
     /// The interval between packets before jitter (§6.8.7); `None` while none are sent periodically.
@@ -333,7 +334,7 @@ impl Session {
         if packet.authentication.is_some() {
             return Err(Discard::UnexpectedAuthentication);
         }
-        self.note_detection_margin(now);
+        self.note_receive_gap(now);
         self.note_remote(now, packet);
         if packet.poll_final == PollFinal::Final && self.poll.finish() {
             self.tx_in_force = self.desired_min_tx_interval;
@@ -365,14 +366,26 @@ impl Session {
         };
     }
 
-    fn note_detection_margin(&mut self, now: Instant) {
-        if self.session_state != State::Up {
+    /// While Up, the latest change of state is the one to Up.
+    fn note_receive_gap(&mut self, now: Instant) {
+        let (State::Up, Some(up)) = (self.session_state, self.last_change) else {
             return;
-        }
-        if let Some(deadline) = self.detection_deadline() {
-            let margin = deadline.saturating_duration_since(now);
-            let worst = &mut self.counters.worst_detection_margin;
-            *worst = Some(worst.map_or(margin, |worst| worst.min(margin)));
+        };
+        let (Some(heard_at), Some(detection_time)) = (self.remote.heard_at, self.detection_time())
+        else {
+            return;
+        };
+        let margin = DetectionMargin {
+            gap: now.saturating_duration_since(heard_at),
+            detection_time,
+            at: now,
+            since: up.at,
+        };
+        let interval = self.agreed_rx_interval();
+        self.counters.receive_gaps.count(margin.gap, interval);
+        let worst = &mut self.counters.detection_margin;
+        if worst.is_none_or(|worst| margin.is_closer_than(&worst)) {
+            *worst = Some(margin);
         }
     }
 
@@ -401,6 +414,7 @@ impl Session {
         if to == State::Up {
             self.generation += 1;
             self.counters.ups += 1;
+            self.counters.detection_margin = None;
         } else if from == State::Up {
             self.counters.downs += 1;
         }
@@ -485,6 +499,13 @@ impl Session {
     /// §6.8.7: a passive system does not speak before it is spoken to.
     fn must_stay_silent(&self) -> bool {
         self.config.passive && self.remote.discr.is_none()
+    }
+
+    /// §6.8.4: the interval at which the remote system has agreed to transmit.
+    fn agreed_rx_interval(&self) -> Duration {
+        self.rx_in_force
+            .max(self.remote.desired_min_tx_interval)
+            .as_duration()
     }
 
     fn agreed_tx_interval(&self) -> Duration {

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
-use super::SessionConfig;
+use super::{DetectionMargin, ReceiveGaps, SessionConfig};
 use crate::discard::DiscardCounters;
 use crate::key::{SessionId, SessionKey};
 use crate::packet::{Diagnostic, Micros, State};
@@ -49,8 +49,10 @@ pub struct SessionCounters {
     pub downs: u64,
     /// Transmissions that the driver was asked for later than half an interval after they were due: a sign of a starved host.
     pub late_timers: u64,
-    /// The least time that was left to detection when a packet came while Up. Close to zero means: about to flap.
-    pub worst_detection_margin: Option<Duration>,
+    /// The time between packets of the remote system while Up.
+    pub receive_gaps: ReceiveGaps,
+    /// How close detection came in the latest Up period; `None` before its second packet.
+    pub detection_margin: Option<DetectionMargin>,
 }
 
 /// A snapshot of a session: every variable of RFC 5880 §6.8.1, what follows from them, and counters.

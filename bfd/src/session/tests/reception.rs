@@ -306,3 +306,52 @@ fn f_84_a_peer_restarted_with_its_old_discriminator_comes_back() {
     rig.hear(&heard(State::Up));
     assert_eq!(rig.session.state(), State::Up);
 }
+
+#[test]
+fn gaps_between_packets_are_measured_while_up() {
+    let mut rig = Rig::in_state(State::Up);
+    let up_at = rig.now;
+    let before = rig.status().counters.receive_gaps.total();
+    for gap in [250, 300, 710, 290] {
+        rig.now += millis(gap);
+        rig.hear(&heard(State::Up));
+    }
+    let counters = rig.status().counters;
+    assert_eq!(counters.receive_gaps.total() - before, 4);
+    let margin = counters.detection_margin.unwrap();
+    assert_eq!(margin.gap, millis(710));
+    assert_eq!(margin.detection_time, millis(900));
+    assert_eq!((margin.left(), margin.percent_left()), (millis(190), 21));
+    assert_eq!(margin.at, up_at + millis(1260));
+    assert!(margin.since <= up_at);
+
+    // The next Up period begins anew; the histogram goes on.
+    rig.now += millis(100);
+    rig.hear(&heard(State::Down));
+    let counted = rig.status().counters.receive_gaps.total();
+    for state in [State::Down, State::Init] {
+        rig.now += SECOND * 2;
+        rig.session.handle_transmit_timeout(rig.now);
+        rig.hear(&heard(state));
+    }
+    let counters = rig.status().counters;
+    assert_eq!(counters.detection_margin, None);
+    assert_eq!(counters.receive_gaps.total(), counted, "not while Down");
+}
+
+#[test]
+fn the_worst_gap_is_the_one_closest_to_its_detection_time() {
+    let mut rig = Rig::in_state(State::Up);
+    let slow = ControlPacket {
+        desired_min_tx_interval: Micros::from_millis(2000),
+        ..heard(State::Up)
+    };
+    rig.hear(&slow);
+    rig.now += millis(1500);
+    rig.hear(&slow);
+    rig.hear(&heard(State::Up));
+    rig.now += millis(600);
+    rig.hear(&heard(State::Up));
+    let margin = rig.status().counters.detection_margin.unwrap();
+    assert_eq!(margin.gap, millis(600), "of 900, and not 1500 of 6000");
+}
