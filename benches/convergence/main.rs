@@ -19,9 +19,11 @@
     reason = "a bench is a program of its own, and may panic"
 )]
 
+#[path = "../common/message.rs"]
 mod message;
 mod sinks;
 mod speakers;
+#[path = "../common/usage.rs"]
 mod usage;
 
 #[path = "../../tests/support/mod.rs"]

@@ -1,6 +1,8 @@
 //! What processes have used, as the kernel counts it.
+#![allow(dead_code, reason = "each bench uses its part")]
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,13 +52,27 @@ pub fn wait_until_idle(processes: &[Pid]) {
     }
 }
 
+/// The processor time of several processes together.
+pub fn cpu_of(processes: &[Pid]) -> Duration {
+    processes.iter().map(|pid| cpu(*pid)).sum()
+}
+
+/// The processor time of one thread of this process.
+pub fn cpu_of_thread(thread: Pid) -> Duration {
+    let task = format!("/proc/self/task/{}", thread.as_raw_nonzero());
+    cpu_of_task(Path::new(&task)).unwrap_or_default()
+}
+
 fn cpu(pid: Pid) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
-    let nanoseconds = tasks.into_iter().flatten().flatten().filter_map(|task| {
-        let used = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        used.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
+    let tasks = tasks.into_iter().flatten().flatten();
+    tasks.filter_map(|task| cpu_of_task(&task.path())).sum()
+}
+
+fn cpu_of_task(task: &Path) -> Option<Duration> {
+    let used = fs::read_to_string(task.join("schedstat")).ok()?;
+    let nanoseconds = used.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 fn peak_kib(pid: Pid) -> u64 {
