@@ -48,6 +48,20 @@ impl Namespace {
             .args(arguments.split_whitespace()))
     }
 
+    /// Many lines of arguments to `ip`, one after the other in one process.
+    #[track_caller]
+    pub fn ip_batch(&self, lines: &str) {
+        let mut ip = Command::new("ip")
+            .args(["-n", &self.name, "-batch", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = ip.stdin.take().unwrap();
+        input.write_all(lines.as_bytes()).unwrap();
+        drop(input);
+        assert!(ip.wait().unwrap().success(), "ip refuses: {lines}");
+    }
+
     /// Adds an address; an IPv6 address is usable at once.
     #[track_caller]
     pub fn add_address(&self, device: &str, address: &str) {

@@ -1,0 +1,112 @@
+//! BFD under measurement: Herald's engine, FRR's bfdd and BIRD, each against the same responder in the same run.
+//!
+//! ```console
+//! # cargo bench --bench bfd -- PART [--help]
+//! ```
+//!
+//! The speaker under test is in one network namespace, the responder (one thread of this process, which is every remote system) in
+//! another. What is measured is taken from the kernel's time stamps of packets, and processor time from its accounts of threads.
+//! Progress goes to standard error, the tables to standard output.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::use_self,
+    missing_docs,
+    unreachable_pub,
+    unnameable_types,
+    missing_debug_implementations,
+    reason = "a bench is a program of its own, and may panic"
+)]
+
+mod latency;
+mod network;
+mod responder;
+mod scale;
+mod speakers;
+mod table;
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+#[path = "../common/usage.rs"]
+mod usage;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use network::Network;
+use speakers::Kind;
+use support::Lab;
+
+#[derive(Parser, Debug)]
+#[command(name = "cargo bench --bench bfd --", about = "Measures BFD speakers")]
+struct Arguments {
+    #[command(subcommand)]
+    part: Part,
+    /// Print one JSON array instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What cargo adds.
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Part {
+    /// How late a failure is noticed.
+    Latency(latency::Options),
+    /// Many sessions: until all are up, what it costs, and how evenly packets come.
+    Scale(scale::Options),
+    #[command(hide = true)]
+    Engine(speakers::EngineArguments),
+}
+
+/// What several parts have in common.
+#[derive(clap::Args, Debug)]
+struct Common {
+    /// Whom to measure.
+    #[arg(long, value_delimiter = ',', default_values_t = Kind::ALL)]
+    only: Vec<Kind>,
+    /// How often.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// A taste, in less than a minute for each speaker.
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    if let Part::Engine(arguments) = &arguments.part {
+        return speakers::run_engine(arguments);
+    }
+    let Some(lab) = Lab::open("bfd") else {
+        return;
+    };
+    raise_limit_of_files();
+    let network = Network::build(&lab);
+    let tables = match &arguments.part {
+        Part::Latency(options) => latency::run(&lab, &network, options),
+        Part::Scale(options) => scale::run(&lab, &network, options),
+        Part::Engine(_) => unreachable!("has been run"),
+    };
+    table::print(&tables, arguments.json);
+}
+
+/// Each session needs a socket.
+fn raise_limit_of_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
+
+/// Reads `10` and `10ms` as milliseconds.
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix("ms").unwrap_or(text);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is no number of milliseconds, e.g. 10ms"))?;
+    Ok(Duration::from_millis(number))
+}

@@ -1,0 +1,49 @@
+//! Who is measured. Each has as many sessions as the responder, with the same intervals, from the moment it starts.
+
+mod engine;
+
+use std::fmt;
+
+use clap::ValueEnum;
+use rustix::process::Pid;
+
+use crate::network::Network;
+use crate::responder::Setup;
+use crate::support::Lab;
+
+/// Whom to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// `bfd::engine::Engine` in a process of its own.
+    Herald,
+}
+
+impl Kind {
+    pub const ALL: [Self; 1] = [Self::Herald];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Herald => "herald",
+        }
+    }
+
+    pub fn start(self, _lab: &Lab, network: &Network, setup: Setup) -> Box<dyn Speaker> {
+        match self {
+            Self::Herald => Box::new(engine::Child::start(&network.speaker, setup)),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A running speaker; gone when dropped.
+pub trait Speaker {
+    /// What counts as its own when processor time is counted.
+    fn processes(&self) -> Vec<Pid>;
+}
+
+pub use engine::{Arguments as EngineArguments, run as run_engine};
