@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use thiserror::Error;
 
 use crate::discard::{Discard, DiscardCounters};
-use crate::key::{Encapsulation, SessionId, SessionKey};
+use crate::key::{Encapsulation, HopKind, SessionId, SessionKey, TRANSMIT_TTL};
 use crate::packet::{ControlPacket, Diagnostic, State};
 use crate::session::{Session, SessionConfig, SessionStatus, StateChange};
 
@@ -31,7 +31,7 @@ pub struct RxMeta {
     pub encapsulation: Encapsulation,
 }
 
-/// A datagram to send, with TTL or hop limit [`TRANSMIT_TTL`](crate::TRANSMIT_TTL).
+/// A datagram to send, with TTL or hop limit [`TRANSMIT_TTL`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
     /// Whose packet it is. The source port belongs to the session and never changes (RFC 5881 §4).
@@ -398,6 +398,17 @@ impl Endpoint {
         ids.iter()
             .copied()
             .find(|id| self.key(*id).is_some_and(|other| same_place(other, key)))
+    }
+
+    /// The lowest TTL that a session of this encapsulation accepts; 255 without sessions.
+    pub fn least_minimum_ttl(&self, encapsulation: Encapsulation) -> u8 {
+        self.sessions
+            .values()
+            .map(|entry| entry.key.hop)
+            .filter(|hop| hop.encapsulation() == encapsulation)
+            .map(HopKind::minimum_ttl)
+            .min()
+            .unwrap_or(TRANSMIT_TTL)
     }
 
     /// A snapshot of every session that is not being removed.

@@ -58,7 +58,7 @@ impl BfdThread {
                 .multihop_listen
                 .clone()
                 .unwrap_or(everywhere.multihop_listen),
-            seed: None,
+            ..everywhere
         };
         let engine = Engine::start(config, move |change| {
             bgp.bfd_changed(change);

@@ -3,7 +3,9 @@
 //! The thread shares nothing with the rest of the program but a channel of commands, and so nothing slower can delay a packet.
 //! It reads its sockets before it believes that a remote system is silent. Nothing is bound while there are no sessions.
 
+mod receiver;
 mod sockets;
+mod sorting;
 mod sys;
 mod worker;
 
@@ -182,8 +184,25 @@ enum Command {
     Discards {
         reply: mpsc::SyncSender<DiscardCounters>,
     },
+    KernelDrops {
+        reply: mpsc::SyncSender<KernelDrops>,
+    },
     Shutdown,
     Quit,
+}
+
+/// Datagrams that the kernel has dropped at the engine's ports because a buffer was full, since the engine started.
+///
+/// The kernel sorts what comes in by form and TTL. What no session may accept has a buffer of its own, so that a flood of it
+/// leaves the packets of sessions alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KernelDrops {
+    /// Datagrams that sessions might have accepted: the engine was late to read them. A session whose packets are among them
+    /// may go down though its path is well.
+    pub late: u64,
+    /// Datagrams that no session may accept, by form or TTL: they came faster than they are worth reading. Those that were
+    /// read are among the discards, by reason.
+    pub rejected: u64,
 }
 
 /// A handle to the BFD thread.
@@ -275,6 +294,12 @@ impl Engine {
     /// The datagrams that were for no session, by reason.
     pub fn discards(&self) -> DiscardCounters {
         self.ask(|reply| Command::Discards { reply })
+            .unwrap_or_default()
+    }
+
+    /// The datagrams that the kernel has dropped before the engine could read them.
+    pub fn kernel_drops(&self) -> KernelDrops {
+        self.ask(|reply| Command::KernelDrops { reply })
             .unwrap_or_default()
     }
 

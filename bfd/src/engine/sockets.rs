@@ -1,8 +1,7 @@
-//! Opening the sockets: everything that RFC 5881 §4 and §5 and RFC 5883 §5 say about a datagram is set here, before first use.
+//! The sockets that sessions send from: what RFC 5881 §4 and §5 and RFC 5883 §5 say about a datagram is set here, before first use.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, BorrowedFd};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -10,69 +9,12 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::EngineError;
-use super::sys::{self, Switch};
-use crate::key::{Encapsulation, SessionKey, TRANSMIT_TTL};
+use crate::key::{SessionKey, TRANSMIT_TTL};
 
 /// Traffic class CS6, network control.
 const CLASS_SELECTOR_6: u32 = 0xc0;
 /// The highest priority that needs no privilege.
 const PRIORITY: u32 = 6;
-/// Room for the packets of many sessions while the thread is off the processor.
-const RECEIVE_BUFFER: usize = 1 << 20;
-
-/// A socket that takes packets for all sessions of one encapsulation and family.
-#[derive(Debug)]
-pub(super) struct Receiver {
-    socket: Socket,
-    pub(super) local: SocketAddr,
-    pub(super) encapsulation: Encapsulation,
-}
-
-impl Receiver {
-    pub(super) fn open(
-        local: SocketAddr,
-        encapsulation: Encapsulation,
-    ) -> Result<Self, EngineError> {
-        let opened = || -> io::Result<Socket> {
-            let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
-            socket.set_nonblocking(true)?;
-            let switches = if local.is_ipv4() {
-                [Switch::Ipv4ReceiveTtl, Switch::Ipv4PacketInformation].as_slice()
-            } else {
-                socket.set_only_v6(true)?;
-                [
-                    Switch::Ipv6ReceiveHopLimit,
-                    Switch::Ipv6PacketInformation,
-                    Switch::Ipv6ZeroChecksum,
-                ]
-                .as_slice()
-            };
-            for switch in switches {
-                sys::switch_on(socket.as_fd(), *switch)?;
-            }
-            // The system may grant less, and that is enough for fewer sessions.
-            let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-            // No SO_REUSEADDR: two programs that share the port would each get some of the packets.
-            socket.bind(&local.into())?;
-            Ok(socket)
-        };
-        match opened() {
-            Ok(socket) => Ok(Self {
-                socket,
-                local,
-                encapsulation,
-            }),
-            Err(source) => Err(EngineError::Listen {
-                address: local,
-                source,
-            }),
-        }
-    }
-
-    pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
 
 /// A port that RFC 5881 §4 allows to send from: 49152 to 65535.
 #[derive(Debug, Clone, Copy)]

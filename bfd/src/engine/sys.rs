@@ -1,7 +1,7 @@
-//! Receiving datagrams in batches with their control messages, and two socket options.
+//! Receiving datagrams in batches with their control messages, the socket options that this needs, and a filter program.
 //!
 //! `unsafe` because neither rustix nor socket2 has `recvmmsg`, the control messages `IP_TTL`, `IP_PKTINFO`, `IPV6_HOPLIMIT` and
-//! `IPV6_PKTINFO`, or the options that ask for them. Nothing else is done here.
+//! `IPV6_PKTINFO`, the options that ask for them, `SO_ATTACH_REUSEPORT_CBPF` or `SO_MEMINFO`. Nothing else is done here.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -61,10 +61,117 @@ pub(super) fn switch_on(socket: BorrowedFd<'_>, switch: Switch) -> io::Result<()
             length(size_of::<libc::c_int>()),
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    done(result)
+}
+
+/// From `asm-generic/socket.h`; the libc crate does not have them.
+const SO_ATTACH_REUSEPORT_CBPF: libc::c_int = 51;
+const SO_MEMINFO: libc::c_int = 55;
+/// From `linux/sock_diag.h`: how many numbers `SO_MEMINFO` tells, and which of them is the drops.
+const MEMINFO_LEN: usize = 9;
+const MEMINFO_DROPS: usize = 8;
+
+/// A step of a filter program: it works on one number, and ends the program with a result where that is not as it must be. A
+/// load from beyond the end ends it with 0.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FilterStep {
+    /// Loads the octet at this offset of the UDP payload.
+    Load(u32),
+    /// Loads the length of the UDP payload.
+    LoadPayloadLength,
+    /// Loads the octet at this offset of the IP header.
+    LoadFromIpHeader(u32),
+    ShiftRight(u32),
+    /// Keeps the number for a later comparison.
+    Keep,
+    /// The result is the second value, unless the number is at least the first.
+    UnlessAtLeast(u32, u32),
+    /// The result is the value, unless the number is at least what was kept.
+    UnlessAtLeastKept(u32),
+    /// The result is the second value, unless the number equals the first.
+    UnlessEqual(u32, u32),
+    Return(u32),
+}
+
+impl FilterStep {
+    fn instructions(self) -> Vec<libc::sock_filter> {
+        let one = |code: u32, k: u32| instruction(code, 0, k);
+        // Passes over the instruction that follows it, which ends the program.
+        let test = |code: u32, k: u32, result: u32| {
+            let test = instruction(libc::BPF_JMP | code, 1, k);
+            vec![test, one(libc::BPF_RET | libc::BPF_K, result)]
+        };
+        match self {
+            Self::Load(offset) => vec![one(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, offset)],
+            Self::LoadPayloadLength => vec![one(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0)],
+            Self::LoadFromIpHeader(offset) => {
+                let offset = libc::SKF_NET_OFF.cast_unsigned().wrapping_add(offset);
+                vec![one(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, offset)]
+            }
+            Self::ShiftRight(bits) => {
+                vec![one(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, bits)]
+            }
+            Self::Keep => vec![one(libc::BPF_MISC | libc::BPF_TAX, 0)],
+            Self::UnlessAtLeast(least, result) => test(libc::BPF_JGE | libc::BPF_K, least, result),
+            Self::UnlessAtLeastKept(result) => test(libc::BPF_JGE | libc::BPF_X, 0, result),
+            Self::UnlessEqual(value, result) => test(libc::BPF_JEQ | libc::BPF_K, value, result),
+            Self::Return(result) => vec![one(libc::BPF_RET | libc::BPF_K, result)],
+        }
+    }
+}
+
+fn instruction(code: u32, jt: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf: 0,
+        k,
+    }
+}
+
+/// Has the kernel choose with this program among the sockets that share an address: its result is the number of the socket, in
+/// the order in which they were bound. Before `bind`, it also makes the socket the first of its address.
+pub(super) fn choose_by(socket: BorrowedFd<'_>, steps: &[FilterStep]) -> io::Result<()> {
+    let mut instructions: Vec<_> = steps.iter().flat_map(|step| step.instructions()).collect();
+    let program = libc::sock_fprog {
+        len: u16::try_from(instructions.len()).map_err(io::Error::other)?,
+        filter: instructions.as_mut_ptr(),
+    };
+    // SAFETY: the option takes a `sock_fprog`; it points to as many instructions as it says, and all outlive the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_ATTACH_REUSEPORT_CBPF,
+            ptr::from_ref(&program).cast(),
+            length(size_of::<libc::sock_fprog>()),
+        )
+    };
+    done(result)
+}
+
+/// How many datagrams the kernel has dropped at this socket since it was opened, modulo 2^32.
+pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut numbers = [0_u32; MEMINFO_LEN];
+    let mut size = length(size_of_val(&numbers));
+    // SAFETY: the kernel writes at most `size` octets, which is what the array has, and any bit pattern is a number.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut size,
+        )
+    };
+    done(result)?;
+    Ok(numbers.get(MEMINFO_DROPS).copied().unwrap_or_default())
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -12,17 +12,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::sockets::{Receiver, SourcePort, Transmitter, interface_index};
+use super::receiver::Receiver;
+use super::sockets::{SourcePort, Transmitter, interface_index};
 use super::sys::{BATCH_SIZE, Batch};
-use super::{Command, EngineConfig, EngineError};
+use super::{Command, EngineConfig, EngineError, KernelDrops};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Event, RxMeta, Transmit};
-use crate::key::{Encapsulation, SessionId, SessionKey};
+use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
 use crate::session::{SessionConfig, StateChange};
 
-/// Batches read from one socket in one turn. Together they are more than a receive buffer holds, so that after a turn all that
-/// was waiting at its beginning has been read: silence may be believed then, whatever else keeps coming.
-const BATCHES_PER_TURN: usize = 4096 / BATCH_SIZE;
 /// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
 const COMMANDS_PER_TURN: usize = 32;
 /// For how long at least [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote
@@ -40,6 +38,9 @@ pub(super) struct Worker<F> {
     wake: Arc<OwnedFd>,
     on_change: F,
     batch: Batch,
+    kernel_drops: KernelDrops,
+    /// A session has gone that may have been the one that accepted the lowest TTL.
+    minimum_ttl_is_stale: bool,
     /// Commands may be waiting that nobody will announce again.
     commands_waiting: bool,
     /// When to leave, come what may.
@@ -63,6 +64,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
             wake,
             on_change,
             batch: Batch::new(),
+            kernel_drops: KernelDrops::default(),
+            minimum_ttl_is_stale: false,
             commands_waiting: false,
             leave_at: None,
         }
@@ -86,12 +89,15 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .is_some_and(|at| self.endpoint.is_empty() || at <= now())
     }
 
-    fn wait(&self) {
-        let deadline = [self.endpoint.poll_timeout(), self.leave_at]
-            .into_iter()
-            .flatten()
-            .min();
-        let mut timeout = deadline.map(|at| at.saturating_duration_since(now()));
+    fn wait(&mut self) {
+        let now = now();
+        let deadlines = [self.endpoint.poll_timeout(), self.leave_at].into_iter();
+        let rests = self
+            .receivers
+            .iter()
+            .map(|receiver| receiver.rests_until(now));
+        let deadline = deadlines.chain(rests).flatten().min();
+        let mut timeout = deadline.map(|at| at.saturating_duration_since(now));
         if self.commands_waiting {
             timeout = Some(Duration::ZERO);
         }
@@ -100,13 +106,20 @@ impl<F: Fn(&StateChange)> Worker<F> {
             tv_nsec: left.subsec_nanos().into(),
         });
         let mut interest = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        let awake = |receiver: &Receiver| receiver.rests_until(now).is_none();
+        let awake_receivers = self.receivers.iter().filter(|receiver| awake(receiver));
         interest.extend(
-            self.receivers
-                .iter()
+            awake_receivers
                 .map(|receiver| PollFd::from_borrowed_fd(receiver.socket(), PollFlags::IN)),
         );
         // Whatever it answers: what is there is looked at next.
         let _ = poll(&mut interest, timeout.as_ref());
+        let ready = interest.iter().skip(1).map(|fd| !fd.revents().is_empty());
+        let ready: Vec<bool> = ready.collect();
+        let receivers = self.receivers.iter_mut().filter(|receiver| awake(receiver));
+        for (receiver, ready) in receivers.zip(ready) {
+            receiver.set_ready(ready);
+        }
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
@@ -133,10 +146,15 @@ impl<F: Fn(&StateChange)> Worker<F> {
             Command::TakeDown(id, diagnostic) => self.endpoint.take_down(now, id, diagnostic),
             Command::Remove(id) => self.endpoint.remove(now, id),
             Command::Status { reply } => {
+                self.read_rejected();
                 let _ = reply.send(self.endpoint.status());
             }
             Command::Discards { reply } => {
+                self.read_rejected();
                 let _ = reply.send(self.endpoint.discards().clone());
+            }
+            Command::KernelDrops { reply } => {
+                let _ = reply.send(self.count_kernel_drops());
             }
             Command::Shutdown => {
                 let detection_time = self.endpoint.longest_detection_time();
@@ -165,7 +183,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
         }
         let port = SourcePort::random(self.endpoint.draw_seed());
         let transmitter = Transmitter::open(&key, port)?;
-        self.listen(key.hop.encapsulation(), key.remote)?;
+        self.listen(key.hop, key.remote)?;
         let id = self
             .endpoint
             .add(now, key, transmitter.interface_index, config)?;
@@ -174,15 +192,16 @@ impl<F: Fn(&StateChange)> Worker<F> {
     }
 
     /// Opens what receives for such a session, unless it is open: all of it, or none.
-    fn listen(
-        &mut self,
-        encapsulation: Encapsulation,
-        remote: SocketAddr,
-    ) -> Result<(), EngineError> {
-        let listens_for = |receiver: &Receiver| {
-            receiver.encapsulation == encapsulation && receiver.local.is_ipv4() == remote.is_ipv4()
-        };
-        if self.receivers.iter().any(listens_for) {
+    fn listen(&mut self, hop: HopKind, remote: SocketAddr) -> Result<(), EngineError> {
+        let (encapsulation, minimum_ttl) = (hop.encapsulation(), hop.minimum_ttl());
+        let mut is_open = false;
+        for receiver in &mut self.receivers {
+            if receiver.encapsulation == encapsulation {
+                receiver.set_minimum_ttl(minimum_ttl.min(receiver.minimum_ttl));
+                is_open |= receiver.local.is_ipv4() == remote.is_ipv4();
+            }
+        }
+        if is_open {
             return Ok(());
         }
         let opened: Vec<_> = self
@@ -190,7 +209,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .listen(encapsulation)
             .iter()
             .filter(|local| local.is_ipv4() == remote.is_ipv4())
-            .map(|local| Receiver::open(*local, encapsulation))
+            .map(|local| Receiver::open(*local, encapsulation, minimum_ttl))
             .collect::<Result<_, _>>()?;
         if opened.is_empty() {
             return Err(EngineError::NotListening {
@@ -198,41 +217,85 @@ impl<F: Fn(&StateChange)> Worker<F> {
                 family: if remote.is_ipv4() { "IPv4" } else { "IPv6" },
             });
         }
-        self.receivers.extend(opened);
+        self.receivers.extend(opened.into_iter().flatten());
         Ok(())
     }
 
     fn receive(&mut self) {
         for index in 0..self.receivers.len() {
-            for _ in 0..BATCHES_PER_TURN {
-                let Some(receiver) = self.receivers.get(index) else {
-                    return;
+            self.receive_at(index);
+        }
+    }
+
+    fn receive_at(&mut self, index: usize) {
+        let Some(receiver) = self.receivers.get_mut(index) else {
+            return;
+        };
+        if !receiver.is_ready() {
+            return;
+        }
+        let (local, encapsulation) = (receiver.local, receiver.encapsulation);
+        for _ in 0..receiver.batches_per_turn() {
+            let Some(receiver) = self.receivers.get(index) else {
+                return;
+            };
+            let received = match self.batch.receive(receiver.socket()) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Nothing there; or an error that the next turn meets again, if it lasts.
+                Err(_) => 0,
+            };
+            let now = now();
+            for datagram in self.batch.datagrams().take(received) {
+                let meta = RxMeta {
+                    source: datagram.source,
+                    destination: datagram.destination.unwrap_or(local.ip()),
+                    interface_index: datagram.interface_index,
+                    ttl: datagram.ttl,
+                    encapsulation,
                 };
-                let received = match self.batch.receive(receiver.socket()) {
-                    Ok(received) => received,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    // Nothing there; or an error that the next turn meets again, if it lasts.
-                    Err(_) => break,
-                };
-                let now = now();
-                for datagram in self.batch.datagrams() {
-                    let meta = RxMeta {
-                        source: datagram.source,
-                        destination: datagram.destination.unwrap_or(receiver.local.ip()),
-                        interface_index: datagram.interface_index,
-                        ttl: datagram.ttl,
-                        encapsulation: receiver.encapsulation,
-                    };
-                    // Discards are counted inside.
-                    let _: Result<SessionId, Discard> =
-                        self.endpoint.handle_datagram(now, &meta, datagram.payload);
-                }
+                // Discards are counted inside.
+                let _: Result<SessionId, Discard> =
+                    self.endpoint.handle_datagram(now, &meta, datagram.payload);
+            }
+            if received > 0 {
                 // A flood does not keep our own packets back.
                 self.endpoint.handle_transmit_timeout(now);
                 self.transmit();
-                if received < BATCH_SIZE {
-                    break;
-                }
+            }
+            if received < BATCH_SIZE {
+                break;
+            }
+        }
+        if let Some(receiver) = self.receivers.get_mut(index) {
+            receiver.was_read(now());
+        }
+    }
+
+    /// Whoever asks for counters finds them true.
+    fn read_rejected(&mut self) {
+        for index in 0..self.receivers.len() {
+            if let Some(receiver) = self.receivers.get_mut(index)
+                && receiver.hurry()
+            {
+                self.receive_at(index);
+            }
+        }
+    }
+
+    fn count_kernel_drops(&mut self) -> KernelDrops {
+        for receiver in &mut self.receivers {
+            receiver.take_drops(&mut self.kernel_drops);
+        }
+        self.kernel_drops
+    }
+
+    /// What the kernel lets through follows the sessions that are there.
+    fn set_minimum_ttl(&mut self, encapsulation: Encapsulation) {
+        let minimum_ttl = self.endpoint.least_minimum_ttl(encapsulation);
+        for receiver in &mut self.receivers {
+            if receiver.encapsulation == encapsulation {
+                receiver.set_minimum_ttl(minimum_ttl);
             }
         }
     }
@@ -285,12 +348,17 @@ impl<F: Fn(&StateChange)> Worker<F> {
                 Event::StateChanged(change) => (self.on_change)(&change),
                 Event::Removed(id) => {
                     self.transmitters.remove(&id);
+                    self.minimum_ttl_is_stale = true;
                 }
             }
         }
-        if self.endpoint.is_empty() {
+        if self.endpoint.is_empty() && !self.receivers.is_empty() {
             // Nothing is expected: leave the ports to others.
+            self.count_kernel_drops();
             self.receivers.clear();
+        }
+        if std::mem::take(&mut self.minimum_ttl_is_stale) {
+            self.set_minimum_ttl(Encapsulation::Multihop);
         }
     }
 }
