@@ -251,7 +251,7 @@ impl Endpoint {
         }
     }
 
-    /// Changes timers or role of a session, without a flap. Unknown ids are ignored.
+    /// Changes timers, role or mode of a session, without a flap. Unknown ids are ignored.
     pub fn set_config(&mut self, now: Instant, id: SessionId, config: SessionConfig) {
         self.update(id, |session| session.set_config(now, config));
     }
@@ -268,6 +268,11 @@ impl Endpoint {
                 session.enable(now);
             }
         });
+    }
+
+    /// Verifies the path of a session that is Up by a Poll Sequence; see [`Session::poll`]. Unknown ids are ignored.
+    pub fn poll(&mut self, now: Instant, id: SessionId) {
+        self.update(id, |session| session.poll(now));
     }
 
     /// Takes a session that is Init or Up to Down, for a reason found outside BFD. Unknown ids are ignored.

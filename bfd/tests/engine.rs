@@ -37,7 +37,7 @@ fn fast() -> SessionConfig {
         desired_min_tx_interval: Micros::from_millis(50),
         required_min_rx_interval: Micros::from_millis(50),
         detect_mult: NonZeroU8::new(20).unwrap(),
-        passive: false,
+        ..SessionConfig::default()
     }
 }
 

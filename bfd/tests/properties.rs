@@ -82,12 +82,17 @@ prop_compose! {
         (desired, required) in (interval(), interval()),
         detect_mult in prop_oneof![Just(1), Just(3), 1..=255_u8],
         passive in prop::bool::weighted(0.2),
+        demand_mode in prop::bool::weighted(0.2),
+        demand_poll_interval in option::of(interval().prop_map(Micros::as_duration)),
     ) -> SessionConfig {
         SessionConfig {
             desired_min_tx_interval: desired,
             required_min_rx_interval: required,
             detect_mult: NonZeroU8::new(detect_mult).unwrap(),
             passive,
+            demand_mode,
+            demand_poll_interval,
+            ..SessionConfig::default()
         }
     }
 }
@@ -157,6 +162,7 @@ enum Op {
     /// Sleep until the timer, wake this late.
     Timer(Duration),
     SetConfig(SessionConfig),
+    Poll,
     Disable,
     Enable,
     TakeDown,
@@ -169,6 +175,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => millis(0..5000).prop_map(Op::Pass),
         6 => millis(0..20).prop_map(Op::Timer),
         1 => config().prop_map(Op::SetConfig),
+        1 => Just(Op::Poll),
         1 => Just(Op::Disable),
         1 => Just(Op::Enable),
         1 => Just(Op::TakeDown),
@@ -224,6 +231,7 @@ impl Observed {
                 self.session.set_config(self.now, config);
                 prop_assert_eq!(self.session.state(), before, "timers do not make it flap");
             }
+            Op::Poll => self.session.poll(self.now),
             Op::Disable => self.session.disable(self.now),
             Op::Enable => self.session.enable(self.now),
             Op::TakeDown => self.session.take_down(self.now, Diagnostic::PATH_DOWN),
@@ -250,7 +258,11 @@ impl Observed {
         );
         for packet in sent {
             prop_assert_eq!(packet.state, self.session.state());
-            prop_assert!(!packet.demand && !packet.control_plane_independent);
+            prop_assert!(!packet.control_plane_independent);
+            if packet.demand {
+                prop_assert!(self.session.config().demand_mode);
+                prop_assert_eq!(packet.state, State::Up);
+            }
             if packet.state != State::Up {
                 prop_assert!(packet.desired_min_tx_interval >= Micros::ONE_SECOND);
             }

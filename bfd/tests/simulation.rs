@@ -96,6 +96,7 @@ fn random_config(rng: &mut SmallRng, passive: bool) -> SessionConfig {
         required_min_rx_interval: interval(rng),
         detect_mult: NonZeroU8::new(rng.random_range(2..6)).unwrap(),
         passive,
+        ..SessionConfig::default()
     }
 }
 

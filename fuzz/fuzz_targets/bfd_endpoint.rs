@@ -80,6 +80,16 @@ fn apply(
             endpoint.take_down(*now, id, diagnostic);
         }
         6 => endpoint.remove(*now, session(input)),
+        7 => endpoint.poll(*now, session(input)),
+        8 => {
+            let id = session(input);
+            let config = SessionConfig {
+                demand_mode: true,
+                demand_poll_interval: Some(Duration::from_micros(input.u32().into())),
+                ..SessionConfig::default()
+            };
+            endpoint.set_config(*now, id, config);
+        }
         _ => {}
     }
 }

@@ -224,5 +224,9 @@ fn session_config(profile: &BfdProfile) -> SessionConfig {
         required_min_rx_interval: micros(profile.receive_interval),
         detect_mult: profile.detect_multiplier,
         passive: profile.passive_mode,
+        demand_mode: profile.demand_mode,
+        demand_poll_interval: Some(profile.demand_poll_interval),
+        // Both live and die with the daemon.
+        control_plane_independent: false,
     }
 }

@@ -649,6 +649,8 @@ fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: O
         receive_interval,
         detect_multiplier,
         passive_mode,
+        demand_mode,
+        demand_poll_interval,
     } = profile;
     let old = &running.profile;
     found.compare(InPlace, "bfd-profile", &old.name, name);
@@ -671,6 +673,13 @@ fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: O
         &detect_multiplier.get(),
     );
     found.compare(InPlace, "passive-mode", &old.passive_mode, passive_mode);
+    found.compare(InPlace, "demand-mode", &old.demand_mode, demand_mode);
+    found.compare(
+        InPlace,
+        "demand-poll-interval",
+        &old.demand_poll_interval,
+        demand_poll_interval,
+    );
 }
 
 fn compare<T: PartialEq + Shown>(

@@ -376,6 +376,12 @@ pub struct BfdSessionStatus {
     pub detect_mult: u8,
     pub remote_detect_mult: Option<u8>,
     pub passive: bool,
+    /// We ask the neighbor to cease periodic packets, and are both Up.
+    pub demand_mode: bool,
+    /// The neighbor asks us to.
+    pub remote_demand_mode: bool,
+    /// The C bit: the neighbor's BFD shares no fate with its control plane.
+    pub remote_control_plane_independent: bool,
     pub polling: bool,
     /// How often we send; null while we do not.
     pub transmit_interval_ms: Option<f64>,
@@ -817,6 +823,9 @@ impl From<&bfd::SessionStatus> for BfdSessionStatus {
             detect_mult: session.detect_mult.get(),
             remote_detect_mult: session.remote_detect_mult.map(std::num::NonZeroU8::get),
             passive: session.config.passive,
+            demand_mode: session.demand_mode,
+            remote_demand_mode: session.remote_demand_mode,
+            remote_control_plane_independent: session.remote_control_plane_independent,
             polling: session.polling,
             transmit_interval_ms: session.tx_interval.map(fine_millis),
             detection_time_ms: session.detection_time.map(fine_millis),

@@ -177,6 +177,7 @@ enum Command {
     SetConfig(SessionId, SessionConfig),
     SetAdminDown(SessionId, bool),
     TakeDown(SessionId, Diagnostic),
+    Poll(SessionId),
     Remove(SessionId),
     Status {
         reply: mpsc::SyncSender<Vec<SessionStatus>>,
@@ -264,7 +265,7 @@ impl Engine {
             .unwrap_or(Err(EngineError::Stopped))
     }
 
-    /// Changes timers or role of a session, without a flap. Unknown ids are ignored.
+    /// Changes timers, role or mode of a session, without a flap. Unknown ids are ignored.
     pub fn set_config(&self, id: SessionId, config: SessionConfig) {
         self.tell(Command::SetConfig(id, config));
     }
@@ -283,6 +284,12 @@ impl Engine {
     /// down. It comes back when the remote system is heard again. Unknown ids are ignored.
     pub fn take_down(&self, id: SessionId, diagnostic: Diagnostic) {
         self.tell(Command::TakeDown(id, diagnostic));
+    }
+
+    /// Verifies the path of a session that is Up by a Poll Sequence; see [`Session::poll`](crate::Session::poll). Unknown ids
+    /// are ignored.
+    pub fn poll(&self, id: SessionId) {
+        self.tell(Command::Poll(id));
     }
 
     /// A snapshot of every session that is not being removed.

@@ -144,6 +144,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             Command::SetConfig(id, config) => self.endpoint.set_config(now, id, config),
             Command::SetAdminDown(id, down) => self.endpoint.set_admin_down(now, id, down),
             Command::TakeDown(id, diagnostic) => self.endpoint.take_down(now, id, diagnostic),
+            Command::Poll(id) => self.endpoint.poll(now, id),
             Command::Remove(id) => self.endpoint.remove(now, id),
             Command::Status { reply } => {
                 self.read_rejected();

@@ -1,10 +1,11 @@
 //! What a user chooses about a session.
 
 use std::num::NonZeroU8;
+use std::time::Duration;
 
 use crate::packet::Micros;
 
-/// The timers and the role of a session.
+/// The timers, the role and the mode of a session.
 ///
 /// All of it may change while the session is Up; the session does not flap (RFC 5880 §6.8.3). Intervals below one millisecond,
 /// zero among them, are run as one millisecond.
@@ -19,6 +20,18 @@ pub struct SessionConfig {
     pub detect_mult: NonZeroU8,
     /// Wait for the remote system to speak first (RFC 5880 §6.1). At least one of the two must be active.
     pub passive: bool,
+    /// bfd.DemandMode: ask the remote system to cease periodic packets while both are Up (RFC 5880 §6.6).
+    ///
+    /// Silence then means nothing, and a path that has died is found by a Poll Sequence only: by those of
+    /// `demand_poll_interval`, and of [`Session::poll`](crate::Session::poll).
+    pub demand_mode: bool,
+    /// In demand mode of ours: how long after one verification of the path the next one begins, less jitter; `None` leaves it
+    /// to the caller.
+    pub demand_poll_interval: Option<Duration>,
+    /// The C bit: whether BFD goes on when the control plane restarts (RFC 5880 §4.1). It tells the remote system that a session
+    /// that goes Down means a dead path, also during a graceful restart (RFC 5882 §4.3.2). Set it only if that is so: a program
+    /// that runs both in one process may not.
+    pub control_plane_independent: bool,
 }
 
 impl SessionConfig {
@@ -30,6 +43,9 @@ impl SessionConfig {
         Self {
             desired_min_tx_interval: self.desired_min_tx_interval.max(Self::MIN_INTERVAL),
             required_min_rx_interval: self.required_min_rx_interval.max(Self::MIN_INTERVAL),
+            demand_poll_interval: self
+                .demand_poll_interval
+                .map(|interval| interval.max(Self::MIN_INTERVAL.as_duration())),
             ..self
         }
     }
@@ -47,6 +63,9 @@ impl Default for SessionConfig {
             required_min_rx_interval: Micros::from_millis(300),
             detect_mult: THREE,
             passive: false,
+            demand_mode: false,
+            demand_poll_interval: None,
+            control_plane_independent: false,
         }
     }
 }

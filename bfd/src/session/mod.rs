@@ -2,10 +2,9 @@
 //!
 //! A session is a value. Inputs carry the time, and one earlier than the last is taken as the last; packets and events are
 //! drained afterwards. Encapsulation, addresses and choosing the session for a packet are the [`Endpoint`](crate::Endpoint)'s.
-//!
-//! Demand mode is honoured when the remote system asks for it, and never asked for.
 
 mod config;
+mod demand;
 mod poll_sequence;
 mod receive_gaps;
 mod status;
@@ -20,6 +19,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 pub use self::config::SessionConfig;
+use self::demand::Demand;
 use self::poll_sequence::PollSequence;
 pub use self::receive_gaps::{DetectionMargin, ReceiveGaps};
 pub use self::status::{SessionCounters, SessionStatus, StateChange};
@@ -27,7 +27,7 @@ use crate::discard::Discard;
 use crate::key::{SessionId, SessionKey};
 use crate::packet::{ControlPacket, Diagnostic, Micros, PollFinal, State};
 
-/// A BFD session in asynchronous mode (RFC 5880 §6).
+/// A BFD session (RFC 5880 §6).
 ///
 /// After each input, drain [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event); call
 /// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has passed.
@@ -49,6 +49,7 @@ pub struct Session {
     /// The required_min_rx_interval that detection is held to (§6.8.3).
     rx_in_force: Micros,
     poll: PollSequence,
+    demand: Demand,
 
     remote: Remote,
     transmission: Transmission,
@@ -68,6 +69,7 @@ struct Remote {
     desired_min_tx_interval: Micros,
     min_rx_interval: Micros,
     demand_mode: bool,
+    control_plane_independent: bool,
     detect_mult: Option<NonZeroU8>,
     heard_at: Option<Instant>,
 }
@@ -82,6 +84,7 @@ impl Remote {
             desired_min_tx_interval: Micros::ZERO,
             min_rx_interval: Micros::new(1),
             demand_mode: false,
+            control_plane_independent: false,
             detect_mult: None,
             heard_at: None,
         }
@@ -119,6 +122,7 @@ impl Session {
             tx_in_force: desired_min_tx_interval,
             rx_in_force: config.required_min_rx_interval,
             poll: PollSequence::default(),
+            demand: Demand::default(),
             remote: Remote::unknown(Diagnostic::NONE),
             transmission: Transmission::default(),
             generation: 0,
@@ -149,6 +153,7 @@ impl Session {
     /// Does what is due. A call before [`poll_timeout`](Self::poll_timeout) changes nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
+        self.handle_demand_poll_timer(now);
         self.handle_transmit_timer(now);
         if self.detection_deadline().is_some_and(|at| at <= now) {
             self.expire_detection(now);
@@ -160,11 +165,12 @@ impl Session {
     /// has not read yet.
     pub fn handle_transmit_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
+        self.handle_demand_poll_timer(now);
         self.handle_transmit_timer(now);
         self.reschedule(now);
     }
 
-    /// Changes timers or role. A session that is Up stays Up: a Poll Sequence tells the remote system (§6.8.3).
+    /// Changes timers, role or mode. A session that is Up stays Up: a Poll Sequence tells the remote system (§6.8.3).
     pub fn set_config(&mut self, now: Instant, config: SessionConfig) {
         let now = self.advance(now);
         self.config = config.runnable();
@@ -204,13 +210,17 @@ impl Session {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<ControlPacket> {
         let now = self.advance(now);
         let contents = self.contents();
+        // §6.6: in demand mode of either system, each change is acknowledged.
+        if self.demand_is_active() && self.would_be_new(&contents) {
+            self.poll.start();
+        }
         let poll_final = if self.transmission.final_due {
             self.transmission.final_due = false;
             PollFinal::Final
         } else if self.wants_to_transmit(&contents) {
             self.schedule_after_transmission(now);
             if self.poll.is_active() {
-                self.poll.sent();
+                self.poll.sent(now);
                 PollFinal::Poll
             } else {
                 PollFinal::Neither
@@ -233,10 +243,12 @@ impl Session {
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless another input comes first.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.transmission.next_at, self.detection_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let timers = [
+            self.transmission.next_at,
+            self.detection_deadline(),
+            self.demand.next_poll_at(),
+        ];
+        timers.into_iter().flatten().min()
     }
 
     /// The session's local discriminator.
@@ -254,8 +266,12 @@ impl Session {
         &self.config
     }
 
-    /// The time without packets after which the session is declared down (§6.8.4); `None` while the remote system is unknown.
+    /// The time without packets after which the session is declared down (§6.8.4), or in demand mode of ours, that without an
+    /// answer to a Poll; `None` while the remote system is unknown.
     pub fn detection_time(&self) -> Option<Duration> {
+        if self.demand.is_in_force() {
+            return Some(self.demand_detection_time());
+        }
         let detect_mult = self.remote.detect_mult?.get();
         Some(self.agreed_rx_interval() * u32::from(detect_mult))
     }
@@ -263,8 +279,7 @@ impl Session {
     /// The interval between packets before jitter (§6.8.7); `None` while none are sent periodically.
     pub fn tx_interval(&self) -> Option<Duration> {
         let remote_wants_silence = self.remote.min_rx_interval == Micros::ZERO;
-        let both_up = self.session_state == State::Up && self.remote.session_state == State::Up;
-        let demanded = self.remote.demand_mode && both_up && !self.poll.is_active();
+        let demanded = self.remote.demand_mode && self.both_up() && !self.poll.is_active();
         if self.must_stay_silent() || remote_wants_silence || demanded {
             return None;
         }
@@ -301,8 +316,9 @@ impl Session {
             required_min_rx_interval: self.rx_in_force,
             remote_min_rx_interval: self.remote.min_rx_interval,
             remote_desired_min_tx_interval: self.remote.desired_min_tx_interval,
-            demand_mode: false,
+            demand_mode: self.demand.is_advertised(),
             remote_demand_mode: self.remote.demand_mode,
+            remote_control_plane_independent: self.remote.control_plane_independent,
             detect_mult: self.config.detect_mult,
             remote_detect_mult: self.remote.detect_mult,
             polling: self.poll.is_active(),
@@ -339,12 +355,14 @@ impl Session {
         if packet.poll_final == PollFinal::Final && self.poll.finish() {
             self.tx_in_force = self.desired_min_tx_interval;
             self.rx_in_force = self.required_min_rx_interval;
+            self.demand.acknowledged();
         }
         if self.session_state == State::AdminDown {
             return Err(Discard::AdminDown);
         }
         self.counters.packets_in += 1;
         self.follow(now, packet.state);
+        self.advertise();
         // §6.5: answered at once, whatever the timers say.
         if packet.poll_final == PollFinal::Poll {
             self.transmission.final_due = true;
@@ -361,6 +379,7 @@ impl Session {
             desired_min_tx_interval: packet.desired_min_tx_interval,
             min_rx_interval: packet.required_min_rx_interval,
             demand_mode: packet.demand,
+            control_plane_independent: packet.control_plane_independent,
             detect_mult: Some(packet.detect_mult),
             heard_at: Some(now),
         };
@@ -368,7 +387,11 @@ impl Session {
 
     /// While Up, the latest change of state is the one to Up.
     fn note_receive_gap(&mut self, now: Instant) {
-        let (State::Up, Some(up)) = (self.session_state, self.last_change) else {
+        let (State::Up, Some(up), false) = (
+            self.session_state,
+            self.last_change,
+            self.demand.is_in_force(),
+        ) else {
             return;
         };
         let (Some(heard_at), Some(detection_time)) = (self.remote.heard_at, self.detection_time())
@@ -425,6 +448,7 @@ impl Session {
             local_diag,
             remote_diag: self.remote.diag,
             remote_state: self.remote.session_state,
+            remote_control_plane_independent: self.remote.control_plane_independent,
             at: now,
             generation: self.generation,
         };
@@ -433,7 +457,7 @@ impl Session {
         self.advertise();
     }
 
-    /// Sets what is advertised to what configuration and state ask for; a difference starts a Poll Sequence (§6.8.3).
+    /// Sets what is advertised to what configuration and state ask for; a difference starts a Poll Sequence (§6.6, §6.8.3).
     fn advertise(&mut self) {
         let up = self.session_state == State::Up;
         let desired_min_tx_interval = if up {
@@ -443,41 +467,49 @@ impl Session {
             self.config.desired_min_tx_interval.max(Micros::ONE_SECOND)
         };
         let required_min_rx_interval = self.config.required_min_rx_interval;
-        if (desired_min_tx_interval, required_min_rx_interval)
-            == (self.desired_min_tx_interval, self.required_min_rx_interval)
-        {
-            return;
+        let timers_changed = (desired_min_tx_interval, required_min_rx_interval)
+            != (self.desired_min_tx_interval, self.required_min_rx_interval);
+        let demand_changed = self.demand.advertise(self.wants_demand(), self.both_up());
+        if timers_changed || demand_changed {
+            self.poll.start();
         }
         self.desired_min_tx_interval = desired_min_tx_interval;
         self.required_min_rx_interval = required_min_rx_interval;
-        self.poll.start();
-        // §6.8.3: while Up, what would make us slower than the remote system expects, or less patient than it knows, waits for
-        // the end of the Poll Sequence.
-        self.tx_in_force = if up {
-            self.tx_in_force.min(desired_min_tx_interval)
+        if up {
+            // §6.8.3: what would make us slower than the remote system expects, or less patient than it knows, waits for the end
+            // of the Poll Sequence.
+            self.tx_in_force = self.tx_in_force.min(desired_min_tx_interval);
+            self.rx_in_force = self.rx_in_force.max(required_min_rx_interval);
         } else {
-            desired_min_tx_interval
-        };
-        self.rx_in_force = if up {
-            self.rx_in_force.max(required_min_rx_interval)
-        } else {
-            required_min_rx_interval
-        };
+            self.tx_in_force = desired_min_tx_interval;
+            self.rx_in_force = required_min_rx_interval;
+        }
     }
 
-    /// §6.8.1, bfd.RemoteDiscr: set to zero after a Detection Time without packets.
+    fn both_up(&self) -> bool {
+        self.session_state == State::Up && self.remote.session_state == State::Up
+    }
+
+    /// §6.8.4: when silence is long enough to mean something.
     fn detection_deadline(&self) -> Option<Instant> {
-        Some(self.remote.heard_at? + self.detection_time()?)
+        if self.demand.is_in_force() {
+            Some(self.poll.initiated_at()? + self.demand_detection_time())
+        } else {
+            Some(self.remote.heard_at? + self.detection_time()?)
+        }
     }
 
-    /// §6.8.4. The rest of what is known of the remote system goes with its discriminator: else a request for silence would
-    /// outlive the system that made it.
+    /// §6.8.4, and §6.8.1 on bfd.RemoteDiscr. The rest of what is known of the remote system goes with its discriminator: else a
+    /// request for silence would outlive the system that made it.
     fn expire_detection(&mut self, now: Instant) {
         if matches!(self.session_state, State::Init | State::Up) {
             let expired = Diagnostic::CONTROL_DETECTION_TIME_EXPIRED;
             self.set_state(now, State::Down, expired);
         }
-        self.remote = Remote::unknown(self.remote.diag);
+        // A Poll may have gone unanswered by a system that is heard.
+        if self.detection_deadline().is_some_and(|at| at <= now) {
+            self.remote = Remote::unknown(self.remote.diag);
+        }
     }
 
     fn handle_transmit_timer(&mut self, now: Instant) {
@@ -516,9 +548,11 @@ impl Session {
 
     /// A packet is due by the clock, or because it would say something new (§6.8.7).
     fn wants_to_transmit(&self, contents: &ControlPacket) -> bool {
-        !self.must_stay_silent()
-            && (self.transmission.periodic_due
-                || self.transmission.last_contents.as_ref() != Some(contents))
+        !self.must_stay_silent() && (self.transmission.periodic_due || self.would_be_new(contents))
+    }
+
+    fn would_be_new(&self, contents: &ControlPacket) -> bool {
+        self.transmission.last_contents.as_ref() != Some(contents)
     }
 
     fn schedule_after_transmission(&mut self, now: Instant) {
@@ -532,6 +566,7 @@ impl Session {
 
     /// Moves the transmit timer if the interval has changed, and only then: counted from the latest transmission.
     fn reschedule(&mut self, now: Instant) {
+        self.schedule_demand_poll(now);
         let interval = self.tx_interval();
         if interval == self.transmission.interval {
             return;
@@ -558,14 +593,14 @@ impl Session {
         Duration::from_micros(micros - reduction)
     }
 
-    /// §6.8.7. C stays clear: this engine lives and dies with the program it is part of. So does D.
+    /// §6.8.7.
     fn contents(&self) -> ControlPacket {
         ControlPacket {
             diagnostic: self.local_diag,
             state: self.session_state,
             poll_final: PollFinal::Neither,
-            control_plane_independent: false,
-            demand: false,
+            control_plane_independent: self.config.control_plane_independent,
+            demand: self.demand.is_advertised(),
             detect_mult: self.config.detect_mult,
             my_discriminator: self.id.local_discr(),
             your_discriminator: self.remote.discr,

@@ -26,6 +26,8 @@ pub struct StateChange {
     pub remote_diag: Diagnostic,
     /// bfd.RemoteSessionState: the remote system's state, as last heard.
     pub remote_state: State,
+    /// The C bit, as last heard: the remote system's BFD shares no fate with its control plane (RFC 5882 §4.3).
+    pub remote_control_plane_independent: bool,
     /// When.
     pub at: Instant,
     /// The number of the Up period that this change begins (`to` is Up), or else belongs to or ends; 0 before the first.
@@ -85,10 +87,12 @@ pub struct SessionStatus {
     pub remote_min_rx_interval: Micros,
     /// Desired Min TX Interval in the remote system's latest packet.
     pub remote_desired_min_tx_interval: Micros,
-    /// bfd.DemandMode: whether we ask the remote system to cease periodic packets.
+    /// Whether we ask the remote system to cease periodic packets: bfd.DemandMode, while both are Up.
     pub demand_mode: bool,
     /// bfd.RemoteDemandMode.
     pub remote_demand_mode: bool,
+    /// The C bit in the remote system's latest packet.
+    pub remote_control_plane_independent: bool,
     /// bfd.DetectMult.
     pub detect_mult: NonZeroU8,
     /// Detect Mult in the remote system's latest packet; `None` while there is no such packet.
@@ -97,7 +101,8 @@ pub struct SessionStatus {
     pub polling: bool,
     /// The interval at which we transmit, before jitter; `None` while we do not transmit periodically.
     pub tx_interval: Option<Duration>,
-    /// The time without packets after which we declare the session down; `None` while the remote system is unknown.
+    /// The time without packets after which we declare the session down; in demand mode of ours, that without an answer to a
+    /// Poll. `None` while the remote system is unknown.
     pub detection_time: Option<Duration>,
     /// What happened so far.
     pub counters: SessionCounters,

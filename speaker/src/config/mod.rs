@@ -262,6 +262,10 @@ pub struct BfdProfile {
     pub detect_multiplier: NonZeroU8,
     /// Do not send before the neighbor does.
     pub passive_mode: bool,
+    /// Ask the neighbor to cease periodic packets while the session is Up.
+    pub demand_mode: bool,
+    /// How often the path is verified in demand mode.
+    pub demand_poll_interval: Duration,
 }
 
 impl BfdProfile {
@@ -281,6 +285,8 @@ impl BfdProfile {
             receive_interval: Duration::from_millis(300),
             detect_multiplier: THREE,
             passive_mode: false,
+            demand_mode: false,
+            demand_poll_interval: Duration::from_secs(1),
         }
     }
 }

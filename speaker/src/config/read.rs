@@ -215,12 +215,23 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         let receive_interval = section.take("receive-interval", &interval);
         let detect_multiplier = section.take("detect-multiplier", value::nonzero_octet);
         let passive_mode = section.take("passive-mode", value::boolean);
+        let demand_mode = section.take("demand-mode", value::boolean);
+        let poll_interval = value::duration_between(100 * MILLISECOND, 3600 * SECOND);
+        let demand_poll_interval = section.take("demand-poll-interval", poll_interval);
         section.finish();
         for (key, interval) in [
             ("transmit-interval", &transmit_interval),
             ("receive-interval", &receive_interval),
         ] {
             warn_if_ambitious(&section, key, interval.as_ref());
+        }
+        let demand_mode = demand_mode.is_some_and(|demand| demand.value);
+        if let (Some(interval), false) = (&demand_poll_interval, demand_mode) {
+            section.warning(
+                interval.line,
+                "demand-poll-interval",
+                "means nothing without demand-mode = true".to_owned(),
+            );
         }
         let Some(name) = name else { continue };
         let text = name.value.as_str().to_owned();
@@ -242,6 +253,9 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
                 detect_multiplier: detect_multiplier
                     .map_or(standard.detect_multiplier, |multiplier| multiplier.value),
                 passive_mode: passive_mode.is_some_and(|passive| passive.value),
+                demand_mode,
+                demand_poll_interval: demand_poll_interval
+                    .map_or(standard.demand_poll_interval, |interval| interval.value),
             },
         );
     }

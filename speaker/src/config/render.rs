@@ -118,6 +118,10 @@ impl Config {
             out.duration("receive-interval", profile.receive_interval);
             out.plain("detect-multiplier", profile.detect_multiplier);
             out.plain("passive-mode", profile.passive_mode);
+            out.plain("demand-mode", profile.demand_mode);
+            if profile.demand_mode {
+                out.duration("demand-poll-interval", profile.demand_poll_interval);
+            }
         }
     }
 }

@@ -164,7 +164,7 @@ fn c_138_f_72_the_largest_values_do_not_overflow() {
         desired_min_tx_interval: largest,
         required_min_rx_interval: largest,
         detect_mult: mult(255),
-        passive: false,
+        ..SessionConfig::default()
     });
     rig.sent();
     rig.hear(&ControlPacket {
@@ -475,13 +475,30 @@ fn c_149_a_failure_found_elsewhere_takes_the_session_down() {
 }
 
 #[test]
-fn c_151_c_d_and_m_are_clear() {
+fn c_151_c_d_and_m_are_clear_unless_configured() {
     let mut rig = Rig::in_state(State::Up);
     for packet in rig.run_until_sent() {
         assert!(!packet.control_plane_independent);
         assert!(!packet.demand);
         assert_eq!(packet.encode()[1] & 1, 0);
     }
+}
+
+#[test]
+fn c_151_the_c_bit_says_what_is_configured() {
+    let config = SessionConfig {
+        control_plane_independent: true,
+        ..SessionConfig::default()
+    };
+    for state in [State::AdminDown, State::Down, State::Init, State::Up] {
+        let mut rig = Rig::with_config_in_state(config.clone(), state);
+        assert!(rig.run_until_sent()[0].control_plane_independent, "{state}");
+    }
+    let mut rig = Rig::in_state(State::Up);
+    let sent = rig.configure(config);
+    assert_eq!(sent.len(), 1, "told at once");
+    assert!(sent[0].control_plane_independent);
+    assert_eq!(sent[0].poll_final, PollFinal::Neither);
 }
 
 #[test]

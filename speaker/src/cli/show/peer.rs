@@ -515,6 +515,14 @@ impl Page {
                 or_none(session.worst_detection_margin_ms),
             ),
         );
+        if session.demand_mode || session.remote_demand_mode {
+            let who = match (session.demand_mode, session.remote_demand_mode) {
+                (true, true) => "both sides",
+                (true, false) => "ours: the neighbor sends nothing unasked",
+                _ => "the neighbor's: we send nothing unasked",
+            };
+            self.line(4, format_args!("demand mode: {who}"));
+        }
         let discarded: u64 = session.discarded.values().sum();
         self.line(4, format_args!(
             "packets: {} in, {} out, {discarded} discarded, {} late, {} not sent; up {}, down {} times",
