@@ -69,6 +69,8 @@ pub enum AddError {
 pub struct Endpoint {
     /// Cryptographic: who has seen some discriminators must not be able to guess the others.
     rng: StdRng,
+    /// Since when there are sessions: their transmissions meet at the same points in time, counted from here.
+    beginning: Option<Instant>,
     sessions: BTreeMap<SessionId, Entry>,
     /// Where to look for the session of a packet without Your Discriminator. Removed sessions are not here.
     by_remote: BTreeMap<(Encapsulation, IpAddr), Vec<SessionId>>,
@@ -167,6 +169,7 @@ impl Endpoint {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
+            beginning: None,
             sessions: BTreeMap::new(),
             by_remote: BTreeMap::new(),
             leaving: BTreeSet::new(),
@@ -200,8 +203,10 @@ impl Endpoint {
             .entry((key.hop.encapsulation(), key.remote.ip()))
             .or_default()
             .push(id);
+        let mut session = Session::new(now, id, config, seed);
+        session.align(*self.beginning.get_or_insert(now));
         let entry = Entry {
-            session: Session::new(now, id, config, seed),
+            session,
             key,
             interface_index,
             timer: None,

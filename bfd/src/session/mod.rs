@@ -5,6 +5,7 @@
 
 mod config;
 mod demand;
+mod jitter;
 mod poll_sequence;
 mod receive_gaps;
 mod status;
@@ -15,11 +16,12 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 
 pub use self::config::SessionConfig;
 use self::demand::Demand;
+use self::jitter::Grid;
 use self::poll_sequence::PollSequence;
 pub use self::receive_gaps::{DetectionMargin, ReceiveGaps};
 pub use self::status::{SessionCounters, SessionStatus, StateChange};
@@ -37,6 +39,7 @@ pub struct Session {
     config: SessionConfig,
     rng: SmallRng,
     clock: Instant,
+    grid: Grid,
 
     session_state: State,
     local_diag: Diagnostic,
@@ -115,6 +118,7 @@ impl Session {
             id,
             rng: SmallRng::seed_from_u64(seed),
             clock: now,
+            grid: Grid { beginning: now },
             session_state: State::Down,
             local_diag: Diagnostic::NONE,
             desired_min_tx_interval,
@@ -133,6 +137,11 @@ impl Session {
         };
         session.reschedule(now);
         session
+    }
+
+    /// Sends at points in time that sessions with the same beginning share.
+    pub(crate) fn align(&mut self, beginning: Instant) {
+        self.grid = Grid { beginning };
     }
 
     /// Takes a packet that the endpoint has found to be for this session: RFC 5880 §6.8.6 from authentication on.
@@ -557,7 +566,7 @@ impl Session {
 
     fn schedule_after_transmission(&mut self, now: Instant) {
         let interval = self.tx_interval();
-        let next_at = interval.map(|interval| now + self.jittered(interval));
+        let next_at = interval.map(|interval| self.jittered(now, interval));
         self.transmission.periodic_due = false;
         self.transmission.last_at = Some(now);
         self.transmission.interval = interval;
@@ -572,25 +581,18 @@ impl Session {
             return;
         }
         self.transmission.interval = interval;
-        self.transmission.next_at = interval.map(|interval| {
-            let after = self.jittered(interval);
-            self.transmission
-                .last_at
-                .map_or(now, |at| (at + after).max(now))
+        let last_at = self.transmission.last_at;
+        self.transmission.next_at = interval.map(|interval| match last_at {
+            Some(last_at) => self.jittered(last_at, interval).max(now),
+            None => now,
         });
         self.transmission.periodic_due &= interval.is_some();
     }
 
-    /// §6.8.7: less a random 0 to 25 %, and 10 to 25 % if one lost packet is enough to be declared down.
-    fn jittered(&mut self, interval: Duration) -> Duration {
-        let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
-        let least = if self.config.detect_mult == NonZeroU8::MIN {
-            micros.div_ceil(10)
-        } else {
-            0
-        };
-        let reduction = self.rng.random_range(least..=(micros / 4).max(least));
-        Duration::from_micros(micros - reduction)
+    /// §6.8.7: an interval after this transmission, less a random part of it.
+    fn jittered(&mut self, from: Instant, interval: Duration) -> Instant {
+        self.grid
+            .draw(&mut self.rng, from, interval, self.config.detect_mult)
     }
 
     /// §6.8.7.
