@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::moderation::Moderation;
 use super::sorting::{self, Queue};
 use super::sys::{self, BATCH_SIZE, Switch};
 use super::{EngineError, KernelDrops};
@@ -25,8 +26,9 @@ pub(super) struct Receiver {
     pub(super) minimum_ttl: u8,
     /// It has something, as far as we know.
     ready: bool,
-    /// Until when it is left alone, however much it has.
+    /// Until when it is no reason to wake, however much it has.
     rests_until: Option<Instant>,
+    moderation: Moderation,
     /// The drops that the kernel has told of so far.
     known_drops: u32,
 }
@@ -60,6 +62,7 @@ impl Receiver {
                     minimum_ttl,
                     ready: false,
                     rests_until: None,
+                    moderation: Moderation::default(),
                     known_drops: 0,
                 });
             }
@@ -105,16 +108,16 @@ impl Receiver {
         self.ready = ready;
     }
 
-    /// Until when it is left alone, if it is.
+    /// Until when it is no reason to wake, if it rests.
     pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
         self.rests_until.filter(|at| now < *at)
     }
 
-    /// Takes note that it was read.
-    pub(super) fn was_read(&mut self, now: Instant) {
+    /// Takes note that so many datagrams were read.
+    pub(super) fn was_read(&mut self, now: Instant, datagrams: usize) {
         self.ready = false;
         self.rests_until = match self.queue {
-            Queue::Sessions => None,
+            Queue::Sessions => self.moderation.rest(now, datagrams),
             Queue::Rejected => Some(now + REST),
         };
     }

@@ -21,6 +21,10 @@ use crate::endpoint::{Endpoint, Event, RxMeta, Transmit};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
 use crate::session::{SessionConfig, StateChange};
 
+/// Packets sent before the receive sockets are looked at again.
+const TRANSMISSIONS_PER_TURN: usize = 256;
+/// Packets that share a look at the clock.
+const TRANSMISSIONS_PER_BATCH: usize = 4;
 /// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
 const COMMANDS_PER_TURN: usize = 32;
 /// For how long at least [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote
@@ -43,6 +47,8 @@ pub(super) struct Worker<F> {
     minimum_ttl_is_stale: bool,
     /// Commands may be waiting that nobody will announce again.
     commands_waiting: bool,
+    /// Packets are due that the latest turn did not come to.
+    transmissions_waiting: bool,
     /// When to leave, come what may.
     leave_at: Option<Instant>,
 }
@@ -67,6 +73,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             kernel_drops: KernelDrops::default(),
             minimum_ttl_is_stale: false,
             commands_waiting: false,
+            transmissions_waiting: false,
             leave_at: None,
         }
     }
@@ -77,8 +84,10 @@ impl<F: Fn(&StateChange)> Worker<F> {
         while !self.is_done() {
             self.wait();
             self.handle_commands();
+            // What is silent at this time is silent in what had come by this time.
+            let now = now();
             self.receive();
-            self.endpoint.handle_timeout(now());
+            self.endpoint.handle_timeout(now);
             self.transmit();
             self.report();
         }
@@ -98,7 +107,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .map(|receiver| receiver.rests_until(now));
         let deadline = deadlines.chain(rests).flatten().min();
         let mut timeout = deadline.map(|at| at.saturating_duration_since(now));
-        if self.commands_waiting {
+        if self.commands_waiting || self.transmissions_waiting {
             timeout = Some(Duration::ZERO);
         }
         let timeout = timeout.map(|left| Timespec {
@@ -229,48 +238,49 @@ impl<F: Fn(&StateChange)> Worker<F> {
     }
 
     fn receive_at(&mut self, index: usize) {
-        let Some(receiver) = self.receivers.get_mut(index) else {
+        let Some(receiver) = self.receivers.get(index).filter(|it| it.is_ready()) else {
             return;
         };
-        if !receiver.is_ready() {
-            return;
-        }
-        let (local, encapsulation) = (receiver.local, receiver.encapsulation);
+        let mut datagrams = 0;
         for _ in 0..receiver.batches_per_turn() {
-            let Some(receiver) = self.receivers.get(index) else {
-                return;
-            };
-            let received = match self.batch.receive(receiver.socket()) {
+            let received = match self.receive_batch(index) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Nothing there; or an error that the next turn meets again, if it lasts.
-                Err(_) => 0,
+                Err(_) => break,
             };
-            let now = now();
-            for datagram in self.batch.datagrams().take(received) {
-                let meta = RxMeta {
-                    source: datagram.source,
-                    destination: datagram.destination.unwrap_or(local.ip()),
-                    interface_index: datagram.interface_index,
-                    ttl: datagram.ttl,
-                    encapsulation,
-                };
-                // Discards are counted inside.
-                let _: Result<SessionId, Discard> =
-                    self.endpoint.handle_datagram(now, &meta, datagram.payload);
-            }
-            if received > 0 {
-                // A flood does not keep our own packets back.
-                self.endpoint.handle_transmit_timeout(now);
-                self.transmit();
-            }
+            datagrams += received;
             if received < BATCH_SIZE {
                 break;
             }
+            // A flood does not keep our own packets back.
+            self.endpoint.handle_transmit_timeout(now());
+            self.transmit();
         }
         if let Some(receiver) = self.receivers.get_mut(index) {
-            receiver.was_read(now());
+            receiver.was_read(now(), datagrams);
         }
+    }
+
+    fn receive_batch(&mut self, index: usize) -> io::Result<usize> {
+        let Some(receiver) = self.receivers.get(index) else {
+            return Ok(0);
+        };
+        let received = self.batch.receive(receiver.socket())?;
+        let now = now();
+        for datagram in self.batch.datagrams() {
+            let meta = RxMeta {
+                source: datagram.source,
+                destination: datagram.destination.unwrap_or(receiver.local.ip()),
+                interface_index: datagram.interface_index,
+                ttl: datagram.ttl,
+                encapsulation: receiver.encapsulation,
+            };
+            // Discards are counted inside.
+            let _: Result<SessionId, Discard> =
+                self.endpoint.handle_datagram(now, &meta, datagram.payload);
+        }
+        Ok(received)
     }
 
     /// Whoever asks for counters finds them true.
@@ -301,15 +311,28 @@ impl<F: Fn(&StateChange)> Worker<F> {
         }
     }
 
+    /// Sends what is due, up to a limit that leaves no datagram waiting for long.
     fn transmit(&mut self) {
-        while let Some(transmit) = self.endpoint.poll_transmit(now()) {
-            let Some(transmitter) = self.transmitters.get(&transmit.session) else {
-                continue;
-            };
-            if let Err(error) = transmitter.send(&transmit.payload, transmit.destination) {
-                self.endpoint.count_transmit_error(transmit.session);
-                self.repair(&transmit, &error);
+        self.transmissions_waiting = true;
+        for _ in 0..TRANSMISSIONS_PER_TURN / TRANSMISSIONS_PER_BATCH {
+            let now = now();
+            for _ in 0..TRANSMISSIONS_PER_BATCH {
+                let Some(transmit) = self.endpoint.poll_transmit(now) else {
+                    self.transmissions_waiting = false;
+                    return;
+                };
+                self.send(&transmit);
             }
+        }
+    }
+
+    fn send(&mut self, transmit: &Transmit) {
+        let Some(transmitter) = self.transmitters.get(&transmit.session) else {
+            return;
+        };
+        if let Err(error) = transmitter.send(&transmit.payload, transmit.destination) {
+            self.endpoint.count_transmit_error(transmit.session);
+            self.repair(transmit, &error);
         }
     }
 

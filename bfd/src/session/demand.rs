@@ -108,7 +108,7 @@ impl Session {
             .filter(|_| self.demand.is_advertised() && !self.poll.is_active());
         self.demand.next_poll_at = match (interval, self.demand.next_poll_at) {
             (None, _) => None,
-            (Some(interval), None) => now.checked_add(self.jittered(interval)),
+            (Some(interval), None) => Some(self.jittered(now, interval)),
             // A shorter interval takes effect at once.
             (Some(interval), Some(at)) => Some(at.min(now.checked_add(interval).unwrap_or(at))),
         };

@@ -148,7 +148,7 @@ fn what_is_rejected_is_read_at_leisure() {
     let now = Instant::now();
     for mut receiver in open(LOCAL[0], 255) {
         receiver.set_ready(true);
-        receiver.was_read(now);
+        receiver.was_read(now, 1);
         let rests = receiver.rests_until(now).is_some();
         assert_eq!(rests, receiver.queue == Queue::Rejected);
         assert_eq!(receiver.is_ready(), receiver.queue == Queue::Sessions);
