@@ -49,7 +49,7 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
             interval: *interval,
             detect_mult: DETECT_MULT,
         };
-        for kind in &options.common.only {
+        for kind in options.common.kinds() {
             for _ in 0..options.common.rounds {
                 table.add(measure(lab, network, *kind, setup, samples));
             }

@@ -66,8 +66,8 @@ enum Part {
 /// What several parts have in common.
 #[derive(clap::Args, Debug)]
 struct Common {
-    /// Whom to measure.
-    #[arg(long, value_delimiter = ',', default_values_t = Kind::ALL)]
+    /// Whom to measure; all of them unless said.
+    #[arg(long, value_delimiter = ',')]
     only: Vec<Kind>,
     /// How often.
     #[arg(long, default_value_t = 1)]
@@ -75,6 +75,16 @@ struct Common {
     /// A taste, in less than a minute for each speaker.
     #[arg(long)]
     quick: bool,
+}
+
+impl Common {
+    fn kinds(&self) -> &[Kind] {
+        if self.only.is_empty() {
+            &Kind::ALL
+        } else {
+            &self.only
+        }
+    }
 }
 
 fn main() {

@@ -46,7 +46,7 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
                 interval: *interval,
                 detect_mult: DETECT_MULT,
             };
-            for kind in &options.common.only {
+            for kind in options.common.kinds() {
                 for _ in 0..options.common.rounds {
                     table.add(measure(lab, network, *kind, setup, options));
                 }
@@ -118,7 +118,8 @@ fn row(kind: Kind, setup: Setup, report: &Report, speaker: f64, responder: f64) 
         Cell::count("Up at the end", report.up.into()),
         Cell::number("CPU, %", Some(speaker), 1),
         Cell::number("responder CPU, %", Some(responder), 1),
-        Cell::count("false Downs", report.detected),
+        Cell::count("false Downs", report.false_downs),
+        Cell::count("deserved Downs", report.deserved_downs),
         Cell::count("other Downs", report.other_downs),
         Cell::count("silences", report.silences),
         Cell::number("gap p50", gap(0.5), 0),

@@ -79,10 +79,16 @@ impl Frr {
         frr
     }
 
-    /// Starts FRR as [`Self::start`] does, for measuring: only what BGP needs, logging what it does by default, and `bgpd` reads the
-    /// file itself.
+    /// Starts FRR for measuring: only what the one daemon needs, logging what it does by default; the daemon reads the file itself, and
+    /// nobody waits until it has.
     #[track_caller]
-    pub fn start_quiet(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+    pub fn launch_quiet(
+        lab: &Lab,
+        namespace: &Namespace,
+        label: &str,
+        daemon: &str,
+        config: &str,
+    ) -> Self {
         let directory = lab.directory(label);
         fs::write(directory.join("frr.conf"), config).unwrap();
         fs::write(
@@ -90,15 +96,23 @@ impl Frr {
             "service integrated-vtysh-config\n",
         )
         .unwrap();
-        let script = "/usr/lib/frr/mgmtd -d; /usr/lib/frr/zebra -d
-            /usr/lib/frr/bgpd -d -f /etc/frr/frr.conf
-            exec sleep infinity";
+        let script = format!(
+            "/usr/lib/frr/mgmtd -d; /usr/lib/frr/zebra -d
+            /usr/lib/frr/{daemon} -d -f /etc/frr/frr.conf
+            exec sleep infinity"
+        );
         let mounts = [(directory.as_path(), "/etc/frr")];
-        let frr = Self {
+        Self {
             label: label.into(),
-            container: Container::start(lab.frr(), namespace, label, &mounts, script),
+            container: Container::start(lab.frr(), namespace, label, &mounts, &script),
             log: directory.join("frr.log"),
-        };
+        }
+    }
+
+    /// As [`Self::launch_quiet`] with `bgpd`, and waits until it answers.
+    #[track_caller]
+    pub fn start_quiet(lab: &Lab, namespace: &Namespace, label: &str, config: &str) -> Self {
+        let frr = Self::launch_quiet(lab, namespace, label, "bgpd", config);
         wait_until("FRR answers", Duration::from_secs(120), || {
             let mut vtysh = frr.command("vtysh");
             let answer = try_run(vtysh.args(["-c", "show bgp summary json"]))?;

@@ -60,12 +60,19 @@ pub struct Down {
     /// Before our last packet was sent.
     pub last_sent: Nanoseconds,
     pub was_muted: bool,
+    /// The longest time without a packet of ours of late, the latest one included.
+    pub worst_gap: Nanoseconds,
 }
 
 impl Down {
     /// Whether the speaker has missed packets, rather than been told.
     pub fn is_detected(&self) -> bool {
         self.diagnostic == DETECTION_TIME_EXPIRED
+    }
+
+    /// Whether it says so although our packets were sent in time.
+    pub fn is_false(&self, setup: &Setup) -> bool {
+        self.is_detected() && u128::from(self.worst_gap) < setup.detection_time().as_nanos()
     }
 
     /// How much later than it had to be, in milliseconds.
@@ -92,8 +99,10 @@ pub struct Report {
     pub gaps: Histogram,
     /// Gaps longer than the Detection Time.
     pub silences: u64,
-    /// Sessions that the speaker declared down because it missed packets.
-    pub detected: u64,
+    /// Sessions that the speaker declared down because it missed packets, although they were sent in time.
+    pub false_downs: u64,
+    /// Sessions that the speaker declared down because it missed packets that the responder was too late to send.
+    pub deserved_downs: u64,
     /// Sessions that the speaker declared down for another reason.
     pub other_downs: u64,
     /// Packets that the responder had no room for; each looks like a gap.
@@ -202,13 +211,49 @@ struct Heard {
     is_watched: bool,
 }
 
+/// When packets of a session went out: before they did, so that none came later than by a gap seen here.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    last: Nanoseconds,
+    was_up: bool,
+    /// The longest gap of the present second, and of the one before.
+    longest: [Nanoseconds; 2],
+    second: Nanoseconds,
+}
+
+impl Sent {
+    /// What is sent before and at the beginning of being up has its own, slower times.
+    fn note(&mut self, now: Nanoseconds, is_up: bool) {
+        let gap = if is_up && self.was_up {
+            now.saturating_sub(self.last)
+        } else {
+            0
+        };
+        self.was_up = is_up;
+        let second = now / 1_000_000_000;
+        match second - self.second {
+            0 => {}
+            1 => self.longest = [0, self.longest[0]],
+            _ => self.longest = [0, 0],
+        }
+        self.second = second;
+        self.longest[0] = self.longest[0].max(gap);
+        self.last = now;
+    }
+
+    fn worst_gap(&self, at: Nanoseconds) -> Nanoseconds {
+        let open = at.saturating_sub(self.last);
+        self.longest.into_iter().fold(open, Nanoseconds::max)
+    }
+}
+
 struct Worker {
     setup: Setup,
     receiver: Receiver,
     senders: Vec<Sender>,
     sessions: Vec<Session>,
     heard: Vec<Heard>,
-    last_sent: Vec<Nanoseconds>,
+    sent: Vec<Sent>,
     is_muted: Vec<bool>,
     /// Of each session, side by side: this is looked through at every tick.
     due: Vec<Nanoseconds>,
@@ -235,7 +280,7 @@ impl Worker {
             senders: (0..setup.sessions).map(Sender::open).collect(),
             sessions: (0..setup.sessions).map(session).collect(),
             heard: vec![unheard; count],
-            last_sent: vec![0; count],
+            sent: vec![Sent::default(); count],
             is_muted: vec![false; count],
             due: vec![Nanoseconds::MAX; count],
             silent_at: vec![Nanoseconds::MAX; count],
@@ -251,7 +296,8 @@ impl Worker {
                 packets: 0,
                 gaps: Histogram::new(interval),
                 silences: 0,
-                detected: 0,
+                false_downs: 0,
+                deserved_downs: 0,
                 other_downs: 0,
                 dropped: 0,
             },
@@ -307,7 +353,8 @@ impl Worker {
             packets: 0,
             gaps: Histogram::new(self.setup.interval_nanoseconds()),
             silences: 0,
-            detected: 0,
+            false_downs: 0,
+            deserved_downs: 0,
             other_downs: 0,
             dropped: self.receiver.dropped(),
             ..self.report
@@ -371,14 +418,18 @@ impl Worker {
         let down = Down {
             at,
             diagnostic: packet.diagnostic,
-            last_sent: self.last_sent[slot],
+            last_sent: self.sent[slot].last,
             was_muted: self.is_muted[slot],
+            worst_gap: self.sent[slot].worst_gap(at),
         };
-        if down.is_detected() {
-            self.report.detected += 1;
+        let count = if down.is_false(&self.setup) {
+            &mut self.report.false_downs
+        } else if down.is_detected() {
+            &mut self.report.deserved_downs
         } else {
-            self.report.other_downs += 1;
-        }
+            &mut self.report.other_downs
+        };
+        *count += 1;
         let _ = self.downs.send(down);
     }
 
@@ -400,7 +451,8 @@ impl Worker {
                 let jitter = self.jitter.random_range(0.0..1.0);
                 let now = now();
                 let packet = self.sessions[slot].transmit(now, jitter);
-                self.last_sent[slot] = now;
+                let is_up = self.sessions[slot].state == State::Up;
+                self.sent[slot].note(now, is_up);
                 self.senders[slot].send(&packet);
                 self.note_times(slot);
             }

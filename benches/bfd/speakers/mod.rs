@@ -1,6 +1,9 @@
 //! Who is measured. Each has as many sessions as the responder, with the same intervals, from the moment it starts.
 
+mod bird;
+mod cgroup;
 mod engine;
+mod frr;
 
 use std::fmt;
 
@@ -16,20 +19,27 @@ use crate::support::Lab;
 pub enum Kind {
     /// `bfd::engine::Engine` in a process of its own.
     Herald,
+    Bird,
+    /// Its `bfdd`, with `zebra` and `mgmtd`.
+    Frr,
 }
 
 impl Kind {
-    pub const ALL: [Self; 1] = [Self::Herald];
+    pub const ALL: [Self; 3] = [Self::Herald, Self::Bird, Self::Frr];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Herald => "herald",
+            Self::Bird => "BIRD",
+            Self::Frr => "FRR",
         }
     }
 
-    pub fn start(self, _lab: &Lab, network: &Network, setup: Setup) -> Box<dyn Speaker> {
+    pub fn start(self, lab: &Lab, network: &Network, setup: Setup) -> Box<dyn Speaker> {
         match self {
             Self::Herald => Box::new(engine::Child::start(&network.speaker, setup)),
+            Self::Bird => Box::new(bird::Daemon::start(lab, &network.speaker, setup)),
+            Self::Frr => Box::new(frr::Daemon::start(lab, &network.speaker, setup)),
         }
     }
 }
