@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::authentication::AuthType;
 use crate::packet::{ParseError, State};
 
 /// A datagram that was discarded: one variant for each "MUST be discarded" of RFC 5880 §6.8.6 and of the encapsulations.
@@ -46,6 +47,34 @@ pub enum Discard {
     /// The A bit is set, and the session uses no authentication.
     #[error("authenticated, but the session has no authentication")]
     UnexpectedAuthentication,
+    /// The A bit is clear, and the session uses authentication.
+    #[error("not authenticated, but the session has authentication")]
+    MissingAuthentication,
+    /// Auth Type is not the session's (RFC 5880 §6.7).
+    #[error("Auth Type {got} instead of {} ({expected})", .expected.code())]
+    AuthenticationType {
+        /// The Auth Type field.
+        got: u8,
+        /// bfd.AuthType.
+        expected: AuthType,
+    },
+    /// No key of the session has this id (RFC 5880 §6.7).
+    #[error("Auth Key ID {0} belongs to no key of the session")]
+    AuthenticationKeyId(u8),
+    /// Auth Len is not that of the type; with a simple password, not that of the password (RFC 5880 §6.7).
+    #[error("Auth Len is wrong for {0}")]
+    AuthenticationLength(AuthType),
+    /// The sequence number is old, or too far ahead (RFC 5880 §6.7.3, §6.7.4).
+    #[error("sequence number {got} is not in the window after {last}")]
+    AuthenticationSequence {
+        /// The Sequence Number field.
+        got: u32,
+        /// bfd.RcvAuthSeq.
+        last: u32,
+    },
+    /// Password or digest are not what our key makes (RFC 5880 §6.7): the keys differ, or somebody pretends.
+    #[error("password or digest do not fit the key")]
+    AuthenticationDigest,
     /// The session is administratively down.
     #[error("the session is administratively down")]
     AdminDown,
@@ -71,6 +100,12 @@ impl Discard {
             Self::Interface { .. } => "interface",
             Self::Ttl { .. } => "ttl",
             Self::UnexpectedAuthentication => "unexpected-authentication",
+            Self::MissingAuthentication => "missing-authentication",
+            Self::AuthenticationType { .. } => "authentication-type",
+            Self::AuthenticationKeyId(_) => "authentication-key-id",
+            Self::AuthenticationLength(_) => "authentication-length",
+            Self::AuthenticationSequence { .. } => "authentication-sequence",
+            Self::AuthenticationDigest => "authentication-digest",
             Self::AdminDown => "admin-down",
         }
     }

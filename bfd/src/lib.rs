@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "engine"), forbid(unsafe_code))]
 
+mod authentication;
 mod discard;
 mod endpoint;
 mod key;
@@ -14,6 +15,10 @@ compile_error!(
 #[cfg(all(feature = "engine", target_os = "linux"))]
 pub mod engine;
 
+pub use crate::authentication::{
+    AuthType, Authentication, AuthenticationError, AuthenticationKey, AuthenticationStatus,
+    KeyError,
+};
 pub use crate::discard::{Discard, DiscardCounters};
 pub use crate::endpoint::{AddError, Endpoint, Event, RxMeta, Transmit};
 pub use crate::key::{

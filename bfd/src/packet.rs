@@ -197,6 +197,14 @@ impl AuthenticationSection {
         &self.data
     }
 
+    /// Overwrites the last octets of the data.
+    pub(crate) fn set_end(&mut self, end: &[u8]) {
+        for (place, octet) in self.data.iter_mut().rev().zip(end.iter().rev()) {
+            *place = *octet;
+        }
+    }
+
+    /// The section fills what Length leaves for it: octets that belong to neither would be covered by no rule of §6.7.
     fn parse(octets: &[u8]) -> Result<Self, ParseError> {
         let malformed = |auth_len| ParseError::AuthenticationLength {
             auth_len,
@@ -206,7 +214,8 @@ impl AuthenticationSection {
             return Err(malformed(0));
         };
         let data = octets
-            .get(2..usize::from(auth_len))
+            .get(2..)
+            .filter(|_| octets.len() == usize::from(auth_len))
             .ok_or(malformed(auth_len))?;
         Ok(Self {
             auth_type,
@@ -430,10 +439,8 @@ pub enum ParseError {
     /// The Poll and the Final bit are set together.
     #[error("Poll and Final are both set")]
     PollAndFinal,
-    /// Auth Len does not fit into the packet, or not around its own two octets.
-    #[error(
-        "Auth Len {auth_len} does not fit the {available} octets of the authentication section"
-    )]
+    /// Auth Len is not what Length leaves for the authentication section.
+    #[error("Auth Len is {auth_len}, and Length leaves {available} octets for the section")]
     AuthenticationLength {
         /// The Auth Len field.
         auth_len: u8,
@@ -577,7 +584,7 @@ mod tests {
                 o[3] = u8::try_from(o.len()).unwrap();
             })
         };
-        for auth_len in [0, 1, 6, 255] {
+        for auth_len in [0, 1, 2, 4, 6, 255] {
             assert_eq!(
                 section(auth_len, &[1, 2, 3]),
                 Err(ParseError::AuthenticationLength {

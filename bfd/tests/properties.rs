@@ -10,9 +10,9 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
 use herald_bfd::{
-    AuthenticationSection, ControlPacket, Diagnostic, Discard, Encapsulation, Endpoint, Micros,
-    PollFinal, RxMeta, Session, SessionConfig, SessionId, SessionKey, State, StateChange,
-    TRANSMIT_TTL,
+    AuthType, Authentication, AuthenticationKey, AuthenticationSection, ControlPacket, Diagnostic,
+    Discard, Encapsulation, Endpoint, Micros, PollFinal, RxMeta, Session, SessionConfig,
+    SessionCounters, SessionId, SessionKey, SessionStatus, State, StateChange, TRANSMIT_TTL,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -125,9 +125,10 @@ proptest! {
         if let Ok(packet) = ControlPacket::parse(&octets) {
             let length = usize::from(octets[3]);
             let encoded = packet.encode();
-            // An authentication section may be shorter than Length leaves room for.
-            prop_assert!(encoded.len() <= length);
-            prop_assert_eq!(&encoded[4..], &octets[4..encoded.len()]);
+            // Without authentication, Length may count padding.
+            let meant = if packet.authentication.is_some() { length } else { 24 };
+            prop_assert_eq!(encoded.len(), meant);
+            prop_assert_eq!(&encoded[4..], &octets[4..meant]);
             prop_assert_eq!(&encoded[..3], &octets[..3]);
         }
     }
@@ -347,5 +348,85 @@ proptest! {
         for op in ops {
             observed.apply(op)?;
         }
+    }
+}
+
+fn auth_type() -> impl Strategy<Value = AuthType> {
+    prop::sample::select(AuthType::ALL.to_vec())
+}
+
+prop_compose! {
+    fn key()(auth_type in auth_type())(
+        id in any::<u8>(),
+        octets in vec(any::<u8>(), 1..=auth_type.longest_key()),
+        auth_type in Just(auth_type),
+    ) -> AuthenticationKey {
+        AuthenticationKey::new(auth_type, id, &octets).unwrap()
+    }
+}
+
+/// A session with this key, and with this discriminator.
+fn keyed_session(now: Instant, key: &AuthenticationKey, discr: u32) -> Session {
+    let config = SessionConfig {
+        authentication: Some(Authentication::from(key.clone())),
+        ..SessionConfig::default()
+    };
+    let id = SessionId::new(NonZeroU32::new(discr).unwrap());
+    Session::new(now, id, config, discr.into())
+}
+
+/// All there is to see of a session but its counters.
+fn variables(session: &Session) -> SessionStatus {
+    let key = SessionKey::single_hop([192, 0, 2, 1].into());
+    SessionStatus {
+        counters: SessionCounters::default(),
+        ..session.status(key)
+    }
+}
+
+proptest! {
+    #[test]
+    fn signed_packets_are_believed_as_they_are_and_only_once(
+        key in key(),
+        packets in vec((any::<prop::sample::Index>(), 0..8_u8), 1..10),
+    ) {
+        let mut now = Instant::now();
+        let mut sender = keyed_session(now, &key, 1);
+        let mut receiver = keyed_session(now, &key, 2);
+        for (index, bit) in packets {
+            let packet = sender.poll_transmit(now).unwrap();
+            let octets = packet.encode();
+            prop_assert_eq!(ControlPacket::parse(&octets), Ok(packet.clone()));
+
+            // A password covers nothing but itself.
+            if key.auth_type() != AuthType::SimplePassword {
+                let mut flipped = octets.clone();
+                flipped[index.index(octets.len())] ^= 1 << bit;
+                let before = variables(&receiver);
+                if let Ok(packet) = ControlPacket::parse(&flipped) {
+                    prop_assert!(receiver.handle_packet(now, &packet).is_err());
+                }
+                prop_assert_eq!(variables(&receiver), before);
+            }
+
+            prop_assert_eq!(receiver.handle_packet(now, &packet), Ok(()));
+            if key.auth_type().is_meticulous() {
+                let again = receiver.handle_packet(now, &packet).map_err(|discard| discard.label());
+                prop_assert_eq!(again, Err("authentication-sequence"));
+            }
+            now = sender.poll_timeout().unwrap();
+            sender.handle_timeout(now);
+        }
+    }
+
+    #[test]
+    fn keys_that_differ_believe_nothing_of_each_other(one in key(), other in key()) {
+        prop_assume!(one != other);
+        let now = Instant::now();
+        let packet = keyed_session(now, &one, 1).poll_transmit(now).unwrap();
+        let mut receiver = keyed_session(now, &other, 2);
+        let before = variables(&receiver);
+        prop_assert!(receiver.handle_packet(now, &packet).is_err());
+        prop_assert_eq!(variables(&receiver), before);
     }
 }

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use herald_bfd::{
-    ControlPacket, Discard, Encapsulation, Endpoint, Event, HopKind, MULTIHOP_PORT, Micros,
-    ParseError, PollFinal, RxMeta, SessionConfig, SessionId, SessionKey, SessionStatus, State,
+    AuthType, AuthenticationKey, ControlPacket, Discard, Encapsulation, Endpoint, Event, HopKind,
+    MULTIHOP_PORT, Micros, ParseError, PollFinal, RxMeta, Session, SessionConfig, SessionId,
+    SessionKey, SessionStatus, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,12 +66,14 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::with_config(SessionConfig::default())
+    }
+
+    fn with_config(config: SessionConfig) -> Self {
         let now = Instant::now();
         let mut endpoint = Endpoint::new(1);
         let key = SessionKey::single_hop(PEER.parse().unwrap());
-        let id = endpoint
-            .add(now, key, None, SessionConfig::default())
-            .unwrap();
+        let id = endpoint.add(now, key, None, config).unwrap();
         Self { endpoint, id, now }
     }
 
@@ -252,7 +255,9 @@ fn f_69_f_70_authentication_that_nobody_has_configured() {
     for (auth_len, label) in [
         (0, "authentication-length"),
         (1, "authentication-length"),
+        (3, "authentication-length"),
         (5, "authentication-length"),
+        (255, "authentication-length"),
         (4, "unexpected-authentication"),
     ] {
         for auth_type in [0, 1, 6] {
@@ -262,6 +267,69 @@ fn f_69_f_70_authentication_that_nobody_has_configured() {
             rig.discards(octets, label);
         }
     }
+}
+
+/// An endpoint whose session has a key, and what somebody sends who has it too: a meticulous sequence.
+fn keyed(auth_type: AuthType) -> (Rig, Vec<Vec<u8>>) {
+    let key = AuthenticationKey::new(auth_type, 1, b"s3cret").unwrap();
+    let config = SessionConfig {
+        authentication: Some(key.into()),
+        ..SessionConfig::default()
+    };
+    let mut rig = Rig::with_config(config.clone());
+    rig.sent();
+    let mut remote = Session::new(rig.now, SessionId::new(rig.id.local_discr()), config, 1);
+    let mut now = rig.now;
+    let sent = (0..20).map(|_| {
+        let packet = remote.poll_transmit(now).unwrap();
+        now = remote.poll_timeout().unwrap();
+        remote.handle_timeout(now);
+        packet.encode()
+    });
+    let sent = sent.collect();
+    (rig, sent)
+}
+
+#[test]
+fn f_69_authentication_sections_of_any_form_meet_a_session_with_keys() {
+    for keys in AuthType::ALL {
+        let (mut rig, sent) = keyed(keys);
+        for length in 26..70 {
+            for auth_type in 0..8 {
+                for auth_len in [0, 1, 2, 3, 4, 24, 28, 255, length - 24] {
+                    let mut octets = with(UP, 1, 0xC4);
+                    octets[3] = length;
+                    octets.extend([auth_type, auth_len]);
+                    octets.resize(length.into(), 1);
+                    octets[8..12].copy_from_slice(&rig.id.local_discr().get().to_be_bytes());
+                    let heard = rig.endpoint.handle_datagram(rig.now, &meta(255), &octets);
+                    let discard = heard.unwrap_err();
+                    assert!(discard.label().starts_with("authentication-"));
+                }
+            }
+        }
+        rig.discards(hex(UP), "missing-authentication");
+        assert_eq!(rig.state(), State::Down);
+        assert!(rig.hear_as_it_is(&meta(255), &sent[0]).is_ok());
+    }
+}
+
+#[test]
+fn f_71_sequence_numbers_from_before_and_from_far_ahead() {
+    let (mut rig, sent) = keyed(AuthType::MeticulousKeyedSha1);
+    let label = "authentication-sequence";
+    let mut hear = |number: usize| {
+        let outcome = rig.hear_as_it_is(&meta(255), &sent[number]);
+        outcome.map(|_| ()).map_err(|discard| discard.label())
+    };
+    assert_eq!(hear(5), Ok(()));
+    for old in [5, 4, 0] {
+        assert_eq!(hear(old), Err(label));
+    }
+    // 3 × Detect Mult, which is 3.
+    assert_eq!(hear(15), Err(label));
+    assert_eq!(hear(14), Ok(()));
+    assert_eq!(hear(13), Err(label));
 }
 
 #[test]

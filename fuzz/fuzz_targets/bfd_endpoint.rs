@@ -1,5 +1,5 @@
-//! An endpoint with a session of each hop kind takes datagrams, time and orders in any sequence: it does not panic, answers nothing
-//! more than once, and does what is due with one call.
+//! An endpoint with a session of each hop kind, and one with keys, takes datagrams, time and orders in any sequence: it does not
+//! panic, answers nothing more than once, does what is due with one call, and believes no signed packet that was changed.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,13 +7,14 @@ use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use bfd::{
-    Diagnostic, Encapsulation, Endpoint, HopKind, Micros, RxMeta, SessionConfig, SessionId,
-    SessionKey,
+    AuthType, Authentication, AuthenticationKey, ControlPacket, Diagnostic, Encapsulation,
+    Endpoint, HopKind, Micros, RxMeta, Session, SessionConfig, SessionId, SessionKey, Transmit,
 };
 use herald_fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const KEYED_PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
 fuzz_target!(|octets: &[u8]| {
@@ -31,13 +32,20 @@ fuzz_target!(|octets: &[u8]| {
             .add(now, key, None, SessionConfig::default())
             .expect("the keys differ")
     });
+    let mut keyed = Keyed::new(&mut endpoint, now);
     while let Some(operation) = input.operation() {
-        apply(&mut endpoint, ids, &mut now, operation, &mut input);
-        while endpoint.poll_transmit(now).is_some() {}
+        match operation {
+            7 => keyed.speak(&mut endpoint, now, &mut input),
+            8 => keyed.change_keys(&mut endpoint, now, input.octet()),
+            _ => apply(&mut endpoint, ids, &mut now, operation, &mut input),
+        }
+        while let Some(transmit) = endpoint.poll_transmit(now) {
+            keyed.hear(now, &transmit);
+        }
         while endpoint.poll_event().is_some() {}
         endpoint.handle_timeout(now);
         let sent = std::iter::from_fn(|| endpoint.poll_transmit(now)).count();
-        assert!(sent <= ids.len());
+        assert!(sent <= ids.len() + 1);
         endpoint.handle_timeout(now);
         assert!(
             endpoint.poll_timeout().is_none_or(|at| at > now),
@@ -45,6 +53,82 @@ fuzz_target!(|octets: &[u8]| {
         );
     }
 });
+
+/// A session with keys, and the remote system that it runs with.
+struct Keyed {
+    id: SessionId,
+    auth_type: AuthType,
+    remote: Session,
+}
+
+impl Keyed {
+    fn new(endpoint: &mut Endpoint, now: Instant) -> Self {
+        let auth_type = AuthType::MeticulousKeyedSha1;
+        let config = config(auth_type, false);
+        let id = endpoint
+            .add(
+                now,
+                SessionKey::single_hop(KEYED_PEER),
+                None,
+                config.clone(),
+            )
+            .expect("the keys differ");
+        Self {
+            id,
+            auth_type,
+            // Both may have one discriminator: they are two systems.
+            remote: Session::new(now, id, config, 2),
+        }
+    }
+
+    /// Bits 0 and 1 say which key either end sends with, the others the type.
+    fn change_keys(&mut self, endpoint: &mut Endpoint, now: Instant, what: u8) {
+        self.auth_type = AuthType::ALL[usize::from(what >> 2) % AuthType::ALL.len()];
+        endpoint.set_config(now, self.id, config(self.auth_type, what & 1 != 0));
+        self.remote
+            .set_config(now, config(self.auth_type, what & 2 != 0));
+    }
+
+    fn hear(&mut self, now: Instant, transmit: &Transmit) {
+        if transmit.session == self.id {
+            let packet = ControlPacket::parse(&transmit.payload).expect("what is sent is valid");
+            let _ = self.remote.handle_packet(now, &packet);
+            while self.remote.poll_event().is_some() {}
+        }
+    }
+
+    /// The remote system sends what it has to; on the way, the octet at the first argument is changed by the second.
+    fn speak(&mut self, endpoint: &mut Endpoint, now: Instant, input: &mut Input<'_>) {
+        self.remote.handle_timeout(now);
+        let meta = RxMeta {
+            source: SocketAddr::new(KEYED_PEER, 49152),
+            destination: LOCAL,
+            interface_index: Some(1),
+            ttl: Some(255),
+            encapsulation: Encapsulation::SingleHop,
+        };
+        while let Some(packet) = self.remote.poll_transmit(now) {
+            let mut payload = packet.encode();
+            let place = usize::from(input.octet()) % payload.len();
+            let change = input.octet();
+            payload[place] ^= change;
+            let outcome = endpoint.handle_datagram(now, &meta, &payload);
+            let digest = self.auth_type != AuthType::SimplePassword;
+            assert!(!(digest && change != 0 && outcome.is_ok()), "a forgery");
+        }
+    }
+}
+
+/// With two keys, in this order or that.
+fn config(auth_type: AuthType, second_first: bool) -> SessionConfig {
+    let key = |id| AuthenticationKey::new(auth_type, id, &[id, 7]).expect("short enough");
+    let first = 1 + u8::from(second_first);
+    let keys = Authentication::new([key(first), key(3 - first)]).expect("two ids, one type");
+    SessionConfig {
+        authentication: Some(keys),
+        ..SessionConfig::default()
+    }
+}
 
 /// The numbers are part of the seeds.
 fn apply(

@@ -228,5 +228,6 @@ fn session_config(profile: &BfdProfile) -> SessionConfig {
         demand_poll_interval: Some(profile.demand_poll_interval),
         // Both live and die with the daemon.
         control_plane_independent: false,
+        authentication: None,
     }
 }

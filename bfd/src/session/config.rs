@@ -3,9 +3,10 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use crate::authentication::Authentication;
 use crate::packet::Micros;
 
-/// The timers, the role and the mode of a session.
+/// The timers, the role, the mode and the keys of a session.
 ///
 /// All of it may change while the session is Up; the session does not flap (RFC 5880 §6.8.3). Intervals below one millisecond,
 /// zero among them, are run as one millisecond.
@@ -32,6 +33,12 @@ pub struct SessionConfig {
     /// that goes Down means a dead path, also during a graceful restart (RFC 5882 §4.3.2). Set it only if that is so: a program
     /// that runs both in one process may not.
     pub control_plane_independent: bool,
+    /// The keys that packets are sent and accepted with (RFC 5880 §6.7); `None`: only packets without authentication are
+    /// accepted, bfd.AuthType is zero.
+    ///
+    /// A change of keys costs nothing as long as each end accepts the key that the other sends with. To begin or to end
+    /// authentication, or to change its type, both ends have a Detection Time.
+    pub authentication: Option<Authentication>,
 }
 
 impl SessionConfig {
@@ -66,6 +73,7 @@ impl Default for SessionConfig {
             demand_mode: false,
             demand_poll_interval: None,
             control_plane_independent: false,
+            authentication: None,
         }
     }
 }

@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 pub use self::config::SessionConfig;
 use self::demand::Demand;
@@ -25,6 +25,7 @@ use self::jitter::Grid;
 use self::poll_sequence::PollSequence;
 pub use self::receive_gaps::{DetectionMargin, ReceiveGaps};
 pub use self::status::{SessionCounters, SessionStatus, StateChange};
+use crate::authentication::Authenticator;
 use crate::discard::Discard;
 use crate::key::{SessionId, SessionKey};
 use crate::packet::{ControlPacket, Diagnostic, Micros, PollFinal, State};
@@ -56,6 +57,8 @@ pub struct Session {
 
     remote: Remote,
     transmission: Transmission,
+    /// `None` (bfd.AuthType zero): without authentication, which then costs nothing.
+    authenticator: Option<Box<Authenticator>>,
 
     generation: u64,
     last_change: Option<StateChange>,
@@ -129,12 +132,14 @@ impl Session {
             demand: Demand::default(),
             remote: Remote::unknown(Diagnostic::NONE),
             transmission: Transmission::default(),
+            authenticator: None,
             generation: 0,
             last_change: None,
             counters: SessionCounters::default(),
             events: VecDeque::new(),
             config,
         };
+        session.follow_authentication();
         session.reschedule(now);
         session
     }
@@ -167,6 +172,7 @@ impl Session {
         if self.detection_deadline().is_some_and(|at| at <= now) {
             self.expire_detection(now);
         }
+        self.forget_sequence(now);
         self.reschedule(now);
     }
 
@@ -179,10 +185,12 @@ impl Session {
         self.reschedule(now);
     }
 
-    /// Changes timers, role or mode. A session that is Up stays Up: a Poll Sequence tells the remote system (§6.8.3).
+    /// Changes timers, role, mode or keys. A session that is Up stays Up: a Poll Sequence tells the remote system (§6.8.3), and
+    /// keys count from the next packet on.
     pub fn set_config(&mut self, now: Instant, config: SessionConfig) {
         let now = self.advance(now);
         self.config = config.runnable();
+        self.follow_authentication();
         self.advertise();
         self.reschedule(now);
     }
@@ -239,9 +247,13 @@ impl Session {
         };
         self.counters.packets_out += 1;
         self.transmission.last_contents = Some(contents.clone());
-        Some(ControlPacket {
+        let packet = ControlPacket {
             poll_final,
             ..contents
+        };
+        Some(match &mut self.authenticator {
+            Some(authenticator) => authenticator.sign(now, packet),
+            None => packet,
         })
     }
 
@@ -252,10 +264,12 @@ impl Session {
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless another input comes first.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let authenticator = self.authenticator.as_ref();
         let timers = [
             self.transmission.next_at,
             self.detection_deadline(),
             self.demand.next_poll_at(),
+            authenticator.and_then(|authenticator| authenticator.deadline()),
         ];
         timers.into_iter().flatten().min()
     }
@@ -333,6 +347,7 @@ impl Session {
             polling: self.poll.is_active(),
             tx_interval: self.tx_interval(),
             detection_time: self.detection_time(),
+            authentication: self.authenticator.as_ref().map(|it| it.status()),
             counters: self.counters.clone(),
             last_change: self.last_change,
             generation: self.generation,
@@ -356,9 +371,7 @@ impl Session {
 
     /// RFC 5880 §6.8.6, in its order.
     fn receive(&mut self, now: Instant, packet: &ControlPacket) -> Result<(), Discard> {
-        if packet.authentication.is_some() {
-            return Err(Discard::UnexpectedAuthentication);
-        }
+        self.authenticate(now, packet)?;
         self.note_receive_gap(now);
         self.note_remote(now, packet);
         if packet.poll_final == PollFinal::Final && self.poll.finish() {
@@ -377,6 +390,19 @@ impl Session {
             self.transmission.final_due = true;
         }
         Ok(())
+    }
+
+    /// §6.8.6: before anything else of the packet is believed.
+    fn authenticate(&mut self, now: Instant, packet: &ControlPacket) -> Result<(), Discard> {
+        if self.authenticator.is_some() {
+            // The packet may have come before the timers that have expired meanwhile.
+            self.forget_sequence(now);
+        }
+        match &mut self.authenticator {
+            Some(authenticator) => authenticator.verify(packet),
+            None if packet.authentication.is_some() => Err(Discard::UnexpectedAuthentication),
+            None => Ok(()),
+        }
     }
 
     /// Transmit interval and Detection Time follow from these, and so are computed anew with each packet.
@@ -517,7 +543,40 @@ impl Session {
         }
         // A Poll may have gone unanswered by a system that is heard.
         if self.detection_deadline().is_some_and(|at| at <= now) {
+            let forget_at = self.sequence_deadline();
+            if let Some((authenticator, at)) = self.authenticator.as_mut().zip(forget_at) {
+                authenticator.forget_at(at);
+            }
             self.remote = Remote::unknown(self.remote.diag);
+        }
+    }
+
+    /// §6.8.1, bfd.AuthSeqKnown: set to 0 after twice the Detection Time without packets.
+    fn sequence_deadline(&self) -> Option<Instant> {
+        Some(self.remote.heard_at? + self.detection_time()? * 2)
+    }
+
+    fn forget_sequence(&mut self, now: Instant) {
+        let deadline = self.sequence_deadline();
+        if let Some(authenticator) = &mut self.authenticator {
+            let deadline = deadline.or(authenticator.deadline());
+            if deadline.is_some_and(|at| at <= now) {
+                authenticator.forget_sequence();
+            }
+        }
+    }
+
+    /// Makes keys and configuration agree. Sequence numbers begin at random (§6.8.1, bfd.XmitAuthSeq).
+    fn follow_authentication(&mut self) {
+        let wanted = self.config.authentication.as_ref();
+        match (&mut self.authenticator, wanted) {
+            (Some(authenticator), Some(wanted)) => authenticator.set_authentication(wanted),
+            (None, Some(wanted)) => {
+                let sequence = self.rng.random();
+                let authenticator = Authenticator::new(wanted.clone(), sequence);
+                self.authenticator = Some(Box::new(authenticator));
+            }
+            (_, None) => self.authenticator = None,
         }
     }
 

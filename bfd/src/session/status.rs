@@ -4,6 +4,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
 use super::{DetectionMargin, ReceiveGaps, SessionConfig};
+use crate::authentication::AuthenticationStatus;
 use crate::discard::DiscardCounters;
 use crate::key::{SessionId, SessionKey};
 use crate::packet::{Diagnostic, Micros, State};
@@ -104,6 +105,8 @@ pub struct SessionStatus {
     /// The time without packets after which we declare the session down; in demand mode of ours, that without an answer to a
     /// Poll. `None` while the remote system is unknown.
     pub detection_time: Option<Duration>,
+    /// What packets are sent and accepted with; `None` (bfd.AuthType zero): no authentication.
+    pub authentication: Option<AuthenticationStatus>,
     /// What happened so far.
     pub counters: SessionCounters,
     /// The latest change of state; `None` while the session is as it was created.

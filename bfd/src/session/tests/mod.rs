@@ -1,6 +1,7 @@
 //! One test per rule; the names are those of the rows of the conformance list, and of its regression inputs.
 #![allow(clippy::disallowed_methods)]
 
+mod authentication;
 mod demand;
 mod reception;
 mod timers;
