@@ -12,7 +12,7 @@ pub use adj_rib_in::{AdjRibInLimit, ReceivedAttributes, ReceivedRoute};
 pub use adj_rib_out::Table;
 pub use route::{AggregatedBy, RouteAttributes, Routes, UnknownAttribute};
 pub use session::{
-    Addresses, BfdPending, Cause, ConnId, Direction, Event, FamilyStatus, KeptStatus,
+    Addresses, BfdPending, Cause, ConnId, Direction, Event, FamilyStatus, Fate, KeptStatus,
     LinkLocalNextHop, Liveness, MalformedUpdate, MessageCounters, Negotiated, PrefixLimits,
     ReceivedRoutes, RefreshError, RemoteAs, RestartConfig, Session, SessionConfig, SessionStatus,
     State, StopReason, Transition,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bgp::wire::AddPathDirection;
 use bgp::{
     Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, Family, HoldTime,
-    Liveness, LongLivedStaleTime, PrefixLimits, ReceivedRoute, ReceivedRoutes, RemoteAs,
+    Fate, Liveness, LongLivedStaleTime, PrefixLimits, ReceivedRoute, ReceivedRoutes, RemoteAs,
     RestartConfig, RestartTime, Role, RouteAttributes, Routes, Session, SessionConfig, StopReason,
 };
 use bytes::BytesMut;
@@ -217,11 +217,13 @@ fn stop_reason(number: u8) -> StopReason {
 }
 
 fn liveness(number: u8) -> Liveness {
-    match number % 4 {
+    match number % 6 {
         0 => Liveness::Up,
-        1 => Liveness::Down,
-        2 => Liveness::SignaledDown,
-        _ => Liveness::AdminDown,
+        1 => Liveness::Down(Fate::Shared),
+        2 => Liveness::SignaledDown(Fate::Shared),
+        3 => Liveness::AdminDown,
+        4 => Liveness::Down(Fate::Independent),
+        _ => Liveness::SignaledDown(Fate::Independent),
     }
 }
 

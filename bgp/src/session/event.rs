@@ -58,12 +58,22 @@ pub enum Liveness {
     Up,
     /// It worked and has failed: nothing came from the neighbor for the detection time, or whatever
     /// else was found on this side.
-    Down,
+    Down(Fate),
     /// The neighbor says that its BFD session is down (RFC 5880 §6.8.6): it does not hear us, or it
     /// has begun that session anew.
-    SignaledDown,
+    SignaledDown(Fate),
     /// One side has taken BFD out of service, which says nothing about the path (RFC 5882 §4.2).
     AdminDown,
+}
+
+/// What the neighbor's BFD has in common with its control plane: its C bit (RFC 5880 §4.1, RFC 5882
+/// §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fate {
+    /// C clear: BFD goes down with the control plane, whose restart the neighbor may survive.
+    Shared,
+    /// C set: BFD that goes down means a path that does not forward.
+    Independent,
 }
 
 /// Why a session is stopped: the subcode of Cease (RFC 4486) and, where RFC 9003 allows one, a text

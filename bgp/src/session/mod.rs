@@ -45,7 +45,7 @@ use crate::wire::{MAX_EXTENDED_LENGTH, Message, Notification, code, subcode};
 
 pub use bfd_strict::BfdPending;
 pub use config::{LinkLocalNextHop, ReceivedRoutes, RemoteAs, SessionConfig};
-pub use event::{Addresses, ConnId, Direction, Event, Liveness, MalformedUpdate, StopReason};
+pub use event::{Addresses, ConnId, Direction, Event, Fate, Liveness, MalformedUpdate, StopReason};
 pub use graceful_restart::RestartConfig;
 pub use prefix_limit::PrefixLimits;
 pub use refresh::RefreshError;
@@ -282,7 +282,9 @@ impl Session {
     /// What BFD says of the path (RFC 5882). `generation` counts the times it came up; a Down of an
     /// older one is stale and ignored. Down ends the session only if the path was known to be Up,
     /// and does not lengthen the wait in Idle. A Down that the neighbor signals in the first 3 s of
-    /// a session ends it only if BFD is not Up again by the end of them.
+    /// a session ends it only if BFD is not Up again by the end of them. The routes of a neighbor that
+    /// may be restarting (RFC 4724) stay for the restart time if its BFD may have gone with its control
+    /// plane, and go at once if it has not (RFC 5882 §4.3.2).
     pub fn handle_liveness(&mut self, now: Instant, liveness: Liveness, generation: u64) {
         let now = self.advance(now);
         let before = self.liveness;
@@ -299,12 +301,12 @@ impl Session {
         }
         match liveness {
             Liveness::Up => self.path_is_up(now),
-            Liveness::Down if was_up => self.path_is_down(now),
-            Liveness::SignaledDown if was_up => match self.settled_at(now) {
+            Liveness::Down(_) if was_up => self.path_is_down(now),
+            Liveness::SignaledDown(_) if was_up => match self.settled_at(now) {
                 Some(settled_at) => self.path_doubted_until = Some(settled_at),
                 None => self.path_is_down(now),
             },
-            Liveness::Down | Liveness::SignaledDown | Liveness::AdminDown => {}
+            Liveness::Down(_) | Liveness::SignaledDown(_) | Liveness::AdminDown => {}
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::config::ReceivedRoutes;
+use super::event::{Fate, Liveness};
 use super::status::{Cause, Negotiated};
 use crate::types::Family;
 use crate::wire::subcode::cease;
@@ -93,7 +94,8 @@ fn is_purged(cause: &Cause, restart: &GracefulRestart) -> bool {
     }
 }
 
-/// RFC 8538 §3; and BFD knows that the neighbor's routes lead nowhere.
+/// RFC 8538 §3; and BFD that shares no fate with the control plane (RFC 5882 §4.3.2), or the neighbor
+/// itself, knows that its routes lead nowhere.
 fn purges(notification: &Notification) -> bool {
     let said = (notification.code, notification.subcode);
     let purging = [cease::HARD_RESET, cease::BFD_DOWN, cease::MAXIMUM_PREFIXES];
@@ -147,7 +149,8 @@ impl Session {
         let restart = self.stale.restart.take();
         let long_lived = std::mem::take(&mut self.stale.long_lived);
         let is_kept = matches!(self.config.received_routes, ReceivedRoutes::Kept(_));
-        let kept = restart.filter(|restart| is_kept && !is_purged(cause, restart));
+        let may_restart = self.is_down_with_the_control_plane(cause);
+        let kept = restart.filter(|restart| is_kept && (may_restart || !is_purged(cause, restart)));
         let Some(restart) = kept else {
             self.stale.restarting.clear();
             return self.adj_rib_in.clear();
@@ -184,6 +187,23 @@ impl Session {
             self.stale.restarting.insert(family, restarting);
         }
         self.give_up_stale(now);
+    }
+
+    /// RFC 5882 §4.3.2: BFD that shares the fate of a control plane cannot tell its restart from a dead
+    /// path. We say all the same what BFD Down has us say: our own routes are not to stay.
+    fn is_down_with_the_control_plane(&self, cause: &Cause) -> bool {
+        let Cause::NotificationSent(notification) = cause else {
+            return false;
+        };
+        let bfd_down = Notification::cease(cease::BFD_DOWN);
+        let is_bfd_down = *notification == bfd_down
+            || notification.hard_reset_reason().as_ref() == Some(&bfd_down);
+        let state = self.liveness.map(|(liveness, _)| liveness);
+        is_bfd_down
+            && matches!(
+                state,
+                Some(Liveness::Down(Fate::Shared) | Liveness::SignaledDown(Fate::Shared))
+            )
     }
 
     /// End-of-RIB: the neighbor has announced everything.

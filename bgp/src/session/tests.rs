@@ -563,7 +563,7 @@ fn c_107_bfd_down_closes_with_cease_10_and_does_not_lengthen_the_wait() {
     assert_eq!(script.events(), []);
     script
         .session
-        .handle_liveness(script.now, Liveness::Down, 1);
+        .handle_liveness(script.now, Liveness::Down(Fate::Shared), 1);
     assert_eq!(script.last_word(conn), Some(Notification::cease(10)));
     assert_eq!(script.session.state(), State::Idle);
     assert_eq!(script.session.idle_hold_time, MIN_IDLE_HOLD_TIME, "c_047");
@@ -580,7 +580,7 @@ fn c_164_bfd_that_was_never_up_does_not_end_bgp() {
     let (mut script, _) = Script::established(config());
     script
         .session
-        .handle_liveness(script.now, Liveness::Down, 0);
+        .handle_liveness(script.now, Liveness::Down(Fate::Shared), 0);
     assert_eq!(script.session.state(), State::Established);
 }
 
@@ -593,7 +593,7 @@ fn c_165_admin_down_is_not_a_failure() {
         .handle_liveness(script.now, Liveness::AdminDown, 1);
     script
         .session
-        .handle_liveness(script.now, Liveness::Down, 1);
+        .handle_liveness(script.now, Liveness::Down(Fate::Shared), 1);
     assert_eq!(script.session.state(), State::Established);
 }
 
@@ -603,7 +603,7 @@ fn c_166_a_stale_down_is_ignored() {
     script.session.handle_liveness(script.now, Liveness::Up, 2);
     script
         .session
-        .handle_liveness(script.now, Liveness::Down, 1);
+        .handle_liveness(script.now, Liveness::Down(Fate::Shared), 1);
     assert_eq!(script.session.state(), State::Established);
 }
 
@@ -611,7 +611,7 @@ fn c_166_a_stale_down_is_ignored() {
 fn a_neighbor_may_begin_its_bfd_session_anew_once_bgp_is_up() {
     let (mut script, _) = Script::established(config());
     script.liveness(Liveness::Up, 1);
-    script.liveness(Liveness::SignaledDown, 1);
+    script.liveness(Liveness::SignaledDown(Fate::Shared), 1);
     script.liveness(Liveness::Up, 2);
     script.pass(SETTLING_TIME * 2);
     assert_eq!(script.session.state(), State::Established);
@@ -621,7 +621,7 @@ fn a_neighbor_may_begin_its_bfd_session_anew_once_bgp_is_up() {
     let conn = script.connect(Direction::Outgoing);
     script.liveness(Liveness::Up, 1);
     script.receive(conn, &open(1));
-    script.liveness(Liveness::SignaledDown, 1);
+    script.liveness(Liveness::SignaledDown(Fate::Shared), 1);
     script.receive(conn, &Message::Keepalive);
     assert_eq!(script.session.state(), State::Established);
 }
@@ -630,7 +630,7 @@ fn a_neighbor_may_begin_its_bfd_session_anew_once_bgp_is_up() {
 fn a_path_that_is_still_down_when_the_session_has_settled_ends_it() {
     let (mut script, conn) = Script::established(config());
     script.liveness(Liveness::Up, 1);
-    script.liveness(Liveness::SignaledDown, 1);
+    script.liveness(Liveness::SignaledDown(Fate::Shared), 1);
     script.pass(SETTLING_TIME - Duration::from_millis(1));
     assert_eq!(script.session.state(), State::Established);
     assert_eq!(
@@ -646,7 +646,7 @@ fn a_neighbor_that_signals_down_later_is_believed_at_once() {
     let (mut script, conn) = Script::established(config());
     script.liveness(Liveness::Up, 1);
     script.pass(SETTLING_TIME);
-    script.liveness(Liveness::SignaledDown, 1);
+    script.liveness(Liveness::SignaledDown(Fate::Shared), 1);
     assert_eq!(script.last_word(conn), Some(Notification::cease(10)));
 }
 

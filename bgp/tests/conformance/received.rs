@@ -261,7 +261,7 @@ fn c_049_bfd_does_not_wake_what_has_said_too_much() {
     script.receive(&announcement(hosts(2)));
     script
         .session
-        .handle_liveness(now, herald_bgp::Liveness::Down, 1);
+        .handle_liveness(now, herald_bgp::Liveness::Down(herald_bgp::Fate::Shared), 1);
     script
         .session
         .handle_liveness(now, herald_bgp::Liveness::Up, 2);

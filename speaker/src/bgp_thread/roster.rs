@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp::{Liveness, Routes, StopReason, Table};
+use bgp::{Fate, Liveness, Routes, StopReason, Table};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -360,14 +360,18 @@ fn demand(setup: &PeerSetup) -> Demand {
 /// What a change of BFD's state says of the path. That one side took BFD out of service says
 /// nothing (RFC 5882 §4.2).
 fn liveness(change: &bfd::StateChange) -> Liveness {
+    let fate = match change.remote_control_plane_independent {
+        true => Fate::Independent,
+        false => Fate::Shared,
+    };
     match change.to {
         bfd::State::Up => Liveness::Up,
         bfd::State::AdminDown => Liveness::AdminDown,
         _ if change.remote_state == bfd::State::AdminDown => Liveness::AdminDown,
         _ if change.local_diag == bfd::Diagnostic::NEIGHBOR_SIGNALED_SESSION_DOWN => {
-            Liveness::SignaledDown
+            Liveness::SignaledDown(fate)
         }
-        _ => Liveness::Down,
+        _ => Liveness::Down(fate),
     }
 }
 
@@ -382,5 +386,42 @@ fn socket_scope(address: &std::net::SocketAddr) -> u32 {
             address.scope_id()
         }
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)]
+
+    use std::num::NonZeroU32;
+    use std::time::Instant;
+
+    use bfd::{Diagnostic, SessionId, State};
+
+    use super::*;
+
+    #[test]
+    fn c_167_the_c_bit_reaches_bgp() {
+        let expired = Diagnostic::CONTROL_DETECTION_TIME_EXPIRED;
+        let signaled = Diagnostic::NEIGHBOR_SIGNALED_SESSION_DOWN;
+        for (c_bit, fate) in [(false, Fate::Shared), (true, Fate::Independent)] {
+            let change = bfd::StateChange {
+                session: SessionId::new(NonZeroU32::MIN),
+                from: State::Up,
+                to: State::Down,
+                local_diag: expired,
+                remote_diag: Diagnostic::NONE,
+                remote_state: State::Up,
+                remote_control_plane_independent: c_bit,
+                at: Instant::now(),
+                generation: 1,
+            };
+            assert_eq!(liveness(&change), Liveness::Down(fate));
+            let signaled = bfd::StateChange {
+                local_diag: signaled,
+                ..change
+            };
+            assert_eq!(liveness(&signaled), Liveness::SignaledDown(fate));
+        }
     }
 }

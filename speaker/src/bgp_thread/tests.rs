@@ -160,7 +160,7 @@ async fn bfd_down_closes_the_session_at_once() {
     ));
     active.thread.tell(Command::Peer(
         name(),
-        PeerCommand::Liveness(bgp::Liveness::Down, 1),
+        PeerCommand::Liveness(bgp::Liveness::Down(bgp::Fate::Shared), 1),
     ));
     passive.wait_for(State::Idle).await;
     let (_, status) = passive.thread.status().await.remove(0);

@@ -44,7 +44,7 @@ fn c_168_keepalive_waits_for_bfd() {
         assert_eq!(script.session.state(), State::OpenSent);
         assert_eq!(substate(&script), Some(BfdPending::OpenSentBfdUpPending));
         assert!(script.session.status().negotiated.unwrap().bfd_strict);
-        script.liveness(Liveness::Down, 0);
+        script.liveness(Liveness::Down(Fate::Shared), 0);
         script.pass(seconds(29));
         assert_eq!(script.sent(conn), [], "nor does the KeepaliveTimer run");
         script.liveness(liveness, 1);
@@ -149,7 +149,7 @@ fn c_169_strict_alone_the_keepalive_waits_all_the_same() {
     assert_eq!(script.sent(conn), []);
     script.liveness(Liveness::Up, 1);
     assert_eq!(script.session.state(), State::Established);
-    script.liveness(Liveness::Down, 1);
+    script.liveness(Liveness::Down(Fate::Shared), 1);
     assert_eq!(script.last_word(conn), Some(Notification::cease(10)));
 }
 

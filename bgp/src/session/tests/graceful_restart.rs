@@ -351,7 +351,7 @@ fn c_106_so_is_what_keeps_the_session_down_for_long() {
 fn c_107_bfd_down_is_a_hard_reset_where_the_neighbor_would_keep_the_routes() {
     let (mut script, conn) = established_with_helper(true);
     script.liveness(Liveness::Up, 1);
-    script.liveness(Liveness::Down, 1);
+    script.liveness(Liveness::Down(Fate::Shared), 1);
     let last_word = script.last_word(conn).unwrap();
     assert_eq!(last_word.hard_reset_reason(), Some(Notification::cease(10)));
 }

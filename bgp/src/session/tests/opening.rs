@@ -167,7 +167,7 @@ fn c_052_a_connection_that_stood_by_goes_on_when_the_other_is_gone() {
 fn c_107_bfd_down_ends_what_stands_by_too() {
     let (mut script, incoming, outgoing) = standing_by(1);
     script.liveness(Liveness::Up, 1);
-    script.liveness(Liveness::Down, 1);
+    script.liveness(Liveness::Down(Fate::Shared), 1);
     let changes = script.events().into_iter();
     let changes = changes.filter(|event| matches!(event, Event::StateChanged(_)));
     assert_eq!(changes.count(), 1);

@@ -244,6 +244,51 @@ fn c_105_a_notification_keeps_routes_where_both_set_the_n_bit() {
 }
 
 /// With a neighbor that repeats itself in so many words.
+#[test]
+fn c_167_bfd_down_is_a_restart_where_the_c_bit_is_clear() {
+    let graceful = Says {
+        notification: true,
+        ..RESTARTS
+    };
+    for says in [RESTARTS, graceful] {
+        for down in [Liveness::Down, Liveness::SignaledDown] {
+            for (fate, count) in [(Fate::Shared, 2), (Fate::Independent, 0)] {
+                let (mut script, conn) = established(says);
+                script.pass(seconds(10));
+                script.liveness(Liveness::Up, 1);
+                script.liveness(down(fate), 1);
+                assert!(
+                    script.last_word(conn).is_some(),
+                    "the session ends either way"
+                );
+                assert_eq!(kept(&script).len(), count, "{fate:?}");
+                assert!(kept(&script).iter().all(|(_, stale)| *stale));
+                script.pass(seconds(60));
+                assert_eq!(kept(&script), [], "no longer than the restart time");
+            }
+        }
+    }
+}
+
+#[test]
+fn c_167_without_graceful_restart_bfd_down_costs_the_routes() {
+    let mut script = Script::started(helping());
+    let conn = connect(&mut script, &open(1));
+    announce(&mut script, conn, ONE);
+    assert_eq!(kept(&script).len(), 1);
+    script.liveness(Liveness::Up, 1);
+    script.liveness(Liveness::Down(Fate::Shared), 1);
+    assert_eq!(kept(&script), []);
+}
+
+#[test]
+fn c_167_what_else_ends_the_session_is_judged_as_ever() {
+    let (mut script, conn) = established(RESTARTS);
+    script.liveness(Liveness::Down(Fate::Shared), 0);
+    script.receive(conn, &Message::Notification(Notification::cease(4)));
+    assert_eq!(kept(&script), []);
+}
+
 fn enhanced(config: SessionConfig) -> (Script, ConnId) {
     let mut script = Script::started(config);
     let conn = script.connect(Direction::Outgoing);

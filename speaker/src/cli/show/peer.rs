@@ -515,6 +515,12 @@ impl Page {
                 or_none(session.worst_detection_margin_ms),
             ),
         );
+        if session.remote_control_plane_independent {
+            self.line(
+                4,
+                format_args!("the neighbor's BFD survives its control plane (C bit)"),
+            );
+        }
         if session.demand_mode || session.remote_demand_mode {
             let who = match (session.demand_mode, session.remote_demand_mode) {
                 (true, true) => "both sides",
