@@ -13,6 +13,10 @@ use crate::packet::Micros;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Demand {
     state: DemandState,
+    /// When the D bit was last set.
+    begun_at: Option<Instant>,
+    /// How long an answer may take: the longest Detection Time since the Poll Sequence began.
+    patience: Duration,
     next_poll_at: Option<Instant>,
 }
 
@@ -30,8 +34,11 @@ enum DemandState {
 impl Demand {
     /// Sets the D bit, or clears it; true if that is a change. While Up, detection changes back with the end of the Poll Sequence
     /// that tells so, and with a packet just received: the remote system was allowed its silence until then.
-    pub(super) fn advertise(&mut self, wanted: bool, both_up: bool) -> bool {
+    pub(super) fn advertise(&mut self, now: Instant, wanted: bool, both_up: bool) -> bool {
         let before = self.state;
+        if wanted && before != DemandState::Demanded {
+            self.begun_at = Some(now);
+        }
         self.state = match before {
             _ if wanted => DemandState::Demanded,
             _ if !both_up => DemandState::Asynchronous,
@@ -88,6 +95,13 @@ impl Session {
         self.agreed_tx_interval() * u32::from(self.config.detect_mult.get())
     }
 
+    /// When a Poll has gone unanswered for too long, counted from no earlier than demand mode. What makes polls more frequent while one runs counts for the next: this one
+    /// may not have had that many yet.
+    pub(super) fn demand_deadline(&self) -> Option<Instant> {
+        let since = self.poll.initiated_at()?.max(self.demand.begun_at?);
+        Some(since + self.demand.patience)
+    }
+
     /// §6.6: on either system.
     pub(super) fn demand_is_active(&self) -> bool {
         self.demand.is_in_force() || (self.remote.demand_mode && self.both_up())
@@ -102,6 +116,15 @@ impl Session {
 
     /// Counts the time to the next verification from the end of the one before.
     pub(super) fn schedule_demand_poll(&mut self, now: Instant) {
+        if !self.demand.is_in_force() {
+            self.demand.next_poll_at = None;
+            return;
+        }
+        let detection_time = self.demand_detection_time();
+        self.demand.patience = match self.poll.initiated_at() {
+            Some(_) => self.demand.patience.max(detection_time),
+            None => detection_time,
+        };
         let interval = self
             .config
             .demand_poll_interval

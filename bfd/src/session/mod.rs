@@ -504,7 +504,9 @@ impl Session {
         let required_min_rx_interval = self.config.required_min_rx_interval;
         let timers_changed = (desired_min_tx_interval, required_min_rx_interval)
             != (self.desired_min_tx_interval, self.required_min_rx_interval);
-        let demand_changed = self.demand.advertise(self.wants_demand(), self.both_up());
+        let demand_changed = self
+            .demand
+            .advertise(self.clock, self.wants_demand(), self.both_up());
         if timers_changed || demand_changed {
             self.poll.start();
         }
@@ -528,7 +530,7 @@ impl Session {
     /// §6.8.4: when silence is long enough to mean something.
     fn detection_deadline(&self) -> Option<Instant> {
         if self.demand.is_in_force() {
-            Some(self.poll.initiated_at()? + self.demand_detection_time())
+            self.demand_deadline()
         } else {
             Some(self.remote.heard_at? + self.detection_time()?)
         }

@@ -276,3 +276,48 @@ fn a_poll_verifies_the_path_in_asynchronous_mode_too() {
         assert!(!rig.status().polling, "{state}");
     }
 }
+
+#[test]
+fn c_139_a_poll_has_the_patience_that_it_began_with() {
+    let mut rig = rig_in_demand_mode();
+    let slow = ControlPacket {
+        required_min_rx_interval: Micros::from_millis(1000),
+        ..heard(State::Up)
+    };
+    rig.hear(&slow);
+    rig.session.poll(rig.now);
+    rig.run_until_sent();
+    let initiated = rig.now;
+    rig.pass(millis(1500));
+    rig.hear(&heard(State::Up));
+    assert_eq!(rig.session.detection_time(), Some(millis(900)));
+    rig.pass(millis(1499));
+    assert_eq!(rig.session.state(), State::Up, "its polls were slow so far");
+    rig.pass(millis(1));
+    assert_eq!(rig.change().at, initiated + SECOND * 3);
+    // More polls for a slower pace.
+    let mut rig = rig_in_demand_mode();
+    rig.session.poll(rig.now);
+    rig.run_until_sent();
+    rig.hear(&slow);
+    rig.pass(millis(2999));
+    assert_eq!(rig.session.state(), State::Up);
+}
+
+#[test]
+fn c_139_polls_from_before_demand_mode_are_not_held_against_it() {
+    let mut rig = Rig::in_state(State::Up);
+    rig.configure(config(400, 300));
+    for _ in 0..20 {
+        rig.run_until_sent();
+        rig.hear(&heard(State::Up));
+    }
+    assert!(rig.status().polling, "the answers get lost");
+    let begun = rig.now;
+    rig.configure(SessionConfig {
+        demand_mode: true,
+        ..config(400, 300)
+    });
+    rig.pass(rig.session.detection_time().unwrap());
+    assert_eq!(rig.change().at, begun + millis(900));
+}
