@@ -1,6 +1,8 @@
-//! Two endpoints in virtual time over a link that loses, delays, reorders and duplicates.
+//! Two endpoints in virtual time, each with a clock of its own that runs a little fast or slow, over a link that loses, delays,
+//! reorders and duplicates.
 //!
-//! Each run has a seed, and prints it when it fails; `HERALD_SEED=n` runs that one alone.
+//! Each run has a seed, and prints it when it fails; `HERALD_SEED=n` runs that one alone, `HERALD_SEEDS=10000` that many of each
+//! scenario. Whatever happens, every host is watched: see [`Host::judge`].
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -15,13 +17,17 @@ use std::time::{Duration, Instant};
 
 use herald_bfd::{
     AuthType, Authentication, AuthenticationKey, ControlPacket, Diagnostic, Encapsulation,
-    Endpoint, Event, Micros, RxMeta, SessionConfig, SessionId, SessionKey, SessionStatus, State,
-    StateChange, TRANSMIT_TTL,
+    Endpoint, Event, Micros, PollFinal, RxMeta, Session, SessionConfig, SessionId, SessionKey,
+    SessionStatus, State, StateChange, TRANSMIT_TTL,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-const SEEDS: u64 = 300;
+/// How many runs the scenario that contains all others gets, and how many each of these.
+const SEEDS: u64 = 10_000;
+const SEEDS_OF_A_CASE: u64 = 300;
+/// Ten times what a bad quartz does.
+const MAX_DRIFT_PPM: i32 = 1000;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What a link does to datagrams, in either direction.
@@ -58,20 +64,129 @@ impl Link {
     }
 }
 
+/// A clock that is a few parts in a million too fast, or too slow.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    start: Instant,
+    ppm: i32,
+}
+
+impl Clock {
+    const MILLION: u128 = 1_000_000;
+
+    fn rate(self) -> u128 {
+        u128::try_from(1_000_000 + i64::from(self.ppm)).unwrap()
+    }
+
+    /// What it shows at this time.
+    fn shows(self, at: Instant) -> Instant {
+        let nanos = (at - self.start).as_nanos() * self.rate() / Self::MILLION;
+        self.start + Duration::from_nanos(u64::try_from(nanos).unwrap())
+    }
+
+    /// When it shows this.
+    fn when(self, shown: Instant) -> Instant {
+        let nanos = (shown - self.start).as_nanos() * Self::MILLION;
+        self.start + Duration::from_nanos(u64::try_from(nanos.div_ceil(self.rate())).unwrap())
+    }
+}
+
 struct Host {
     endpoint: Endpoint,
     session: SessionId,
     address: IpAddr,
+    clock: Clock,
     changes: Vec<StateChange>,
+    seen: Seen,
+}
+
+/// What could be seen of a session from outside.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The latest packet that was accepted, by the host's clock.
+    heard: Option<(Instant, State)>,
+    /// The first Poll since the last Final, by the host's clock.
+    polled: Option<Instant>,
+    /// Silence is asked for, or it is not known yet that it is not.
+    demand: bool,
+    /// Before the latest input.
+    detection_time: Option<Duration>,
 }
 
 impl Host {
+    fn session(&self) -> Option<&Session> {
+        self.endpoint.session(self.session)
+    }
+
     fn status(&self) -> SessionStatus {
         self.endpoint.status().remove(0)
     }
 
     fn state(&self) -> State {
-        self.status().session_state
+        self.session().map_or(State::AdminDown, Session::state)
+    }
+
+    fn note_sent(&mut self, at: Instant, payload: &[u8]) {
+        let packet = ControlPacket::parse(payload).unwrap();
+        if packet.demand && !self.seen.demand {
+            self.seen.polled = Some(at);
+        }
+        if packet.poll_final == PollFinal::Poll {
+            self.seen.polled.get_or_insert(at);
+        }
+        self.seen.demand |= packet.demand;
+        self.seen.demand &= packet.state == State::Up;
+    }
+
+    fn note_heard(&mut self, at: Instant, payload: &[u8]) {
+        let packet = ControlPacket::parse(payload).unwrap();
+        self.seen.heard = Some((at, packet.state));
+        if packet.poll_final == PollFinal::Final {
+            self.seen.polled = None;
+            // One that answers an older Poll leaves another to be answered.
+            let status = self.status();
+            self.seen.demand &= status.demand_mode || status.polling;
+        }
+        self.seen.demand &= packet.state == State::Up;
+    }
+
+    /// A session goes Down when nothing was heard for the Detection Time, or when the other side says so; for no other reason,
+    /// and not before.
+    fn judge(&self, change: &StateChange) {
+        if change.to != State::Down || change.from == State::AdminDown {
+            return;
+        }
+        let (heard_at, heard) = self.seen.heard.unwrap();
+        if change.local_diag == Diagnostic::NEIGHBOR_SIGNALED_SESSION_DOWN {
+            assert_eq!(change.at, heard_at);
+            assert_eq!(change.remote_state, heard, "AdminDown is told apart");
+            assert!(matches!(heard, State::Down | State::AdminDown));
+            return;
+        }
+        assert_eq!(
+            change.local_diag,
+            Diagnostic::CONTROL_DETECTION_TIME_EXPIRED
+        );
+        let since = match self.seen.demand {
+            true => self.seen.polled.unwrap(),
+            false => heard_at,
+        };
+        assert!(
+            change.at - since >= self.seen.detection_time.unwrap(),
+            "Down {:?} after {since:?}: {:?}",
+            change.at - since,
+            self.seen
+        );
+    }
+
+    /// And it does go Down when nothing was heard.
+    fn check_silence(&mut self, now: Instant) {
+        self.seen.detection_time = self.session().and_then(Session::detection_time);
+        if matches!(self.state(), State::Init | State::Up) && !self.seen.demand {
+            let silence = now - self.seen.heard.unwrap().0;
+            let limit = self.seen.detection_time.unwrap();
+            assert!(silence < limit, "silence of {silence:?}: {:?}", self.seen);
+        }
     }
 }
 
@@ -85,7 +200,6 @@ struct Simulation {
     /// Arrival time and a serial number, to the host with this index.
     in_flight: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     serial: u64,
-    delivered: [Option<Instant>; 2],
 }
 
 /// Two keys, of which either comes first: each reconfiguration may roll them over.
@@ -103,7 +217,7 @@ fn random_config(rng: &mut SmallRng, passive: bool, auth_type: Option<AuthType>)
     SessionConfig {
         desired_min_tx_interval: interval(rng),
         required_min_rx_interval: interval(rng),
-        detect_mult: NonZeroU8::new(rng.random_range(2..6)).unwrap(),
+        detect_mult: NonZeroU8::new(rng.random_range(1..6)).unwrap(),
         passive,
         authentication: auth_type.map(|auth_type| random_keys(rng, auth_type)),
         ..SessionConfig::default()
@@ -127,7 +241,12 @@ impl Simulation {
                 endpoint,
                 session,
                 address: addresses[me],
+                clock: Clock {
+                    start: now,
+                    ppm: rng.random_range(-MAX_DRIFT_PPM..=MAX_DRIFT_PPM),
+                },
                 changes: Vec::new(),
+                seen: Seen::default(),
             }
         };
         let hosts = [host(0), host(1)];
@@ -139,7 +258,6 @@ impl Simulation {
             links: [Link::CLEAN; 2],
             in_flight: BTreeMap::new(),
             serial: 0,
-            delivered: [None; 2],
         }
     }
 
@@ -158,7 +276,11 @@ impl Simulation {
                 self.deliver(to, &payload);
             }
             for host in &mut self.hosts {
-                host.endpoint.handle_timeout(self.now);
+                host.endpoint.handle_timeout(host.clock.shows(self.now));
+            }
+            self.exchange();
+            for host in &mut self.hosts {
+                host.check_silence(host.clock.shows(self.now));
             }
         }
         self.now = end;
@@ -180,20 +302,23 @@ impl Simulation {
         let timeouts = self
             .hosts
             .iter()
-            .filter_map(|host| host.endpoint.poll_timeout());
+            .filter_map(|host| Some(host.clock.when(host.endpoint.poll_timeout()?)));
         let arrival = self.in_flight.first_key_value().map(|((at, _), _)| *at);
         timeouts.chain(arrival).min()
     }
 
     fn exchange(&mut self) {
         for from in [0, 1] {
-            while let Some(transmit) = self.hosts[from].endpoint.poll_transmit(self.now) {
-                self.send(from, &transmit.payload);
-            }
+            let local = self.hosts[from].clock.shows(self.now);
             while let Some(event) = self.hosts[from].endpoint.poll_event() {
                 if let Event::StateChanged(change) = event {
+                    self.hosts[from].judge(&change);
                     self.hosts[from].changes.push(change);
                 }
+            }
+            while let Some(transmit) = self.hosts[from].endpoint.poll_transmit(local) {
+                self.hosts[from].note_sent(local, &transmit.payload);
+                self.send(from, &transmit.payload);
             }
         }
     }
@@ -221,18 +346,47 @@ impl Simulation {
             encapsulation: Encapsulation::SingleHop,
         };
         let host = &mut self.hosts[to];
-        if host
-            .endpoint
-            .handle_datagram(self.now, &meta, payload)
-            .is_ok()
-        {
-            self.delivered[to] = Some(self.now);
+        let local = host.clock.shows(self.now);
+        if host.endpoint.handle_datagram(local, &meta, payload).is_ok() {
+            host.note_heard(local, payload);
+            self.exchange();
         }
     }
 
     fn has_sequence_numbers(&self) -> bool {
         let auth_type = self.auth_type;
         auth_type.is_some_and(|auth_type| auth_type != AuthType::SimplePassword)
+    }
+
+    /// Does something to a host, by its clock.
+    fn at(&mut self, host: usize, input: impl FnOnce(&mut Endpoint, Instant, SessionId)) {
+        let host = &mut self.hosts[host];
+        let local = host.clock.shows(self.now);
+        input(&mut host.endpoint, local, host.session);
+        host.seen.detection_time = host.session().and_then(Session::detection_time);
+    }
+
+    /// A host forgets everything, and starts anew.
+    fn crash(&mut self, host: usize, config: SessionConfig) {
+        let seed = self.rng.random();
+        let key = SessionKey::single_hop(self.hosts[1 - host].address);
+        let host = &mut self.hosts[host];
+        host.endpoint = Endpoint::new(seed);
+        let local = host.clock.shows(self.now);
+        host.session = host.endpoint.add(local, key, None, config).unwrap();
+        host.seen = Seen::default();
+    }
+
+    /// A session is removed and added again before it is gone.
+    fn replace(&mut self, host: usize, config: SessionConfig) {
+        let key = SessionKey::single_hop(self.hosts[1 - host].address);
+        let host = &mut self.hosts[host];
+        let local = host.clock.shows(self.now);
+        host.endpoint.remove(local, host.session);
+        while host.endpoint.poll_transmit(local).is_some() {}
+        while host.endpoint.poll_event().is_some() {}
+        host.session = host.endpoint.add(local, key, None, config).unwrap();
+        host.seen = Seen::default();
     }
 
     fn both(&self, state: State) -> bool {
@@ -248,8 +402,12 @@ impl Simulation {
                 .desired_min_tx_interval
                 .max(other.config.required_min_rx_interval)
                 .as_duration();
-            one.tx_interval == Some(interval)
-                && other.detection_time == Some(interval * u32::from(one.detect_mult.get()))
+            // In demand mode of the other, nothing is sent, and what it detects is its own affair.
+            let silent = other.config.demand_mode;
+            let detection_time = interval * u32::from(one.detect_mult.get());
+            one.tx_interval == (!silent).then_some(interval)
+                && (silent || other.detection_time == Some(detection_time))
+                && one.remote_demand_mode == silent
                 && one.remote_discr == Some(other.local_discr)
                 && !one.polling
         };
@@ -258,7 +416,19 @@ impl Simulation {
 
     fn settle(&mut self) {
         self.links = [Link::CLEAN; 2];
-        self.run_until("agreement", SECOND * 60, Self::settled);
+        // What an earlier link still holds back would arrive as news.
+        let latest = self.now + Link::CLEAN.delay.1;
+        self.in_flight.retain(|(at, _), _| *at <= latest);
+        self.run(Link::CLEAN.delay.1);
+        // Nor is it to count what was lost before.
+        let repaired = self.now;
+        self.run_until("agreement", SECOND * 60, |simulation| {
+            let is_heard = |host: &Host| {
+                let heard = host.seen.heard;
+                host.seen.demand || heard.is_some_and(|(at, _)| at > host.clock.shows(repaired))
+            };
+            simulation.hosts.iter().all(is_heard) && simulation.settled()
+        });
     }
 
     fn forget_changes(&mut self) {
@@ -270,10 +440,14 @@ impl Simulation {
 
 /// Runs a scenario for every seed.
 fn for_each_seed(scenario: impl Fn(&mut Simulation)) {
-    let chosen = std::env::var("HERALD_SEED").ok();
-    let seeds = match chosen.map(|seed| seed.parse().unwrap()) {
+    for_seeds(SEEDS_OF_A_CASE, scenario);
+}
+
+fn for_seeds(count: u64, scenario: impl Fn(&mut Simulation)) {
+    let number = |name| Some(std::env::var(name).ok()?.parse().unwrap());
+    let seeds = match number("HERALD_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..SEEDS,
+        None => 0..number("HERALD_SEEDS").unwrap_or(count),
     };
     for seed in seeds {
         let run = AssertUnwindSafe(|| scenario(&mut Simulation::new(seed)));
@@ -282,6 +456,79 @@ fn for_each_seed(scenario: impl Fn(&mut Simulation)) {
             resume_unwind(panic);
         }
     }
+}
+
+/// Everything that can happen to one of two hosts, or to the link between them.
+fn mishap(simulation: &mut Simulation) {
+    let host = simulation.rng.random_range(0..2);
+    let mut config = random_config(&mut simulation.rng, false, simulation.auth_type);
+    match simulation.rng.random_range(0..12) {
+        0 => simulation.links = [Link::CLEAN; 2],
+        1 => simulation.links[host] = Link::CUT,
+        2 => simulation.links[host] = Link::terrible(&mut simulation.rng),
+        3 | 4 => simulation.at(host, |endpoint, now, id| {
+            endpoint.set_config(now, id, config)
+        }),
+        5 | 6 => {
+            config.demand_mode = true;
+            config.demand_poll_interval = Some(SECOND);
+            simulation.at(host, |endpoint, now, id| {
+                endpoint.set_config(now, id, config)
+            });
+        }
+        7 => simulation.at(host, |endpoint, now, id| endpoint.poll(now, id)),
+        8 => simulation.at(host, |endpoint, now, id| {
+            endpoint.set_admin_down(now, id, true)
+        }),
+        9 => simulation.at(host, |endpoint, now, id| {
+            endpoint.set_admin_down(now, id, false)
+        }),
+        10 => simulation.replace(host, config),
+        _ => simulation.crash(host, config),
+    }
+}
+
+#[test]
+fn whatever_happens_the_rules_hold_and_timers_converge() {
+    for_seeds(SEEDS, |simulation| {
+        for _ in 0..simulation.rng.random_range(1..12) {
+            mishap(simulation);
+            let pause = Duration::from_millis(simulation.rng.random_range(0..1500));
+            simulation.run(pause);
+        }
+        for host in [0, 1] {
+            simulation.at(host, |endpoint, now, id| {
+                endpoint.set_admin_down(now, id, false);
+                let config = endpoint.session(id).unwrap().config().clone();
+                let active = SessionConfig {
+                    passive: false,
+                    ..config
+                };
+                endpoint.set_config(now, id, active);
+            });
+        }
+        simulation.settle();
+        simulation.forget_changes();
+        simulation.run(SECOND);
+        for host in &simulation.hosts {
+            assert_eq!(host.changes, [], "never Down while packets arrive in time");
+        }
+        // And always Down within the Detection Time when they do not, or when the path is verified.
+        let limits = simulation.hosts.each_ref().map(|host| {
+            let status = host.status();
+            let detection_time = status.detection_time.unwrap();
+            // A Poll waits for the next verification, and for its turn to be sent.
+            let verified = match status.demand_mode {
+                true => SECOND + detection_time / u32::from(status.detect_mult.get()),
+                false => Duration::ZERO,
+            };
+            (detection_time + verified).mul_f64(1.01)
+        });
+        simulation.links = [Link::CUT; 2];
+        simulation.in_flight.clear();
+        simulation.run(limits[0].max(limits[1]));
+        assert!(simulation.both(State::Down));
+    });
 }
 
 #[test]
@@ -313,10 +560,9 @@ fn a_clean_link_never_flaps_whatever_is_reconfigured() {
         for _ in 0..20 {
             let host = simulation.rng.random_range(0..2);
             let config = random_config(&mut simulation.rng, false, simulation.auth_type);
-            let Host {
-                endpoint, session, ..
-            } = &mut simulation.hosts[host];
-            endpoint.set_config(simulation.now, *session, config);
+            simulation.at(host, |endpoint, now, session| {
+                endpoint.set_config(now, session, config);
+            });
             let pause = Duration::from_millis(simulation.rng.random_range(0..3000));
             simulation.run(pause);
         }
@@ -336,7 +582,7 @@ fn a_cut_is_found_exactly_one_detection_time_after_the_last_packet() {
         simulation.links = [Link::CUT; 2];
         simulation.in_flight.clear();
         let expected = [0, 1].map(|host| {
-            simulation.delivered[host].unwrap()
+            simulation.hosts[host].seen.heard.unwrap().0
                 + simulation.hosts[host].status().detection_time.unwrap()
         });
         simulation.run(SECOND * 60);
@@ -388,8 +634,7 @@ fn removal_is_never_taken_for_a_failure() {
         simulation.settle();
         simulation.run(SECOND);
         simulation.forget_changes();
-        let leaving = &mut simulation.hosts[0];
-        leaving.endpoint.remove(simulation.now, leaving.session);
+        simulation.at(0, |endpoint, now, session| endpoint.remove(now, session));
         simulation.run(SECOND * 60);
         assert!(simulation.hosts[0].endpoint.is_empty());
         let stayed = &simulation.hosts[1];
@@ -412,16 +657,11 @@ fn a_crashed_and_restarted_remote_system_is_noticed_and_comes_back() {
         simulation.settle();
         simulation.forget_changes();
         // It comes back at once, with new discriminators, and says Down before the detection time is over.
-        let seed = simulation.rng.random();
-        let now = simulation.now;
-        let crashed = &mut simulation.hosts[0];
-        let key = crashed.endpoint.key(crashed.session).unwrap().clone();
         let config = SessionConfig {
             passive: false,
-            ..crashed.status().config
+            ..simulation.hosts[0].status().config
         };
-        crashed.endpoint = Endpoint::new(seed);
-        crashed.session = crashed.endpoint.add(now, key, None, config).unwrap();
+        simulation.crash(0, config);
         if simulation.has_sequence_numbers() {
             // Its new sequence numbers are not believed before the old ones are forgotten: silence tells.
             simulation.run_until("Down", SECOND * 60, |simulation| {
