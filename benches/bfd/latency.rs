@@ -8,12 +8,14 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use crate::floor;
+use crate::load::{Busy, Load};
 use crate::network::Network;
 use crate::responder::{Responder, Setup};
 use crate::speakers::Kind;
 use crate::support::Lab;
 use crate::table::{Cell, Table};
-use crate::{Common, milliseconds};
+use crate::{Common, milliseconds, quantile};
 
 const SESSIONS: u16 = 20;
 const DETECT_MULT: u8 = 3;
@@ -26,6 +28,8 @@ const SPREAD: u32 = 40;
 pub struct Options {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    load: Load,
     /// How many failures for each speaker and interval.
     #[arg(long, default_value_t = 60)]
     samples: usize,
@@ -40,9 +44,12 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
     } else {
         options.samples
     };
+    let _busy = Busy::start(options.load);
     let mut table = Table::new(format!(
-        "Detection latency beyond the detection time, {SESSIONS} sessions, x{DETECT_MULT}, n = {samples}"
+        "Detection latency beyond the detection time, {SESSIONS} sessions, x{DETECT_MULT}, n = {samples}, {}",
+        options.load.describe()
     ));
+    let floor = floor::timers(network, options.load, options.common.quick);
     for interval in &options.intervals {
         let setup = Setup {
             sessions: SESSIONS,
@@ -51,16 +58,24 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
         };
         for kind in options.common.kinds() {
             for _ in 0..options.common.rounds {
-                table.add(measure(lab, network, *kind, setup, samples));
+                table.add(measure(lab, network, *kind, setup, options.load, samples));
             }
         }
     }
-    vec![table]
+    vec![floor, table]
 }
 
-fn measure(lab: &Lab, network: &Network, kind: Kind, setup: Setup, samples: usize) -> Vec<Cell> {
+fn measure(
+    lab: &Lab,
+    network: &Network,
+    kind: Kind,
+    setup: Setup,
+    load: Load,
+    samples: usize,
+) -> Vec<Cell> {
     let responder = Responder::start(&network.responder, setup);
-    let _speaker = kind.start(lab, network, setup);
+    let speaker = kind.start(lab, network, setup);
+    let mut is_prioritized = false;
     let mut chance = SmallRng::seed_from_u64(1);
     let (mut latencies, mut missed, mut false_downs) = (Vec::new(), 0, 0);
     while latencies.len() + missed < samples {
@@ -68,9 +83,12 @@ fn measure(lab: &Lab, network: &Network, kind: Kind, setup: Setup, samples: usiz
             responder.wait_until_up(&setup, Duration::from_secs(60)),
             "{kind}: sessions do not come up"
         );
+        if !std::mem::replace(&mut is_prioritized, true) {
+            load.prioritize(speaker.as_ref(), &responder);
+        }
         thread::sleep(WARM_UP);
-        while responder.next_down(Duration::ZERO).is_some() {
-            false_downs += 1;
+        while let Some(down) = responder.next_down(Duration::ZERO) {
+            false_downs += u64::from(down.is_false(&setup));
         }
         mute_all(&responder, &setup, &mut chance);
         let mut waiting = usize::from(SESSIONS);
@@ -81,7 +99,7 @@ fn measure(lab: &Lab, network: &Network, kind: Kind, setup: Setup, samples: usiz
                     latencies.push(down.latency(&setup));
                     waiting -= 1;
                 }
-                Some(_) => false_downs += 1,
+                Some(down) => false_downs += u64::from(down.is_false(&setup)),
                 None => {
                     missed += waiting;
                     break;
@@ -112,10 +130,7 @@ fn row(
     false_downs: u64,
 ) -> Vec<Cell> {
     latencies.sort_by(f64::total_cmp);
-    let quantile = |part: f64| {
-        let rank = (latencies.len() as f64 * part).ceil() as usize;
-        latencies.get(rank.max(1) - 1).copied()
-    };
+    let quantile = |part| quantile(&latencies, part);
     vec![
         Cell::new("speaker", kind.name(), kind.name()),
         Cell::number("interval, ms", Some(setup.interval.as_secs_f64() * 1e3), 0),

@@ -19,9 +19,13 @@
     reason = "a bench is a program of its own, and may panic"
 )]
 
+mod floor;
 mod latency;
+mod load;
 mod network;
+mod observer;
 mod responder;
+mod saturated;
 mod scale;
 mod speakers;
 mod table;
@@ -59,8 +63,14 @@ enum Part {
     Latency(latency::Options),
     /// Many sessions: until all are up, what it costs, and how evenly packets come.
     Scale(scale::Options),
+    /// Whether a machine with more work than it can do makes a speaker see failures that are none.
+    Saturated(saturated::Options),
+    /// What this machine's timers and sockets take.
+    Floor(floor::Options),
     #[command(hide = true)]
     Engine(speakers::EngineArguments),
+    #[command(hide = true)]
+    Busy,
 }
 
 /// What several parts have in common.
@@ -89,8 +99,10 @@ impl Common {
 
 fn main() {
     let arguments = Arguments::parse();
-    if let Part::Engine(arguments) = &arguments.part {
-        return speakers::run_engine(arguments);
+    match &arguments.part {
+        Part::Engine(arguments) => return speakers::run_engine(arguments),
+        Part::Busy => load::be_busy(),
+        _ => {}
     }
     let Some(lab) = Lab::open("bfd") else {
         return;
@@ -100,9 +112,17 @@ fn main() {
     let tables = match &arguments.part {
         Part::Latency(options) => latency::run(&lab, &network, options),
         Part::Scale(options) => scale::run(&lab, &network, options),
-        Part::Engine(_) => unreachable!("has been run"),
+        Part::Saturated(options) => saturated::run(&lab, &network, options),
+        Part::Floor(options) => floor::run(&network, options),
+        Part::Engine(_) | Part::Busy => unreachable!("a process of its own"),
     };
     table::print(&tables, arguments.json);
+}
+
+/// The value that this part (0 to 1) of sorted values do not exceed.
+fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
+    let rank = (sorted.len() as f64 * part).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
 }
 
 /// Each session needs a socket.

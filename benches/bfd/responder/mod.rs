@@ -54,6 +54,7 @@ impl Setup {
 /// The speaker has declared a session down that was up.
 #[derive(Clone, Copy, Debug)]
 pub struct Down {
+    pub session: u16,
     /// When its packet came that says so.
     pub at: Nanoseconds,
     pub diagnostic: u8,
@@ -91,6 +92,8 @@ pub struct Report {
     pub all_up_at: Option<Nanoseconds>,
     /// Sessions that are up at both ends.
     pub up: u16,
+    /// Packets sent in all.
+    pub sent: u64,
     /// What follows has been seen since [`Responder::watch`].
     pub since: Nanoseconds,
     pub until: Nanoseconds,
@@ -276,7 +279,7 @@ impl Worker {
         };
         Self {
             setup,
-            receiver: Receiver::open(),
+            receiver: Receiver::of_sessions(),
             senders: (0..setup.sessions).map(Sender::open).collect(),
             sessions: (0..setup.sessions).map(session).collect(),
             heard: vec![unheard; count],
@@ -291,6 +294,7 @@ impl Worker {
                 first_packet: None,
                 all_up_at: None,
                 up: 0,
+                sent: 0,
                 since: now(),
                 until: 0,
                 packets: 0,
@@ -335,7 +339,7 @@ impl Worker {
                 Ok(Command::Watch) => self.watch(),
                 Ok(Command::Report(reply)) => {
                     self.report.until = now();
-                    let dropped = self.receiver.dropped();
+                    let dropped = socket::dropped();
                     let _ = reply.send(Report {
                         dropped: dropped - self.report.dropped,
                         ..self.report.clone()
@@ -356,7 +360,7 @@ impl Worker {
             false_downs: 0,
             deserved_downs: 0,
             other_downs: 0,
-            dropped: self.receiver.dropped(),
+            dropped: socket::dropped(),
             ..self.report
         };
         for heard in &mut self.heard {
@@ -368,7 +372,7 @@ impl Worker {
         let mut received = Vec::new();
         for _ in 0..BATCHES_PER_TICK {
             let may_be_more = self.receiver.receive(|datagram| {
-                let session = network::session(datagram.destination);
+                let session = datagram.destination.and_then(network::session);
                 let packet = Packet::read(datagram.payload);
                 received.extend(session.zip(packet).map(|both| (both, datagram.at)));
             });
@@ -416,6 +420,7 @@ impl Worker {
             return;
         }
         let down = Down {
+            session: index,
             at,
             diagnostic: packet.diagnostic,
             last_sent: self.sent[slot].last,
@@ -454,6 +459,7 @@ impl Worker {
                 let is_up = self.sessions[slot].state == State::Up;
                 self.sent[slot].note(now, is_up);
                 self.senders[slot].send(&packet);
+                self.report.sent += 1;
                 self.note_times(slot);
             }
         }

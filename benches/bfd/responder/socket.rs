@@ -1,18 +1,16 @@
-//! The responder's sockets: one that receives for every address, with the kernel's time stamps, and a connected one to send from for
-//! each session, which is the cheapest way to send from many addresses.
+//! Sockets: those that receive with the kernel's time stamps, and for each session of the responder a connected one to send from, which
+//! is the cheapest way to send from many addresses.
 
 use std::io::IoSliceMut;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, RcvBufForce, ReceiveTimestampns};
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, setsockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, recvmmsg, setsockopt};
 use nix::sys::time::TimeSpec;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::session::{LENGTH, Nanoseconds};
 use crate::network::{self, PORT};
@@ -20,31 +18,45 @@ use crate::network::{self, PORT};
 const BATCH: usize = 256;
 /// What a namespace full of 10 ms sessions sends in seconds: a responder that was kept from running loses nothing.
 const RECEIVE_BUFFER: usize = 64 << 20;
-/// Longer packets are cut; what they are to carry here is shorter.
-const SLOT: usize = 64;
+/// Longer packets are cut: what matters is at their beginning.
+const SLOT: usize = 128;
 
 /// A packet as the kernel hands it over.
 pub struct Received<'a> {
-    pub destination: Ipv4Addr,
+    /// Where a datagram was sent to.
+    pub destination: Option<Ipv4Addr>,
     /// When it came.
     pub at: Nanoseconds,
     pub payload: &'a [u8],
 }
 
+/// A socket that tells when packets came.
 pub struct Receiver {
-    socket: UdpSocket,
-    headers: MultiHeaders<SockaddrIn>,
+    socket: OwnedFd,
+    headers: MultiHeaders<()>,
     buffer: Vec<u8>,
 }
 
 impl Receiver {
-    pub fn open() -> Self {
+    /// One for the datagrams of every session.
+    pub fn of_sessions() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).unwrap();
-        socket.set_nonblocking(true).unwrap();
+        setsockopt(&socket, Ipv4PacketInfo, &true).unwrap();
+        Self::of(socket.into())
+    }
+
+    /// One for a copy of each IPv4 packet that comes into this namespace.
+    pub fn of_everything() -> Self {
+        const ETH_P_IP: u16 = 0x0800;
+        let protocol = Protocol::from(i32::from(ETH_P_IP.to_be()));
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol)).unwrap();
+        Self::of(socket.into())
+    }
+
+    fn of(socket: OwnedFd) -> Self {
         setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).unwrap();
         setsockopt(&socket, ReceiveTimestampns, &true).unwrap();
-        setsockopt(&socket, Ipv4PacketInfo, &true).unwrap();
-        // Room for both in one; `cmsg_space!` wants types of libc.
+        // Room for all there is; `cmsg_space!` wants types of libc.
         let control = Vec::with_capacity(128);
         Self {
             socket,
@@ -79,33 +91,32 @@ impl Receiver {
             for control in message.cmsgs().unwrap() {
                 match control {
                     ControlMessageOwned::Ipv4PacketInfo(information) => {
-                        destination =
-                            Some(Ipv4Addr::from(information.ipi_addr.s_addr.to_ne_bytes()));
+                        let octets = information.ipi_addr.s_addr.to_ne_bytes();
+                        destination = Some(Ipv4Addr::from(octets));
                     }
                     ControlMessageOwned::ScmTimestampns(stamp) => at = Some(nanoseconds(stamp)),
                     _ => {}
                 }
             }
-            let payload = message.iovs().next().unwrap_or_default();
             take(Received {
-                destination: destination.expect("the kernel says where to"),
+                destination,
                 at: at.expect("the kernel says when"),
-                payload,
+                payload: message.iovs().next().unwrap_or_default(),
             });
         }
         count == BATCH
     }
+}
 
-    /// Packets that found the buffer full.
-    pub fn dropped(&self) -> u64 {
-        let table = std::fs::read_to_string("/proc/thread-self/net/udp").unwrap();
-        let port = format!(":{PORT:04X}");
-        let mut lines = table
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let line = lines.find(|words| words.get(1).is_some_and(|local| local.ends_with(&port)));
-        line.and_then(|words| words.last()?.parse().ok()).unwrap()
-    }
+/// Datagrams of sessions that found the buffer full.
+pub fn dropped() -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/udp").unwrap();
+    let port = format!(":{PORT:04X}");
+    let mut lines = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|words| words.get(1).is_some_and(|local| local.ends_with(&port)));
+    line.and_then(|words| words.last()?.parse().ok()).unwrap()
 }
 
 /// What one session sends from.

@@ -10,6 +10,7 @@ use clap::Args;
 use rustix::process::Pid;
 
 use super::Speaker;
+use crate::load;
 use crate::network;
 use crate::responder::Setup;
 use crate::support::Namespace;
@@ -54,6 +55,7 @@ impl Drop for Child {
 
 /// In the child: runs the sessions until nobody is interested any more.
 pub fn run(arguments: &Arguments) {
+    load::be_a_session();
     crate::raise_limit_of_files();
     let interval = Micros::new(arguments.interval_us);
     let config = SessionConfig {
