@@ -15,6 +15,8 @@ use crate::discard::{Discard, DiscardCounters};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey, TRANSMIT_TTL};
 use crate::packet::{ControlPacket, Diagnostic, State};
 use crate::session::{Session, SessionConfig, SessionStatus, StateChange};
+use crate::session_map::SessionMap;
+use crate::timers::Timers;
 
 /// What is known of a datagram besides its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,18 +73,59 @@ pub struct Endpoint {
     rng: StdRng,
     /// Since when there are sessions: their transmissions meet at the same points in time, counted from here.
     beginning: Option<Instant>,
-    sessions: BTreeMap<SessionId, Entry>,
+    sessions: SessionMap<Entry>,
     /// Where to look for the session of a packet without Your Discriminator. Removed sessions are not here.
     by_remote: BTreeMap<(Encapsulation, IpAddr), Vec<SessionId>>,
     /// Sessions that say AdminDown and are then freed.
     leaving: BTreeSet<SessionId>,
     /// Discriminators of freed sessions, and until when they must not be used.
     retired: BTreeMap<SessionId, Instant>,
-    /// For each session the time at which to look at it: never later than its own timeout, at times earlier.
-    timers: BTreeSet<(Instant, SessionId)>,
+    agenda: Agenda,
+    /// Room for the sessions that are due.
+    due: Vec<SessionId>,
+    discards: DiscardCounters,
+}
+
+/// What is to be done, and what is to be told.
+#[derive(Debug, Default)]
+struct Agenda {
+    /// For each session the time at which to look at it: never later than its own timeout, at times earlier. A session in the
+    /// transmit queue may have none.
+    timers: Timers,
+    /// Sessions that have something to send.
     transmit_queue: VecDeque<SessionId>,
     events: VecDeque<Event>,
-    discards: DiscardCounters,
+}
+
+impl Agenda {
+    /// Takes note of what an input has changed in a session.
+    fn note(&mut self, id: SessionId, entry: &mut Entry) {
+        while let Some(change) = entry.session.poll_event() {
+            self.events.push_back(Event::StateChanged(change));
+        }
+        if !entry.in_transmit_queue && entry.session.has_to_transmit() {
+            entry.in_transmit_queue = true;
+            self.transmit_queue.push_back(id);
+        }
+        // What is sent next moves the timer; the session has none until it leaves the queue.
+        if !entry.in_transmit_queue {
+            self.register_timer(id, entry);
+        }
+    }
+
+    /// A deadline that moves away, as detection does with each packet, leaves the timer where it is: it finds out when it fires.
+    fn register_timer(&mut self, id: SessionId, entry: &mut Entry) {
+        let Some(deadline) = entry.deadline() else {
+            return;
+        };
+        if entry.timer.is_some_and(|at| at <= deadline) {
+            return;
+        }
+        if let Some(at) = entry.timer.replace(deadline) {
+            self.timers.remove(at, id);
+        }
+        self.timers.insert(deadline, id);
+    }
 }
 
 #[derive(Debug)]
@@ -90,7 +133,7 @@ struct Entry {
     session: Session,
     key: SessionKey,
     interface_index: Option<u32>,
-    /// Its entry in `timers`.
+    /// Its place in the agenda's timers.
     timer: Option<Instant>,
     /// When a removed session is freed.
     free_at: Option<Instant>,
@@ -170,13 +213,12 @@ impl Endpoint {
         Self {
             rng: StdRng::seed_from_u64(seed),
             beginning: None,
-            sessions: BTreeMap::new(),
+            sessions: SessionMap::default(),
             by_remote: BTreeMap::new(),
             leaving: BTreeSet::new(),
             retired: BTreeMap::new(),
-            timers: BTreeSet::new(),
-            transmit_queue: VecDeque::new(),
-            events: VecDeque::new(),
+            agenda: Agenda::default(),
+            due: Vec::new(),
             discards: DiscardCounters::default(),
         }
     }
@@ -205,7 +247,7 @@ impl Endpoint {
             .push(id);
         let mut session = Session::new(now, id, config, seed);
         session.align(*self.beginning.get_or_insert(now));
-        let entry = Entry {
+        let mut entry = Entry {
             session,
             key,
             interface_index,
@@ -214,8 +256,8 @@ impl Endpoint {
             rest: Duration::ZERO,
             in_transmit_queue: false,
         };
+        self.agenda.note(id, &mut entry);
         self.sessions.insert(id, entry);
-        self.touch(id);
         Ok(id)
     }
 
@@ -231,6 +273,7 @@ impl Endpoint {
         entry.session.disable(now);
         entry.free_at = Some(now + entry.session.farewell_time());
         entry.rest = entry.session.longest_detection_time() * 2;
+        self.agenda.note(id, entry);
         let place = (entry.key.hop.encapsulation(), entry.key.remote.ip());
         if let Some(ids) = self.by_remote.get_mut(&place) {
             ids.retain(|other| *other != id);
@@ -238,7 +281,6 @@ impl Endpoint {
                 self.by_remote.remove(&place);
             }
         }
-        self.touch(id);
     }
 
     /// The longest Detection Time, at either end, of any session.
@@ -250,8 +292,7 @@ impl Endpoint {
 
     /// Removes every session.
     pub fn remove_all(&mut self, now: Instant) {
-        let ids: Vec<_> = self.sessions.keys().copied().collect();
-        for id in ids {
+        for id in self.ids() {
             self.remove(now, id);
         }
     }
@@ -310,75 +351,87 @@ impl Endpoint {
         meta: &RxMeta,
         payload: &[u8],
     ) -> Result<SessionId, Discard> {
-        let selected = ControlPacket::parse(payload)
-            .map_err(Discard::from)
-            .and_then(|packet| Ok((self.select(meta, &packet)?, packet)));
-        let (id, packet) = match selected {
-            Ok(selected) => selected,
-            Err(discard) => {
-                self.discards.count(&discard);
-                return Err(discard);
-            }
+        let packet = match ControlPacket::parse(payload) {
+            Ok(packet) => packet,
+            Err(error) => return self.discard(error.into()),
+        };
+        let id = match self.select(meta, &packet) {
+            Ok(id) => id,
+            Err(discard) => return self.discard(discard),
         };
         let Some(entry) = self.sessions.get_mut(&id) else {
-            return Err(Discard::NoSession);
+            return self.discard(Discard::UnknownDiscriminator(id.local_discr().get()));
         };
         if let Err(discard) = entry.admit(meta) {
             entry.session.count_discard(&discard);
             return Err(discard);
         }
         let outcome = entry.session.handle_packet(now, &packet);
-        self.touch(id);
+        self.agenda.note(id, entry);
         outcome.map(|()| id)
+    }
+
+    fn discard(&mut self, discard: Discard) -> Result<SessionId, Discard> {
+        self.discards.count(&discard);
+        Err(discard)
     }
 
     /// Does what is due. A call before [`poll_timeout`](Self::poll_timeout) changes nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        for id in self.take_due(now) {
+        let mut due = self.take_due(now);
+        for id in due.drain(..) {
             if self.may_be_freed(now, id) {
                 self.free(now, id);
             } else {
                 self.update(id, |session| session.handle_timeout(now));
             }
         }
+        self.due = due;
     }
 
     /// Does what is due, save that silence of a remote system is not held against it: for a driver that knows of datagrams it
     /// has not read yet.
     pub fn handle_transmit_timeout(&mut self, now: Instant) {
-        for id in self.take_due(now) {
+        let mut due = self.take_due(now);
+        for id in due.drain(..) {
             self.update(id, |session| session.handle_transmit_timeout(now));
         }
+        self.due = due;
     }
 
     /// The next datagram to send, to be handed to the system at once. Ask until there is none.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        while let Some(&id) = self.transmit_queue.front() {
-            if let Some(entry) = self.sessions.get_mut(&id) {
-                if let Some(packet) = entry.session.poll_transmit(now) {
-                    return Some(Transmit {
-                        session: id,
-                        destination: entry.destination(),
-                        local: entry.key.local,
-                        payload: packet.encode(),
-                    });
-                }
+        while let Some(&id) = self.agenda.transmit_queue.front() {
+            let Some(entry) = self.sessions.get_mut(&id) else {
+                self.agenda.transmit_queue.pop_front();
+                continue;
+            };
+            let packet = entry.session.poll_transmit(now);
+            if packet.is_none() || !entry.session.has_to_transmit() {
+                self.agenda.transmit_queue.pop_front();
                 entry.in_transmit_queue = false;
-                self.register_timer(id);
+                self.agenda.register_timer(id, entry);
             }
-            self.transmit_queue.pop_front();
+            if let Some(packet) = packet {
+                return Some(Transmit {
+                    session: id,
+                    destination: entry.destination(),
+                    local: entry.key.local,
+                    payload: packet.encode(),
+                });
+            }
         }
         None
     }
 
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.agenda.events.pop_front()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), unless another input comes first. It may turn out to be too early.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        self.agenda.timers.first()
     }
 
     /// Whether there are no sessions, not even some that are being removed.
@@ -423,11 +476,22 @@ impl Endpoint {
 
     /// A snapshot of every session that is not being removed.
     pub fn status(&self) -> Vec<SessionStatus> {
-        self.sessions
-            .values()
-            .filter(|entry| entry.free_at.is_none())
-            .map(|entry| entry.session.status(entry.key.clone()))
-            .collect()
+        let ids = self.ids().into_iter();
+        ids.filter_map(|id| self.session_status(id)).collect()
+    }
+
+    /// A snapshot of one session, unless it is being removed.
+    pub fn session_status(&self, id: SessionId) -> Option<SessionStatus> {
+        let entry = self.sessions.get(&id)?;
+        let stays = entry.free_at.is_none();
+        stays.then(|| entry.session.status(entry.key.clone()))
+    }
+
+    /// Every session, also those that are being removed, in order.
+    pub fn ids(&self) -> Vec<SessionId> {
+        let mut ids: Vec<_> = self.sessions.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The datagrams that were for no session.
@@ -439,11 +503,7 @@ impl Endpoint {
     fn select(&self, meta: &RxMeta, packet: &ControlPacket) -> Result<SessionId, Discard> {
         if let Some(your_discriminator) = packet.your_discriminator {
             // It selects alone: whoever knows it has been told it.
-            let id = SessionId::new(your_discriminator);
-            return match self.sessions.contains_key(&id) {
-                true => Ok(id),
-                false => Err(Discard::UnknownDiscriminator(your_discriminator.get())),
-            };
+            return Ok(SessionId::new(your_discriminator));
         }
         if !matches!(packet.state, State::Down | State::AdminDown) {
             return Err(Discard::YourDiscriminatorZero(packet.state));
@@ -498,62 +558,28 @@ impl Endpoint {
             return;
         };
         if let Some(at) = entry.timer {
-            self.timers.remove(&(at, id));
+            self.agenda.timers.remove(at, id);
         }
         self.leaving.remove(&id);
         self.retired.insert(id, now + entry.rest);
-        self.events.push_back(Event::Removed(id));
+        self.agenda.events.push_back(Event::Removed(id));
     }
 
     fn update(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
         if let Some(entry) = self.sessions.get_mut(&id) {
             change(&mut entry.session);
-            self.touch(id);
+            self.agenda.note(id, entry);
         }
     }
 
-    /// Takes note of what an input has changed in a session.
-    fn touch(&mut self, id: SessionId) {
-        let Some(entry) = self.sessions.get_mut(&id) else {
-            return;
-        };
-        while let Some(change) = entry.session.poll_event() {
-            self.events.push_back(Event::StateChanged(change));
-        }
-        if !entry.in_transmit_queue {
-            entry.in_transmit_queue = true;
-            self.transmit_queue.push_back(id);
-        }
-        self.register_timer(id);
-    }
-
-    /// A deadline that moves away, as detection does with each packet, leaves the timer where it is: it finds out when it fires.
-    fn register_timer(&mut self, id: SessionId) {
-        let Some(entry) = self.sessions.get_mut(&id) else {
-            return;
-        };
-        let Some(deadline) = entry.deadline() else {
-            return;
-        };
-        if entry.timer.is_some_and(|at| at <= deadline) {
-            return;
-        }
-        if let Some(at) = entry.timer.replace(deadline) {
-            self.timers.remove(&(at, id));
-        }
-        self.timers.insert((deadline, id));
-    }
-
+    /// The sessions to look at. Give the list back to `due` when they have been.
     fn take_due(&mut self, now: Instant) -> Vec<SessionId> {
-        let mut due = Vec::new();
-        while let Some(&(at, id)) = self.timers.first()
-            && at <= now
-        {
-            self.timers.pop_first();
-            if let Some(entry) = self.sessions.get_mut(&id) {
+        let mut due = std::mem::take(&mut self.due);
+        self.agenda.timers.take_due(now, &mut due);
+        for id in &due {
+            if let Some(entry) = self.sessions.get_mut(id) {
                 entry.timer = None;
             }
-            due.push(id);
         }
         due
     }

@@ -7,6 +7,8 @@ mod endpoint;
 mod key;
 mod packet;
 mod session;
+mod session_map;
+mod timers;
 
 #[cfg(all(feature = "engine", not(target_os = "linux")))]
 compile_error!(

@@ -525,8 +525,8 @@ fn many_sessions_keep_one_timer_each() {
             rig.hear(&meta(PEER), &packet).unwrap();
         }
         rig.pass(Duration::from_millis(5));
-        assert!(rig.endpoint.timers.len() <= ids.len());
-        assert_eq!(rig.endpoint.transmit_queue.len(), 0);
+        assert!(rig.endpoint.agenda.timers.len() <= ids.len());
+        assert_eq!(rig.endpoint.agenda.transmit_queue.len(), 0);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The thread: waits, reads what came in, does what is due, sends, reports; in this order, so that a packet that waits in a
 //! socket is read before its absence is believed.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -20,6 +19,7 @@ use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Event, RxMeta, Transmit};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
 use crate::session::{SessionConfig, StateChange};
+use crate::session_map::SessionMap;
 
 /// Packets sent before the receive sockets are looked at again.
 const TRANSMISSIONS_PER_TURN: usize = 256;
@@ -37,7 +37,7 @@ pub(super) struct Worker<F> {
     config: EngineConfig,
     endpoint: Endpoint,
     receivers: Vec<Receiver>,
-    transmitters: BTreeMap<SessionId, Transmitter>,
+    transmitters: SessionMap<Transmitter>,
     commands: mpsc::Receiver<Command>,
     wake: Arc<OwnedFd>,
     on_change: F,
@@ -65,7 +65,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             config,
             endpoint: Endpoint::new(seed),
             receivers: Vec::new(),
-            transmitters: BTreeMap::new(),
+            transmitters: SessionMap::default(),
             commands,
             wake,
             on_change,

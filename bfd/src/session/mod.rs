@@ -616,6 +616,11 @@ impl Session {
             .as_duration()
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) has a packet.
+    pub(crate) fn has_to_transmit(&self) -> bool {
+        self.transmission.final_due || self.wants_to_transmit(&self.contents())
+    }
+
     /// A packet is due by the clock, or because it would say something new (§6.8.7).
     fn wants_to_transmit(&self, contents: &ControlPacket) -> bool {
         !self.must_stay_silent() && (self.transmission.periodic_due || self.would_be_new(contents))
