@@ -11,9 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::announcer::Announcement;
-use crate::bfd_thread::PeerBfdStatus;
+use crate::bfd_thread::BfdReports;
 use crate::bgp_thread::{BgpThread, TransportReport};
-use crate::config::{Config, OnExit, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName};
+use crate::config::{
+    Config, OnExit, Party, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName,
+};
 use crate::history::Record;
 use crate::malformed::Malformed;
 use crate::plan::Change;
@@ -89,7 +91,7 @@ pub struct Snapshot {
     /// What the kernel has dropped of all connections.
     pub tcp_drops: TcpDrops,
     /// The BFD sessions.
-    pub bfd: BTreeMap<PeerName, PeerBfdStatus>,
+    pub bfd: BfdReports,
     /// BFD datagrams that belonged to no session, by reason.
     pub bfd_discards: DiscardCounters,
 }
@@ -99,7 +101,7 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Snapshot(Reply<Snapshot>),
-    Events(Option<PeerName>, Reply<Result<Vec<Record>, Refusal>>),
+    Events(Option<Party>, Reply<Result<Vec<Record>, Refusal>>),
     PutService(ServiceName, ServiceConfig, Reply<Result<Stored, Refusal>>),
     DeleteService(ServiceName, Reply<Result<(), Refusal>>),
     PutRoute(IpNet, Box<RouteConfig>, Reply<Result<Stored, Refusal>>),
@@ -165,12 +167,12 @@ impl Control {
         Ok(routes.unwrap_or_default())
     }
 
-    /// What happened to one peer, or to all and to the daemon; the oldest first.
+    /// What happened to one peer or BFD session, or to all and to the daemon; the oldest first.
     ///
     /// # Errors
-    /// When there is no such peer.
-    pub async fn events(&self, peer: Option<PeerName>) -> Result<Vec<Record>, Refusal> {
-        self.ask(|reply| Command::Events(peer, reply)).await?
+    /// When there is none of that name.
+    pub async fn events(&self, party: Option<Party>) -> Result<Vec<Record>, Refusal> {
+        self.ask(|reply| Command::Events(party, reply)).await?
     }
 
     /// Adds a service, or gives one that was added before other addresses.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
-use crate::config::PeerName;
+use crate::config::Party;
 
-/// How many records of a peer are kept.
-const PER_PEER: usize = 64;
+/// How many records of a peer, or of a BFD session without one, are kept.
+const PER_PARTY: usize = 64;
 /// How many records of the daemon itself are kept.
 const OF_SPEAKER: usize = 256;
 /// How far back the same record is looked for.
@@ -34,7 +34,7 @@ pub struct Record {
     /// How often.
     pub count: u64,
     /// To whom; `None` for the daemon itself.
-    pub peer: Option<PeerName>,
+    pub party: Option<Party>,
     /// To what.
     pub subject: Subject,
     /// The state left, if it is a change of state.
@@ -54,10 +54,10 @@ pub enum Novelty {
     Repeated,
 }
 
-/// The last records, by peer.
+/// The last records, by party.
 #[derive(Debug, Default)]
 pub struct History {
-    peers: BTreeMap<PeerName, VecDeque<Record>>,
+    parties: BTreeMap<Party, VecDeque<Record>>,
     speaker: VecDeque<Record>,
 }
 
@@ -66,17 +66,18 @@ impl History {
     pub fn transition(
         &mut self,
         at: SystemTime,
-        peer: &PeerName,
+        party: impl Into<Party>,
         subject: Subject,
         [from, to]: [String; 2],
         cause: String,
     ) -> Novelty {
-        let records = self.peers.entry(peer.clone()).or_default();
+        let party = party.into();
+        let records = self.parties.entry(party.clone()).or_default();
         let record = Record {
             first: at,
             last: at,
             count: 1,
-            peer: Some(peer.clone()),
+            party: Some(party),
             subject,
             from,
             to,
@@ -88,19 +89,19 @@ impl History {
             same.last = at;
             return Novelty::Repeated;
         }
-        push(records, record, PER_PEER);
+        push(records, record, PER_PARTY);
         Novelty::New
     }
 
-    /// Remembers what happened to a peer other than a change of state, in the same way.
+    /// Remembers what happened to somebody other than a change of state, in the same way.
     pub fn happened(
         &mut self,
         at: SystemTime,
-        peer: &PeerName,
+        party: impl Into<Party>,
         subject: Subject,
         what: String,
     ) -> Novelty {
-        self.transition(at, peer, subject, Default::default(), what)
+        self.transition(at, party, subject, Default::default(), what)
     }
 
     /// Remembers what the daemon itself did.
@@ -109,7 +110,7 @@ impl History {
             first: at,
             last: at,
             count: 1,
-            peer: None,
+            party: None,
             subject: Subject::Herald,
             from: String::new(),
             to: String::new(),
@@ -118,24 +119,24 @@ impl History {
         push(&mut self.speaker, record, OF_SPEAKER);
     }
 
-    /// Forgets a peer.
-    pub fn forget(&mut self, peer: &PeerName) {
-        self.peers.remove(peer);
+    /// Forgets somebody.
+    pub fn forget(&mut self, party: impl Into<Party>) {
+        self.parties.remove(&party.into());
     }
 
-    /// What is remembered of one peer, or of all and of the daemon; the oldest first.
+    /// What is remembered of one party, or of all and of the daemon; the oldest first.
     #[must_use]
-    pub fn records(&self, peer: Option<&PeerName>) -> Vec<Record> {
-        let mut records: Vec<Record> = match peer {
-            Some(peer) => self
-                .peers
-                .get(peer)
+    pub fn records(&self, party: Option<&Party>) -> Vec<Record> {
+        let mut records: Vec<Record> = match party {
+            Some(party) => self
+                .parties
+                .get(party)
                 .into_iter()
                 .flatten()
                 .cloned()
                 .collect(),
             None => {
-                let all = self.peers.values().flatten().chain(&self.speaker);
+                let all = self.parties.values().flatten().chain(&self.speaker);
                 all.cloned().collect()
             }
         };
@@ -163,15 +164,16 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::config::PeerName;
 
-    fn peer() -> PeerName {
-        PeerName::new("tor").unwrap()
+    fn peer() -> Party {
+        Party::Peer(PeerName::new("tor").unwrap())
     }
 
     fn tell(history: &mut History, second: u64, from: &str, to: &str, cause: &str) -> Novelty {
         let at = UNIX_EPOCH + Duration::from_secs(second);
         let states = [from.to_owned(), to.to_owned()];
-        history.transition(at, &peer(), Subject::Bgp, states, cause.to_owned())
+        history.transition(at, peer(), Subject::Bgp, states, cause.to_owned())
     }
 
     #[test]
@@ -200,9 +202,9 @@ mod tests {
             );
             history.note(UNIX_EPOCH, cause);
         }
-        assert_eq!(history.records(Some(&peer())).len(), PER_PEER);
-        assert_eq!(history.records(None).len(), PER_PEER + OF_SPEAKER);
-        history.forget(&peer());
+        assert_eq!(history.records(Some(&peer())).len(), PER_PARTY);
+        assert_eq!(history.records(None).len(), PER_PARTY + OF_SPEAKER);
+        history.forget(peer());
         assert_eq!(history.records(None).len(), OF_SPEAKER);
     }
 }

@@ -1,6 +1,7 @@
 //! What Prometheus is told: gathered from a snapshot for each scrape, so that nothing is counted
 //! twice.
 
+mod bfd;
 mod received;
 
 use std::sync::atomic::AtomicU64;
@@ -57,23 +58,6 @@ struct PeerFamily {
     family: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Packets {
-    peer: String,
-    direction: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
-    reason: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PeerReason {
-    peer: String,
-    reason: String,
-}
-
 type Gauges<L> = Family<L, Gauge>;
 type Counters<L> = Family<L, Counter<u64, AtomicU64>>;
 type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
@@ -85,7 +69,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     add_daemon(&mut registry, snapshot);
     add_bgp(&mut registry, snapshot);
     received::add(&mut registry, snapshot);
-    add_bfd(&mut registry, snapshot);
+    bfd::add(&mut registry, snapshot);
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut out, &registry);
@@ -252,93 +236,6 @@ fn add_bgp(registry: &mut Registry, snapshot: &Snapshot) {
         "peer_update_errors",
         "UPDATEs with an error that RFC 7606 lets pass",
         update_errors,
-    );
-}
-
-fn add_bfd(registry: &mut Registry, snapshot: &Snapshot) {
-    let up = Gauges::<Peer>::default();
-    let ups = Counters::<Peer>::default();
-    let downs = Counters::<Peer>::default();
-    let packets = Counters::<Packets>::default();
-    let late = Counters::<Peer>::default();
-    let transmit_errors = Counters::<Peer>::default();
-    let discards = Counters::<PeerReason>::default();
-    let strays = Counters::<Reason>::default();
-    let detection = Seconds::<Peer>::default();
-    for (name, status) in &snapshot.bfd {
-        let peer = name.to_string();
-        let label = Peer { peer: peer.clone() };
-        let session = status.session.as_ref().ok();
-        let is_up = session.is_some_and(|session| session.session_state == bfd::State::Up);
-        up.get_or_create(&label).set(i64::from(is_up));
-        let Some(session) = session else { continue };
-        let counters = &session.counters;
-        ups.get_or_create(&label).inc_by(counters.ups);
-        downs.get_or_create(&label).inc_by(counters.downs);
-        late.get_or_create(&label).inc_by(counters.late_timers);
-        transmit_errors
-            .get_or_create(&label)
-            .inc_by(counters.transmit_errors);
-        for (direction, number) in [
-            ("sent", counters.packets_out),
-            ("received", counters.packets_in),
-        ] {
-            let label = Packets {
-                peer: peer.clone(),
-                direction,
-            };
-            packets.get_or_create(&label).inc_by(number);
-        }
-        for (reason, number) in counters.discarded.iter() {
-            let label = PeerReason {
-                peer: peer.clone(),
-                reason: reason.to_owned(),
-            };
-            discards.get_or_create(&label).inc_by(number);
-        }
-        if let Some(time) = session.detection_time {
-            detection.get_or_create(&label).set(time.as_secs_f64());
-        }
-    }
-    for (reason, number) in snapshot.bfd_discards.iter() {
-        let label = Reason {
-            reason: reason.to_owned(),
-        };
-        strays.get_or_create(&label).inc_by(number);
-    }
-    registry.register("bfd_up", "1 while the BFD session is Up", up);
-    registry.register("bfd_ups", "How often the BFD session came Up", ups);
-    registry.register(
-        "bfd_downs",
-        "How often the BFD session ceased to be Up",
-        downs,
-    );
-    registry.register("bfd_packets", "BFD control packets by direction", packets);
-    registry.register(
-        "bfd_late_timers",
-        "BFD transmissions that this host was late for",
-        late,
-    );
-    registry.register(
-        "bfd_transmit_errors",
-        "BFD control packets that the system refused to send",
-        transmit_errors,
-    );
-    registry.register(
-        "bfd_session_discards",
-        "BFD packets of a session that were discarded, by reason",
-        discards,
-    );
-    registry.register(
-        "bfd_discards",
-        "BFD packets of no session that were discarded, by reason",
-        strays,
-    );
-    registry.register_with_unit(
-        "bfd_detection_time",
-        "After how long silence the BFD session is down",
-        Unit::Seconds,
-        detection,
     );
 }
 

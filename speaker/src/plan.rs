@@ -5,6 +5,8 @@
 //! has decided what its change costs. Only what is part of the OPEN or of the transport restarts a
 //! session; the rest is changed in place.
 
+mod bfd_session;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,9 +21,9 @@ use bgp::{
 use ipnet::IpNet;
 
 use crate::config::{
-    ApiConfig, BfdConfig, BfdHops, BfdProfile, Config, ExportConfig, ImportConfig, LogConfig,
-    OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, ServiceName,
-    SpeakerConfig, link_local_next_hop_name,
+    ApiConfig, BfdConfig, BfdHops, BfdName, BfdProfile, Config, ExportConfig, ImportConfig,
+    LogConfig, OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig,
+    ServiceName, SpeakerConfig, link_local_next_hop_name,
 };
 
 /// The key whose change concerns both ends.
@@ -50,6 +52,16 @@ pub enum Change {
     RemoveRange(PeerName),
     /// They are let in otherwise; those that are there are changed one by one.
     UpdateRange(PeerName, Vec<Difference>),
+    /// A BFD session that belongs to no peer begins.
+    AddBfdSession(BfdName),
+    /// It ends with AdminDown.
+    RemoveBfdSession(BfdName),
+    /// It changes, and stays.
+    UpdateBfdSession(BfdName, Vec<Difference>),
+    /// It ends with AdminDown and begins anew between other ends.
+    RestartBfdSession(BfdName, Vec<Difference>),
+    /// It ends with AdminDown and stays down, or begins again.
+    SwitchBfdSession(BfdName, Vec<Difference>),
     /// Addresses are announced.
     AddService(ServiceName),
     /// Addresses are withdrawn.
@@ -124,6 +136,23 @@ impl fmt::Display for Change {
             Self::UpdateRange(name, differences) => {
                 write!(f, "peer-range {name}: updated: {}", Listed(differences))
             }
+            Self::AddBfdSession(name) => write!(f, "bfd-session {name}: added"),
+            Self::RemoveBfdSession(name) => {
+                write!(f, "bfd-session {name}: removed, it ends with AdminDown")
+            }
+            Self::UpdateBfdSession(name, differences) => write!(
+                f,
+                "bfd-session {name}: updated in place: {}",
+                Listed(differences)
+            ),
+            Self::RestartBfdSession(name, differences) => write!(
+                f,
+                "bfd-session {name}: begins anew between other ends: {}",
+                Listed(differences)
+            ),
+            Self::SwitchBfdSession(name, differences) => {
+                write!(f, "bfd-session {name}: {}", Listed(differences))
+            }
             Self::AddService(name) => write!(f, "service {name}: added"),
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
             Self::UpdateService(name) => write!(f, "service {name}: addresses changed"),
@@ -161,6 +190,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         log,
         peers,
         ranges,
+        bfd_sessions,
         services,
         routes,
         advertisements,
@@ -196,6 +226,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
             (!found.is_empty()).then_some(Change::UpdateRange(name, found))
         },
     ));
+    changes.extend(bfd_session::plan(&running.bfd_sessions, bfd_sessions));
     changes.extend(plan_map(
         &running.services,
         services,
@@ -269,6 +300,13 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             Change::AddRange(name) | Change::RemoveRange(name) | Change::UpdateRange(name, _) => {
                 adopt(&mut running.ranges, &wanted.ranges, name);
             }
+            Change::AddBfdSession(name)
+            | Change::RemoveBfdSession(name)
+            | Change::UpdateBfdSession(name, _)
+            | Change::RestartBfdSession(name, _)
+            | Change::SwitchBfdSession(name, _) => {
+                adopt(&mut running.bfd_sessions, &wanted.bfd_sessions, name);
+            }
             Change::AddService(name)
             | Change::RemoveService(name)
             | Change::UpdateService(name) => adopt(&mut running.services, &wanted.services, name),
@@ -305,7 +343,13 @@ fn plan_speaker(
         blackhole,
     } = wanted;
     let mut found = Vec::new();
-    compare(&mut found, "local-as", &running.local_as, local_as);
+    let asn = |asn: &Option<Asn>| asn.map_or_else(|| "none".to_owned(), |asn| asn.to_string());
+    compare(
+        &mut found,
+        "local-as",
+        &asn(&running.local_as),
+        &asn(local_as),
+    );
     compare(&mut found, "router-id", &running.router_id, router_id);
     compare(&mut found, "listen", &running.listen, listen);
     compare(&mut found, "on-exit", &running.on_exit, on_exit);
@@ -396,12 +440,12 @@ enum Effect {
 }
 
 #[derive(Debug, Default)]
-struct PeerDifferences {
+struct Differences {
     effect: Option<Effect>,
     found: Vec<Difference>,
 }
 
-impl PeerDifferences {
+impl Differences {
     fn compare<T: PartialEq + Shown>(
         &mut self,
         effect: Effect,
@@ -424,7 +468,7 @@ impl PeerDifferences {
     }
 }
 
-fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifferences {
+fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> Differences {
     use Effect::{InPlace, Restart, Switch};
     let PeerConfig {
         range: _,
@@ -453,7 +497,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
         import,
         export,
     } = wanted;
-    let mut found = PeerDifferences::default();
+    let mut found = Differences::default();
     let old = running;
     found.compare(Switch, "enabled", &old.enabled, enabled);
     // The transport.
@@ -523,7 +567,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> PeerDifference
 }
 
 /// Where it takes routes that have gone by, the peer is asked for them once more (RFC 2918).
-fn compare_export(found: &mut PeerDifferences, running: &ExportConfig, wanted: &ExportConfig) {
+fn compare_export(found: &mut Differences, running: &ExportConfig, wanted: &ExportConfig) {
     use Effect::{InPlace, Restart};
     let ExportConfig {
         next_hop_v4,
@@ -556,7 +600,7 @@ fn compare_export(found: &mut PeerDifferences, running: &ExportConfig, wanted: &
     found.compare(InPlace, "role-strict", &old.role_strict, role_strict);
 }
 
-fn compare_import(found: &mut PeerDifferences, running: &ImportConfig, wanted: &ImportConfig) {
+fn compare_import(found: &mut Differences, running: &ImportConfig, wanted: &ImportConfig) {
     use Effect::InPlace;
     let ImportConfig {
         received_routes,
@@ -598,7 +642,7 @@ fn compare_import(found: &mut PeerDifferences, running: &ImportConfig, wanted: &
 
 /// The key changes on running connections. What it is, is not said.
 fn compare_password(
-    found: &mut PeerDifferences,
+    found: &mut Differences,
     running: Option<&Password>,
     wanted: Option<&Password>,
 ) {
@@ -614,9 +658,8 @@ fn compare_password(
     }
 }
 
-/// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3); a BFD session that goes, goes
-/// as AdminDown, which is no failure (RFC 5882 §4.2). BGP stays in either case.
-fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
+/// A BFD session that goes, goes as AdminDown, which is no failure (RFC 5882 §4.2). BGP stays in either case.
+fn compare_bfd(found: &mut Differences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
     use Effect::InPlace;
     // It is in the OPEN.
     let is_strict = |bfd: Option<&PeerBfd>| bfd.is_some_and(|bfd| bfd.strict.is_some());
@@ -643,6 +686,12 @@ fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: O
     }
     found.compare(InPlace, "bfd-multihop", &running.hops, hops);
     found.compare(InPlace, "bfd-port", &running.port, port);
+    compare_profile(found, &running.profile, profile);
+}
+
+/// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3).
+fn compare_profile(found: &mut Differences, old: &BfdProfile, wanted: &BfdProfile) {
+    use Effect::InPlace;
     let BfdProfile {
         name,
         transmit_interval,
@@ -651,8 +700,7 @@ fn compare_bfd(found: &mut PeerDifferences, running: Option<&PeerBfd>, wanted: O
         passive_mode,
         demand_mode,
         demand_poll_interval,
-    } = profile;
-    let old = &running.profile;
+    } = wanted;
     found.compare(InPlace, "bfd-profile", &old.name, name);
     found.compare(
         InPlace,

@@ -3,24 +3,24 @@
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
 mod advertised;
+mod bfd;
 mod import;
 mod received;
 mod routes;
 mod transport;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use bgp::{MessageCounters, Negotiated, RemoteAs, State};
 use serde::{Deserialize, Serialize};
 
-use crate::bfd_thread::PeerBfdStatus;
-use crate::config::{PeerConfig, PeerName};
+use crate::config::{Party, PeerConfig, PeerName};
 use crate::control::{Refusal, Reloaded, Snapshot};
 use crate::history::{Record, Subject};
 use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
 
+pub use self::bfd::{BfdSessionStatus, BfdStatus, ReceiveGapsStatus};
 pub use advertised::AdvertisedRouteStatus;
 pub use import::ImportStatus;
 pub use received::ReceivedRouteStatus;
@@ -36,8 +36,8 @@ pub struct DaemonStatus {
     pub started: String,
     /// For how long.
     pub uptime_ms: u64,
-    /// Our AS, where a peer has no other.
-    pub local_as: u32,
+    /// Our AS, where a peer has no other; null: there is no BGP.
+    pub local_as: Option<u32>,
     /// Our BGP Identifier.
     pub router_id: Option<String>,
 }
@@ -324,83 +324,6 @@ pub struct ResetStatus {
     pub cause: String,
 }
 
-/// An element of `GET /v1/bfd`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BfdStatus {
-    /// Whose.
-    pub peer: String,
-    /// The profile that its timers come from.
-    pub profile: String,
-    /// `AdminDown`, `Down`, `Init`, `Up`, or `Failed` when there could be no session.
-    pub state: String,
-    /// Why there is no session.
-    pub error: Option<String>,
-    /// Where packets are sent.
-    pub remote: String,
-    /// Where from, if that is not left to routing.
-    pub local: Option<String>,
-    /// Which interface, if that is not left to routing.
-    pub interface: Option<String>,
-    /// False: on-link, TTL 255 required.
-    pub multihop: bool,
-    /// What of the configuration decided that: `ebgp-multihop`, `ttl-security`, `bfd-multihop`,
-    /// `on-link` for an external peer without any, `default` for an internal one.
-    pub hops_because: String,
-    /// The BGP session is not up before this one is, and waits for it so long; null: it need not.
-    pub strict_hold_time_ms: Option<u64>,
-    /// The least TTL that is accepted.
-    pub minimum_ttl: u8,
-    /// When the state was entered.
-    pub since: Option<String>,
-    /// How long ago.
-    pub in_state_ms: Option<u64>,
-    /// Everything else; null when there is no session.
-    pub session: Option<BfdSessionStatus>,
-}
-
-/// The variables of RFC 5880 §6.8.1, what follows from them, and counters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names are those of RFC 5880")]
-pub struct BfdSessionStatus {
-    pub remote_state: String,
-    pub local_discr: u32,
-    pub remote_discr: u32,
-    pub local_diag: String,
-    pub remote_diag: String,
-    pub transmit_interval_configured_ms: f64,
-    pub receive_interval_configured_ms: f64,
-    pub desired_min_tx_interval_ms: f64,
-    pub required_min_rx_interval_ms: f64,
-    pub remote_desired_min_tx_interval_ms: f64,
-    pub remote_min_rx_interval_ms: f64,
-    pub detect_mult: u8,
-    pub remote_detect_mult: Option<u8>,
-    pub passive: bool,
-    /// We ask the neighbor to cease periodic packets, and are both Up.
-    pub demand_mode: bool,
-    /// The neighbor asks us to.
-    pub remote_demand_mode: bool,
-    /// The C bit: the neighbor's BFD shares no fate with its control plane.
-    pub remote_control_plane_independent: bool,
-    pub polling: bool,
-    /// How often we send; null while we do not.
-    pub transmit_interval_ms: Option<f64>,
-    /// After how long silence the session is down; null while nothing was heard.
-    pub detection_time_ms: Option<f64>,
-    pub packets_in: u64,
-    pub packets_out: u64,
-    pub transmit_errors: u64,
-    pub discarded: BTreeMap<String, u64>,
-    pub up_count: u64,
-    pub down_count: u64,
-    /// Transmissions that the host was late for.
-    pub late_timers: u64,
-    /// The least time that was left to detection when a packet came.
-    pub worst_detection_margin_ms: Option<f64>,
-}
-
-impl Eq for BfdSessionStatus {}
-
 /// An element of `GET /v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventStatus {
@@ -410,8 +333,11 @@ pub struct EventStatus {
     pub first_at: String,
     /// How often.
     pub count: u64,
-    /// To whom; null for the daemon itself.
+    /// To which peer; null for what concerns none.
     pub peer: Option<String>,
+    /// To which `[[bfd-session]]`; null for what concerns none.
+    #[serde(default)]
+    pub bfd_session: Option<String>,
     /// `bgp`, `bfd` or `herald`.
     pub subject: String,
     /// The state left.
@@ -451,7 +377,7 @@ impl DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: time(snapshot.started),
             uptime_ms: millis(snapshot.uptime()),
-            local_as: speaker.local_as.value(),
+            local_as: speaker.local_as.map(bgp::Asn::value),
             router_id: speaker.router_id.map(|id| id.to_string()),
         }
     }
@@ -607,7 +533,7 @@ impl Snapshot {
             ),
             last_read_ms: self.ago_ms(session.and_then(|session| session.last_read)),
             last_write_ms: self.ago_ms(session.and_then(|session| session.last_write)),
-            bfd: self.bfd.get(name).map(|bfd| self.bfd_status(name, bfd)),
+            bfd: self.bfd.of(&name.into()).map(|bfd| self.bfd_status(bfd)),
         }
     }
 
@@ -629,58 +555,6 @@ impl Snapshot {
         let is_to_run = peer.enabled && !self.shutdowns.contains_key(name);
         let is_sought = session.state != State::Established && session.over_limit.is_none();
         (is_to_run && is_sought).then_some(session.state)
-    }
-
-    /// `GET /v1/bfd`
-    #[must_use]
-    pub fn bfd(&self) -> Vec<BfdStatus> {
-        self.bfd
-            .iter()
-            .map(|(name, bfd)| self.bfd_status(name, bfd))
-            .collect()
-    }
-
-    fn bfd_status(&self, name: &PeerName, bfd: &PeerBfdStatus) -> BfdStatus {
-        let session = bfd.session.as_ref().ok();
-        let since = session
-            .and_then(|session| session.last_change)
-            .map(|change| change.at);
-        let peer = self.config.peers.get(name);
-        let multihop = matches!(bfd.key.hop, bfd::HopKind::Multi { .. });
-        BfdStatus {
-            peer: name.to_string(),
-            profile: bfd.profile.clone(),
-            state: session.map_or_else(
-                || "Failed".to_owned(),
-                |session| session.session_state.to_string(),
-            ),
-            error: bfd.session.as_ref().err().cloned(),
-            remote: bfd.key.remote.to_string(),
-            local: text(bfd.key.local),
-            interface: bfd.key.interface.clone(),
-            multihop,
-            strict_hold_time_ms: peer.and_then(|peer| peer.bfd.as_ref()?.strict).map(millis),
-            hops_because: peer
-                .map_or("peer removed", |peer| hops_because(peer, multihop))
-                .to_owned(),
-            minimum_ttl: bfd.key.hop.minimum_ttl(),
-            since: since.map(|at| self.time(at)),
-            in_state_ms: self.ago_ms(since),
-            session: session.map(BfdSessionStatus::from),
-        }
-    }
-}
-
-/// What of the configuration decided how far a BFD session reaches.
-fn hops_because(peer: &PeerConfig, multihop: bool) -> &'static str {
-    let far = peer.hops().get() > 1;
-    let internal = [RemoteAs::Internal, RemoteAs::Is(peer.local_as)].contains(&peer.remote_as);
-    match (multihop, far) {
-        (true, true) if peer.ttl_security.is_some() => "ttl-security",
-        (true, true) => "ebgp-multihop",
-        (false, false) if internal => "default",
-        (false, false) => "on-link",
-        _ => "bfd-multihop",
     }
 }
 
@@ -704,7 +578,8 @@ impl From<&Record> for EventStatus {
             at: time(record.last),
             first_at: time(record.first),
             count: record.count,
-            peer: text(record.peer.as_ref()),
+            peer: text(record.party.as_ref().and_then(Party::peer)),
+            bfd_session: text(record.party.as_ref().and_then(Party::bfd_session)),
             subject: match record.subject {
                 Subject::Bgp => "bgp",
                 Subject::Bfd => "bfd",
@@ -804,49 +679,6 @@ impl From<&MessageCounters> for MessageCounts {
     }
 }
 
-impl From<&bfd::SessionStatus> for BfdSessionStatus {
-    fn from(session: &bfd::SessionStatus) -> Self {
-        let ms = |micros: bfd::Micros| fine_millis(micros.as_duration());
-        let counters = &session.counters;
-        Self {
-            remote_state: session.remote_session_state.to_string(),
-            local_discr: session.local_discr.get(),
-            remote_discr: session.remote_discr.map_or(0, std::num::NonZeroU32::get),
-            local_diag: session.local_diag.to_string(),
-            remote_diag: session.remote_diag.to_string(),
-            transmit_interval_configured_ms: ms(session.config.desired_min_tx_interval),
-            receive_interval_configured_ms: ms(session.config.required_min_rx_interval),
-            desired_min_tx_interval_ms: ms(session.desired_min_tx_interval),
-            required_min_rx_interval_ms: ms(session.required_min_rx_interval),
-            remote_desired_min_tx_interval_ms: ms(session.remote_desired_min_tx_interval),
-            remote_min_rx_interval_ms: ms(session.remote_min_rx_interval),
-            detect_mult: session.detect_mult.get(),
-            remote_detect_mult: session.remote_detect_mult.map(std::num::NonZeroU8::get),
-            passive: session.config.passive,
-            demand_mode: session.demand_mode,
-            remote_demand_mode: session.remote_demand_mode,
-            remote_control_plane_independent: session.remote_control_plane_independent,
-            polling: session.polling,
-            transmit_interval_ms: session.tx_interval.map(fine_millis),
-            detection_time_ms: session.detection_time.map(fine_millis),
-            packets_in: counters.packets_in,
-            packets_out: counters.packets_out,
-            transmit_errors: counters.transmit_errors,
-            discarded: counters
-                .discarded
-                .iter()
-                .map(|(label, count)| (label.to_owned(), count))
-                .collect(),
-            up_count: counters.ups,
-            down_count: counters.downs,
-            late_timers: counters.late_timers,
-            worst_detection_margin_ms: counters
-                .detection_margin
-                .map(|margin| fine_millis(margin.left())),
-        }
-    }
-}
-
 fn timers(peer: &PeerConfig, negotiated: Option<&Negotiated>) -> TimersStatus {
     let in_force = |time: Option<Duration>| time.map_or(0, millis);
     TimersStatus {
@@ -879,41 +711,4 @@ fn millis(duration: Duration) -> u64 {
 /// With the microseconds that BFD counts in.
 fn fine_millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::{BfdHops, Config};
-
-    #[test]
-    fn the_key_that_decided_the_hops_is_named() {
-        let cases = [
-            ("remote-as = 64521", "on-link"),
-            ("remote-as = 64521\nebgp-multihop = 1", "on-link"),
-            ("remote-as = \"internal\"", "default"),
-            ("remote-as = 64520", "default"),
-            ("remote-as = 64521\nebgp-multihop = 2", "ebgp-multihop"),
-            ("remote-as = 64521\nttl-security = 1", "on-link"),
-            ("remote-as = 64521\nttl-security = 2", "ttl-security"),
-            ("remote-as = 64521\nbfd-multihop = true", "bfd-multihop"),
-            (
-                "remote-as = 64521\nebgp-multihop = 2\nbfd-multihop = false",
-                "bfd-multihop",
-            ),
-        ];
-        for (keys, because) in cases {
-            let text = format!(
-                "[speaker]\nlocal-as = 64520\n[[peer]]\naddress = \"192.0.2.1\"\nbfd-profile = \"default\"\n{keys}\n"
-            );
-            let config = Config::parse(Path::new("herald.toml"), &text)
-                .unwrap()
-                .config;
-            let peer = &config.peers["192.0.2.1"];
-            let multihop = peer.bfd.as_ref().unwrap().hops != BfdHops::Single;
-            assert_eq!(hops_because(peer, multihop), because, "{keys}");
-        }
-    }
 }

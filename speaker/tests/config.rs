@@ -473,6 +473,53 @@ fn a_service_that_the_file_does_not_have_is_doubtful() {
     );
 }
 
+#[test]
+fn who_only_watches_paths_needs_no_as() {
+    let file = Path::new("herald.toml");
+    let text = "[[bfd-session]]\naddress = \"192.0.2.9\"\n";
+    let config = Config::parse(file, text).unwrap().config;
+    assert_eq!(config.speaker.local_as, None);
+    assert!(!config.speaks_bgp());
+    let session = &config.bfd_sessions["192.0.2.9"];
+    assert_eq!((session.hops, session.port), (BfdHops::Single, 3784));
+    assert_eq!(session.profile.name, "default");
+    let again = Config::parse(file, &config.to_toml());
+    assert_eq!(again.map(|again| again.config), Ok(config));
+    // One peer, and it is needed.
+    let text = format!("{text}[[peer]]\naddress = \"192.0.2.1\"\nremote-as = 64521\n");
+    assert_eq!(
+        problems(&text),
+        [
+            "herald.toml:1: [speaker]: local-as: is missing; must be the AS number of this host, such as 64520"
+        ]
+    );
+}
+
+#[test]
+fn a_bfd_session_beside_that_of_a_peer_is_said_to_be_one_with_it() {
+    let peer = "[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"default\"\n\
+                [[bfd-profile]]\nname = \"slow\"\nreceive-interval = \"1s\"\n\
+                [[bfd-session]]\nname = \"path\"\naddress = \"192.0.2.1\"\n";
+    assert_eq!(warnings(peer), Vec::<String>::new());
+    assert_eq!(
+        warnings(&format!("{peer}bfd-profile = \"slow\"\n")),
+        [
+            "herald.toml:14: [[bfd-session]] \"path\": bfd-profile: peer tor has a BFD session with the same address, and both are one: the peer's bfd-profile \"default\" counts"
+        ]
+    );
+    assert_eq!(
+        warnings(&format!("{peer}source-address = \"192.0.2.71\"\n")),
+        [
+            "herald.toml:14: [[bfd-session]] \"path\": source-address: is other than that of peer tor, which has a BFD session with the same address: there will be two, and the other end must tell them apart"
+        ]
+    );
+    // Far away it is another one.
+    assert_eq!(
+        warnings(&format!("{peer}multihop = true\n")),
+        Vec::<String>::new()
+    );
+}
+
 const EVERYTHING: &str = include_str!("everything.toml");
 
 #[test]
@@ -609,6 +656,74 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    bfd_session_without_an_address: r#"
+[[bfd-session]]
+name = "path"
+"#
+        => r#"4: [[bfd-session]] "path": address: is missing; must be where the other end is, such as "192.0.2.1""#;
+
+    bfd_session_with_the_name_of_a_peer: r#"
+[[peer]]
+address = "192.0.2.1"
+remote-as = 64521
+[[bfd-session]]
+address = "192.0.2.1"
+"#
+        => r#"7: [[bfd-session]] "192.0.2.1": name: is missing; must be there, for "192.0.2.1" is the name of something else (line 5)"#;
+
+    bfd_session_twice: r#"
+[[bfd-session]]
+name = "a"
+address = "192.0.2.1"
+[[bfd-session]]
+name = "b"
+address = "192.0.2.1"
+"#
+        => r#"9: [[bfd-session]] "b": address: found "192.0.2.1"; must be unique; line 6 has it already"#;
+
+    bfd_session_with_a_ttl_on_the_link: r#"
+[[bfd-session]]
+address = "192.0.2.1"
+minimum-ttl = 250
+"#
+        => r#"6: [[bfd-session]] "192.0.2.1": minimum-ttl: found 250; must be absent without multihop = true: on a link, TTL 255 is required"#;
+
+    bfd_session_without_a_scope: r#"
+[[bfd-session]]
+address = "fe80::1"
+"#
+        => r#"5: [[bfd-session]] "fe80::1": address: found "fe80::1"; must be followed by its interface, such as "fe80::1%eth0", for it is link-local"#;
+
+    bfd_session_with_two_interfaces: r#"
+[[bfd-session]]
+address = "fe80::1%eth0"
+interface = "eth1"
+"#
+        => r#"6: [[bfd-session]] "fe80::1%eth0": interface: found "eth1"; must be "eth0", the scope of the address, or absent"#;
+
+    bfd_session_from_the_other_family: r#"
+[[bfd-session]]
+address = "192.0.2.1"
+source-address = "2001:db8::1"
+"#
+        => r#"6: [[bfd-session]] "192.0.2.1": source-address: found "2001:db8::1"; must be an IPv4 address, as the address 192.0.2.1 is"#;
+
+    bfd_session_of_an_unknown_profile: r#"
+[[bfd-session]]
+address = "192.0.2.1"
+bfd-profile = "defalt"
+"#
+        => r#"6: [[bfd-session]] "192.0.2.1": bfd-profile: found "defalt"; must be the name of a [[bfd-profile]]; the nearest is "default""#;
+
+    bfd_session_far_away_without_ears: r#"
+[bfd]
+listen = ["192.0.2.71:3784"]
+[[bfd-session]]
+address = "192.0.2.1"
+multihop = true
+"#
+        => r#"8: [[bfd-session]] "192.0.2.1": multihop: multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"#;
+
     router_id_of_zero: r#"
 router-id = "0.0.0.0"
 "#

@@ -18,7 +18,7 @@ use super::page;
 use super::problem::Problem;
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::config::{
-    Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
+    Name, OnExit, Party, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
 };
 use crate::control::{Control, Snapshot, Stored};
 use crate::metrics;
@@ -150,6 +150,7 @@ fn looking() -> Router<Context> {
         .route("/v1/peers/{name}/advertised", get(advertised))
         .route("/v1/peers/{name}/received", get(received))
         .route("/v1/bfd", get(bfd))
+        .route("/v1/bfd/{name}", get(bfd_session))
         .route("/v1/routes", get(routes))
         .route("/v1/services", get(services))
         .route("/v1/events", get(events))
@@ -303,6 +304,13 @@ async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {
     Ok(Json(snapshot(&context).await?.bfd()))
 }
 
+async fn bfd_session(
+    State(context): State<Context>,
+    Segment(name): Segment,
+) -> Answer<Json<BfdStatus>> {
+    Ok(Json(snapshot(&context).await?.bfd_of(&name)?))
+}
+
 /// An element is a `RouteStatus`.
 async fn routes(State(context): State<Context>) -> Answer<Response> {
     let snapshot = snapshot(&context).await?;
@@ -328,6 +336,7 @@ async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStat
 #[serde(deny_unknown_fields)]
 struct EventFilter {
     peer: Option<String>,
+    bfd_session: Option<String>,
 }
 
 async fn events(
@@ -335,7 +344,17 @@ async fn events(
     Options(filter): Options<EventFilter>,
 ) -> Answer<Json<Vec<EventStatus>>> {
     let peer = filter.peer.as_deref().map(named).transpose()?;
-    let records = context.control.events(peer).await?;
+    let bfd_session = filter.bfd_session.as_deref().map(named).transpose()?;
+    let party = match (peer, bfd_session) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "must be peer or bfd_session, not both".to_owned(),
+            ));
+        }
+        (peer, bfd_session) => peer.map(Party::Peer).or(bfd_session.map(Party::BfdSession)),
+    };
+    let records = context.control.events(party).await?;
     Ok(Json(records.iter().map(EventStatus::from).collect()))
 }
 

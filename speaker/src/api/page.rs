@@ -17,7 +17,9 @@ pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<Arc<bgp::Routes>>)
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
          <title>herald</title><style>{STYLE}</style><h1>herald</h1>\
          <p>AS {}, router id {}, version {}, up {}</p>",
-        daemon.local_as,
+        daemon
+            .local_as
+            .map_or_else(|| "none".to_owned(), |asn| asn.to_string()),
         escaped(daemon.router_id.as_deref().unwrap_or("none")),
         daemon.version,
         humantime::format_duration(std::time::Duration::from_secs(daemon.uptime_ms / 1000)),
@@ -51,6 +53,21 @@ pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<Arc<bgp::Routes>>)
                 escaped(&peer.last_reset.map_or_else(String::new, |reset| {
                     format!("{}: {}", reset.at, reset.cause)
                 })),
+            ]
+        }),
+    );
+    table(
+        &mut page,
+        "BFD sessions",
+        &["Name", "Remote", "State", "Since", "Diagnostic"],
+        snapshot.bfd().into_iter().map(|bfd| {
+            let diag = bfd.session.map(|session| session.local_diag);
+            vec![
+                escaped(&bfd.name),
+                escaped(&bfd.remote),
+                state(&bfd.state, bfd.state == "Up" || !bfd.enabled),
+                escaped(&bfd.since.unwrap_or_default()),
+                escaped(&bfd.error.or(bfd.warning).or(diag).unwrap_or_default()),
             ]
         }),
     );

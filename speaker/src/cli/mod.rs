@@ -130,8 +130,11 @@ enum What {
         /// Its name; the address unless configured
         name: String,
     },
-    /// Every BFD session: state, how far and why, timers, diagnostics
-    Bfd,
+    /// Every BFD session: state, how far and why, timers, diagnostics; or everything about one
+    Bfd {
+        /// Its name, or that of its peer
+        name: Option<String>,
+    },
     /// Every prefix that is announced, and who has it
     Routes {
         /// What this peer has from us
@@ -146,8 +149,11 @@ enum What {
     /// What happened to whom, and why; the latest last
     Events {
         /// Of this peer only
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", conflicts_with = "bfd_session")]
         peer: Option<String>,
+        /// Of this [[bfd-session]] only
+        #[arg(long, value_name = "NAME")]
+        bfd_session: Option<String>,
     },
     /// The configuration in force, with all defaults
     Config,

@@ -15,6 +15,8 @@ use crate::status::{
 };
 
 mod advertised;
+mod bfd;
+mod page;
 mod peer;
 mod received;
 
@@ -44,7 +46,8 @@ fn path(what: &What) -> String {
     match what {
         What::Peers => "/v1/peers".to_owned(),
         What::Peer { name } => format!("/v1/peers/{}", segment(name)),
-        What::Bfd => "/v1/bfd".to_owned(),
+        What::Bfd { name: None } => "/v1/bfd".to_owned(),
+        What::Bfd { name: Some(name) } => format!("/v1/bfd/{}", segment(name)),
         What::Routes {
             received: Some(name),
             ..
@@ -55,8 +58,11 @@ fn path(what: &What) -> String {
         } => format!("/v1/peers/{}/advertised", segment(name)),
         What::Routes { .. } => "/v1/routes".to_owned(),
         What::Services => "/v1/services".to_owned(),
-        What::Events { peer: None } => "/v1/events".to_owned(),
-        What::Events { peer: Some(name) } => format!("/v1/events?peer={}", segment(name)),
+        What::Events { peer, bfd_session } => match (peer, bfd_session) {
+            (Some(name), _) => format!("/v1/events?peer={}", segment(name)),
+            (None, Some(name)) => format!("/v1/events?bfd_session={}", segment(name)),
+            (None, None) => "/v1/events".to_owned(),
+        },
         What::Config => "/v1/config".to_owned(),
         What::Status => "/v1/status".to_owned(),
     }
@@ -71,7 +77,11 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
     let path = path(what);
     Ok(match what {
         What::Peers => peers(&client.get::<Vec<_>>(&path)?, wide),
-        What::Bfd => bfd(&client.get::<Vec<_>>(&path)?, wide),
+        What::Bfd { name: None } => bfd::table(&client.get::<Vec<_>>(&path)?, wide),
+        What::Bfd { name: Some(_) } => {
+            let status: BfdStatus = client.get(&path)?;
+            bfd::page(&status, &bfd_events(client, &status)?)
+        }
         What::Routes {
             received: Some(name),
             ..
@@ -94,6 +104,18 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
             peer::page(&status, &client.get::<Vec<_>>(&path)?)
         }
     })
+}
+
+/// What happened to a BFD session, which may run for a peer among whose events its own are.
+fn bfd_events(client: &Client, bfd: &BfdStatus) -> Result<Vec<EventStatus>, ClientError> {
+    let path = match (&bfd.peer, &bfd.bfd_session) {
+        (Some(name), _) => format!("/v1/events?peer={}", segment(name)),
+        (None, Some(name)) => format!("/v1/events?bfd_session={}", segment(name)),
+        (None, None) => return Ok(Vec::new()),
+    };
+    let mut events: Vec<EventStatus> = client.get(&path)?;
+    events.retain(|event| event.subject == "bfd");
+    Ok(events)
 }
 
 fn peers(peers: &[PeerStatus], wide: bool) -> String {
@@ -141,56 +163,6 @@ fn state(peer: &PeerStatus) -> Cell {
         state if peer.over_max_prefixes.is_some() => bad(&format!("{state} (max-prefixes)")),
         state => bad(state),
     }
-}
-
-fn bfd(sessions: &[BfdStatus], wide: bool) -> String {
-    let mut heads = vec!["PEER", "STATE", "FOR", "HOPS", "TX", "DETECT", "LOCAL DIAG"];
-    if wide {
-        heads.extend(["REMOTE", "PROFILE", "DISCR", "REMOTE DISCR", "REMOTE DIAG"]);
-        heads.extend(["IN", "OUT", "LATE", "UP/DOWN"]);
-    }
-    let rows = sessions.iter().map(|bfd| {
-        let session = bfd.session.as_ref();
-        let diag = session.map(|session| session.local_diag.clone());
-        let mut row = vec![
-            Cell::new(&bfd.peer),
-            bfd_state(bfd),
-            or_dash(bfd.in_state_ms.map(age)),
-            Cell::new(format!(
-                "{}: {}",
-                if bfd.multihop { "multi" } else { "single" },
-                bfd.hops_because
-            )),
-            or_dash(
-                session
-                    .and_then(|session| session.transmit_interval_ms)
-                    .map(ms),
-            ),
-            or_dash(
-                session
-                    .and_then(|session| session.detection_time_ms)
-                    .map(ms),
-            ),
-            or_dash(diag.or_else(|| bfd.error.clone())),
-        ];
-        if wide {
-            row.extend([Cell::new(&bfd.remote), Cell::new(&bfd.profile)]);
-            row.extend(session.into_iter().flat_map(|session| {
-                [
-                    Cell::new(session.local_discr),
-                    Cell::new(session.remote_discr),
-                    Cell::new(&session.remote_diag),
-                    Cell::new(session.packets_in),
-                    Cell::new(session.packets_out),
-                    Cell::new(session.late_timers),
-                    Cell::new(format!("{}/{}", session.up_count, session.down_count)),
-                ]
-            }));
-        }
-        row
-    });
-    let empty = "no BFD sessions; give a peer a bfd-profile";
-    table(&heads, rows, wide, empty)
 }
 
 fn routes(routes: &[RouteStatus], wide: bool) -> String {
@@ -299,12 +271,12 @@ fn events(events: &[EventStatus], wide: bool) -> String {
     let rows = events.iter().map(|event| {
         vec![
             Cell::new(&event.at),
-            or_dash(event.peer.clone()),
+            or_dash(event.peer.clone().or_else(|| event.bfd_session.clone())),
             Cell::new(&event.subject),
             Cell::new(event_text(event)),
         ]
     });
-    table(&["TIME", "PEER", "WHAT", "EVENT"], rows, wide, "no events")
+    table(&["TIME", "NAME", "WHAT", "EVENT"], rows, wide, "no events")
 }
 
 /// What happened, why, and how often.
@@ -325,7 +297,9 @@ fn status(daemon: &DaemonStatus) -> String {
         daemon.version,
         age(daemon.uptime_ms),
         daemon.started,
-        daemon.local_as,
+        daemon
+            .local_as
+            .map_or_else(|| "none".to_owned(), |asn| asn.to_string()),
         daemon.router_id.as_deref().unwrap_or("none"),
     )
 }
@@ -366,6 +340,7 @@ fn or_dash(text: Option<String>) -> Cell {
 fn bfd_state(bfd: &BfdStatus) -> Cell {
     match bfd.state.as_str() {
         "Up" => good("Up"),
+        _ if !bfd.enabled => faint("disabled"),
         "AdminDown" => faint("AdminDown"),
         state => bad(state),
     }

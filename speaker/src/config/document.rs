@@ -118,6 +118,11 @@ impl<'d> Section<'d> {
         value.get_ref().as_str().map(str::to_owned)
     }
 
+    /// Whether a key is there, and was not read yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Reads one key, if it is there. A wrong value is reported and reads as absent.
     pub(super) fn take<T>(
         &mut self,
@@ -172,7 +177,7 @@ impl<'d> Section<'d> {
         example: &str,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
     ) -> Option<Located<T>> {
-        if !self.entries.contains_key(key) {
+        if !self.has(key) {
             self.known.push(key);
             self.error(self.line, key, format!("is missing; must be {example}"));
             return None;

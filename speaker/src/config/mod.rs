@@ -5,6 +5,7 @@
 //! resolved; nothing after it parses or checks again.
 
 mod attributes;
+mod bfd_session;
 mod document;
 mod name;
 mod password;
@@ -29,7 +30,8 @@ use bgp::{
 };
 use ipnet::IpNet;
 
-pub use name::{Name, PeerName, ServiceName};
+pub use bfd_session::BfdSessionConfig;
+pub use name::{BfdName, Name, Party, PeerName, ServiceName};
 pub use password::Password;
 pub use problem::{ConfigError, Problem};
 pub(crate) use render::link_local_next_hop_name;
@@ -76,6 +78,8 @@ pub struct Config {
     pub peers: BTreeMap<PeerName, PeerConfig>,
     /// `[[peer-range]]`, likewise.
     pub ranges: BTreeMap<PeerName, RangeConfig>,
+    /// `[[bfd-session]]`
+    pub bfd_sessions: BTreeMap<BfdName, BfdSessionConfig>,
     /// `[[service]]`
     pub services: BTreeMap<ServiceName, ServiceConfig>,
     /// `[[route]]`
@@ -155,8 +159,8 @@ fn read_bounded(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// `[speaker]`: who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpeakerConfig {
-    /// Our AS, where a peer does not say otherwise.
-    pub local_as: Asn,
+    /// Our AS, where a peer does not say otherwise; `None`: there is no BGP, only BFD.
+    pub local_as: Option<Asn>,
     /// Our BGP Identifier; `None`: derived once from the host's addresses, and kept.
     pub router_id: Option<BgpIdentifier>,
     /// Where we accept BGP connections; empty: we only connect.
@@ -456,6 +460,12 @@ impl RangeConfig {
 }
 
 impl Config {
+    /// Whether there is, or may come, somebody to speak BGP with.
+    #[must_use]
+    pub fn speaks_bgp(&self) -> bool {
+        !(self.peers.is_empty() && self.ranges.is_empty())
+    }
+
     /// The most specific range with an address.
     #[must_use]
     pub fn range_of(&self, ip: IpAddr) -> Option<(&PeerName, &RangeConfig)> {

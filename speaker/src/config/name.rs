@@ -1,4 +1,4 @@
-//! Names of peers and services.
+//! Names of peers, services and BFD sessions.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -96,6 +96,67 @@ names! {
     PeerName
     /// The name of a service.
     ServiceName
+    /// The name of a BFD session that belongs to no peer, or of a range of them.
+    BfdName
+}
+
+/// Whom something concerns. Peers come first: their keys count where a BFD session is shared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Party {
+    /// A peer.
+    Peer(PeerName),
+    /// A `[[bfd-session]]`.
+    BfdSession(BfdName),
+}
+
+impl Party {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Peer(name) => name.as_str(),
+            Self::BfdSession(name) => name.as_str(),
+        }
+    }
+
+    /// The peer, if it is one.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&PeerName> {
+        match self {
+            Self::Peer(name) => Some(name),
+            Self::BfdSession(_) => None,
+        }
+    }
+
+    /// The `[[bfd-session]]`, if it is one.
+    #[must_use]
+    pub const fn bfd_session(&self) -> Option<&BfdName> {
+        match self {
+            Self::Peer(_) => None,
+            Self::BfdSession(name) => Some(name),
+        }
+    }
+}
+
+impl From<&PeerName> for Party {
+    fn from(name: &PeerName) -> Self {
+        Self::Peer(name.clone())
+    }
+}
+
+impl From<&BfdName> for Party {
+    fn from(name: &BfdName) -> Self {
+        Self::BfdSession(name.clone())
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer(name) => write!(f, "peer {name}"),
+            Self::BfdSession(name) => write!(f, "bfd-session {name}"),
+        }
+    }
 }
 
 impl fmt::Debug for Name {

@@ -8,11 +8,13 @@ use bgp::RouteAttributes;
 use ipnet::IpNet;
 use toml::de::DeTable;
 
+mod bfd_session;
 mod export;
 mod import;
 mod peer;
 mod range;
 
+use self::bfd_session::read_bfd_sessions;
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
 use self::range::{check_keys, read_ranges};
 use super::attributes::{BlackholeLengths, add_community, add_next_hop};
@@ -69,11 +71,13 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
 }
 
 fn read_document(document: Section<'_>) -> Option<Config> {
-    let mut document = document.plans(&["pool", "bfd-session", "hook"]);
+    let mut document = document.plans(&["pool", "hook"]);
+    let speaks_bgp =
+        ["peer", "peer-range"].iter().any(|key| document.has(key)) || !document.has("bfd-session");
     let mut daemon = document
         .take_table("speaker")
         .plans(&["address-interface", "drain-time"]);
-    let (speaker, on_exit) = read_speaker(&mut daemon);
+    let (speaker, on_exit) = read_speaker(&mut daemon, speaks_bgp);
     let api = read_api(document.take_table("api"));
     let bfd = read_bfd(document.take_table("bfd"));
     let log = read_log(document.take_table("log"));
@@ -93,6 +97,12 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         &bfd,
         &profiles,
         &mut peers,
+    );
+    let bfd_sessions = read_bfd_sessions(
+        document.take_tables("bfd-session", &["name", "address"]),
+        &bfd,
+        &profiles,
+        &peers,
     );
     check_keys(&peers, &document);
     warn_if_nobody_keeps(&daemon, on_exit.as_ref(), &peers);
@@ -116,18 +126,26 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         log,
         peers: peers.configs,
         ranges: peers.ranges,
+        bfd_sessions,
         services,
         routes,
         advertisements,
     })
 }
 
-fn read_speaker(section: &mut Section<'_>) -> (Option<SpeakerConfig>, Option<Located<OnExit>>) {
-    let local_as = section.require(
-        "local-as",
-        "the AS number of this host, such as 64520",
-        value::asn,
-    );
+/// Who speaks BFD only needs no AS.
+fn read_speaker(
+    section: &mut Section<'_>,
+    speaks_bgp: bool,
+) -> (Option<SpeakerConfig>, Option<Located<OnExit>>) {
+    let local_as = match speaks_bgp {
+        true => section.require(
+            "local-as",
+            "the AS number of this host, such as 64520",
+            value::asn,
+        ),
+        false => section.take("local-as", value::asn),
+    };
     let router_id = section.take("router-id", value::router_id);
     let listen = section.take_list("listen", value::socket_address);
     let state_dir = section.take("state-dir", value::path);
@@ -136,8 +154,9 @@ fn read_speaker(section: &mut Section<'_>) -> (Option<SpeakerConfig>, Option<Loc
     let blackhole_v6 = section.take("blackhole-length-v6", value::number_between::<u8>(0, 128));
     let blackhole = BlackholeLengths::default();
     section.finish();
-    let config = local_as.map(|local_as| SpeakerConfig {
-        local_as: local_as.value,
+    let is_readable = local_as.is_some() || !speaks_bgp;
+    let config = is_readable.then(|| SpeakerConfig {
+        local_as: local_as.map(|local_as| local_as.value),
         router_id: router_id.map(|id| id.value),
         listen: values(listen.unwrap_or_default()),
         state_dir: state_dir.map_or_else(|| DEFAULT_STATE_DIR.into(), |dir| dir.value),

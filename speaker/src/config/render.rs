@@ -8,8 +8,8 @@ use std::time::Duration;
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    BfdHops, BfdProfile, Config, ExportConfig, ImportConfig, OnExit, PeerConfig, aggregator_text,
-    community_texts, next_hop_texts,
+    BfdHops, BfdProfile, BfdSessionConfig, Config, ExportConfig, ImportConfig, OnExit, PeerConfig,
+    aggregator_text, community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -38,6 +38,11 @@ impl Config {
             out.text("prefix", range.prefix);
             out.plain("limit", range.limit);
             write_peer(&mut out, &range.peer);
+        }
+        for (name, session) in &self.bfd_sessions {
+            out.section("[[bfd-session]]");
+            out.text("name", name);
+            write_bfd_session(&mut out, session);
         }
         for (name, service) in &self.services {
             out.section("[[service]]");
@@ -71,7 +76,9 @@ impl Config {
     fn write_daemon(&self, out: &mut Writer) {
         let speaker = &self.speaker;
         out.section("[speaker]");
-        out.plain("local-as", speaker.local_as);
+        if let Some(local_as) = speaker.local_as {
+            out.plain("local-as", local_as);
+        }
         if let Some(id) = speaker.router_id {
             out.text("router-id", id);
         }
@@ -103,12 +110,14 @@ impl Config {
         out.text("format", self.log.format);
     }
 
-    /// The profiles that peers use; two peers cannot use different ones of one name.
+    /// The profiles that are used; two users cannot have different ones of one name.
     fn write_profiles(&self, out: &mut Writer) {
         let of_ranges = self.ranges.values().map(|range| &range.peer);
         let peers = self.peers.values().chain(of_ranges);
         let used = peers.filter_map(|peer| peer.bfd.as_ref());
-        let mut profiles: Vec<&BfdProfile> = used.map(|bfd| &bfd.profile).collect();
+        let of_peers = used.map(|bfd| &bfd.profile);
+        let of_sessions = self.bfd_sessions.values().map(|session| &session.profile);
+        let mut profiles: Vec<&BfdProfile> = of_peers.chain(of_sessions).collect();
         profiles.sort_by(|a, b| a.name.cmp(&b.name));
         profiles.dedup();
         for profile in profiles {
@@ -193,6 +202,39 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     out.plain("hostname", peer.hostname);
     write_import(out, &peer.import);
     write_export(out, &peer.export);
+}
+
+fn write_bfd_session(out: &mut Writer, session: &BfdSessionConfig) {
+    let BfdSessionConfig {
+        address,
+        interface,
+        port,
+        source_address,
+        hops,
+        profile,
+        enabled,
+        description,
+    } = session;
+    out.text("address", address);
+    if let Some(interface) = interface {
+        out.text("interface", interface);
+    }
+    out.plain("port", port);
+    if let Some(address) = source_address {
+        out.text("source-address", address);
+    }
+    match hops {
+        BfdHops::Single => out.plain("multihop", false),
+        BfdHops::Multi { minimum_ttl } => {
+            out.plain("multihop", true);
+            out.plain("minimum-ttl", minimum_ttl);
+        }
+    }
+    out.text("bfd-profile", &profile.name);
+    out.plain("enabled", enabled);
+    if let Some(description) = description {
+        out.text("description", description);
+    }
 }
 
 fn write_export(out: &mut Writer, export: &ExportConfig) {

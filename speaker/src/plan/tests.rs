@@ -145,6 +145,48 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
 }
 
 #[test]
+fn a_bfd_session_stays_unless_its_ends_change() {
+    let with = |keys: &str| {
+        config(&format!(
+            "[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"50ms\"\n{keys}"
+        ))
+    };
+    let path = "[[bfd-session]]\nname = \"path\"\naddress = \"192.0.2.9\"\n";
+    let from_to = |running: &str, wanted: &str| {
+        let [running, wanted] = [running, wanted].map(|keys| with(&format!("{path}{keys}")));
+        words(&plan(&running, &wanted))
+    };
+    assert_eq!(
+        from_to("", "bfd-profile = \"fast\"\ndescription = \"x\""),
+        [
+            "bfd-session path: updated in place: bfd-profile default -> fast, \
+          transmit-interval 300ms -> 50ms, description default -> x"
+        ]
+    );
+    assert_eq!(
+        from_to("", "source-address = \"192.0.2.71\"\nmultihop = true"),
+        [
+            "bfd-session path: begins anew between other ends: port 3784 -> 4784, \
+          source-address default -> 192.0.2.71, multihop false -> true (minimum TTL 254)"
+        ]
+    );
+    assert_eq!(
+        from_to("", "enabled = false"),
+        ["bfd-session path: enabled true -> false"]
+    );
+    let other = path
+        .replace("192.0.2.9", "192.0.2.8")
+        .replace("path", "other");
+    assert_eq!(
+        words(&plan(&with(path), &with(&other))),
+        [
+            "bfd-session path: removed, it ends with AdminDown",
+            "bfd-session other: added"
+        ]
+    );
+}
+
+#[test]
 fn a_router_id_restarts_every_session() {
     let text = |id: &str| {
         config(&format!(
@@ -205,8 +247,21 @@ fn any_config() -> impl Strategy<Value = Config> {
     let peers = prop::collection::btree_map(1_u8..5, peer, 0..4);
     let services = prop::collection::btree_map(1_u8..5, 1_u8..9, 0..4);
     let routes = prop::collection::btree_map(1_u8..5, 0_u32..3, 0..4);
-    (speaker, peers, services, routes, 0_u32..3).prop_map(
-        |((local_as, id, elsewhere, level), peers, services, routes, local_pref)| {
+    let session = (
+        1_u8..6,
+        prop::sample::select(vec![
+            "",
+            "multihop = true\n",
+            "multihop = true\nminimum-ttl = 200\n",
+            "bfd-profile = \"fast\"\n",
+            "enabled = false\n",
+            "interface = \"eth7\"\ndescription = \"x\"\n",
+            "source-address = \"192.0.2.71\"\nport = 13784\n",
+        ]),
+    );
+    let sessions = prop::collection::btree_map(1_u8..5, session, 0..4);
+    (speaker, peers, services, routes, 0_u32..3, sessions).prop_map(
+        |((local_as, id, elsewhere, level), peers, services, routes, local_pref, sessions)| {
             let level = ["info", "debug", "warn"][level];
             let mut text = format!(
                 "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
@@ -219,6 +274,9 @@ fn any_config() -> impl Strategy<Value = Config> {
                 if !profile.is_empty() {
                     writeln!(text, "bfd-profile = \"{profile}\"").unwrap();
                 }
+            }
+            for (number, (address, more)) in sessions {
+                writeln!(text, "[[bfd-session]]\nname = \"b{number}\"\naddress = \"192.0.2.{}\"\n{more}", number * 10 + address).unwrap();
             }
             for (number, address) in services {
                 writeln!(text, "[[service]]\nname = \"s{number}\"\naddresses = [\"203.0.113.{}\"]", number * 10 + address).unwrap();

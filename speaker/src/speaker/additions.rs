@@ -57,7 +57,7 @@ impl Speaker {
         let mut kept = self.kept.clone();
         if kept.additions.services.remove(name).is_none() {
             let known = self.kept.additions.services.keys().map(ServiceName::as_str);
-            return Err(not_found("service", name.as_str(), known));
+            return Err(not_found("service", "services", name.as_str(), known));
         }
         self.keep(kept)?;
         self.announce();

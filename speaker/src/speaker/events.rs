@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::Speaker;
 use crate::bgp_thread::BgpEvent;
-use crate::config::PeerName;
+use crate::config::{Party, PeerName};
 use crate::history::{Novelty, Subject};
 use crate::malformed::Malformed;
 
@@ -141,24 +141,36 @@ impl Speaker {
     }
 
     pub(super) fn handle_bfd(&mut self, change: &bfd::StateChange) {
-        let peer = self.bfd.peer(change.session).cloned();
-        let Some(peer) = peer.filter(|peer| self.config.peers.contains_key(peer)) else {
-            return;
-        };
+        for party in self.bfd.users(change.session).to_vec() {
+            let is_known = match &party {
+                Party::Peer(name) => self.config.peers.contains_key(name),
+                Party::BfdSession(name) => self.config.bfd_sessions.contains_key(name),
+            };
+            if is_known {
+                self.note_bfd(&party, change);
+            }
+        }
+    }
+
+    fn note_bfd(&mut self, party: &Party, change: &bfd::StateChange) {
         let (from, to) = (change.from, change.to);
+        let peer = party.peer().map(tracing::field::display);
+        let bfd_session = party.bfd_session().map(tracing::field::display);
         let cause = bfd_cause(change);
         let states = [from.to_string(), to.to_string()];
         match (from, to) {
-            (_, bfd::State::Up) => info!(%peer, "BFD session up"),
+            (_, bfd::State::Up) => info!(peer, bfd_session, "BFD session up"),
             (bfd::State::Up, _) if change.remote_state == bfd::State::AdminDown => {
-                info!(%peer, "BFD session ended: {cause}");
+                info!(peer, bfd_session, "BFD session ended: {cause}");
             }
-            (bfd::State::Up, bfd::State::Down) => warn!(%peer, "BFD session DOWN: {cause}"),
-            _ => debug!(%peer, %from, %to, "BFD: {cause}"),
+            (bfd::State::Up, bfd::State::Down) => {
+                warn!(peer, bfd_session, "BFD session DOWN: {cause}")
+            }
+            _ => debug!(peer, bfd_session, %from, %to, "BFD: {cause}"),
         }
         let at = SystemTime::now();
         self.history
-            .transition(at, &peer, Subject::Bfd, states, cause);
+            .transition(at, party.clone(), Subject::Bfd, states, cause);
     }
 }
 

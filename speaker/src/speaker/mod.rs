@@ -5,6 +5,7 @@
 //! `events` what the threads report.
 
 mod additions;
+mod bfd_sessions;
 mod events;
 mod neighbors;
 mod peers;
@@ -31,7 +32,7 @@ use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
-use crate::config::{Config, OnExit, PeerConfig, PeerName, minimum_ttl, nearest};
+use crate::config::{Config, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::hostname;
@@ -79,7 +80,8 @@ pub struct ThreadEnded(&'static str);
 pub struct Speaker {
     file: PathBuf,
     config: Arc<Config>,
-    router_id: BgpIdentifier,
+    /// `None`: there is no BGP, and nothing that it could be made of.
+    router_id: Option<BgpIdentifier>,
     kept: Kept,
     state_dir: StateDir,
     level: LevelSwitch,
@@ -134,8 +136,10 @@ impl Speaker {
         let last_run = LastRun::read(&state_dir);
         let gone = kept.additions.give_way(&config);
         kept.forget_peers_but(&config);
-        let router_id = settle_router_id(&mut config, &mut kept)
-            .ok_or_else(|| StartError::NoRouterId(file.clone()))?;
+        let router_id = settle_router_id(&mut config, &mut kept);
+        if router_id.is_none() && config.speaks_bgp() {
+            return Err(StartError::NoRouterId(file));
+        }
         state_dir.save(&kept)?;
 
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();
@@ -262,6 +266,13 @@ impl Speaker {
                 return Err(error.into());
             }
         }
+        for (name, session) in &config.bfd_sessions {
+            if let Err(error) = self.set_bfd_session(name, session)
+                && let EngineError::Listen { .. } | EngineError::NotListening { .. } = error
+            {
+                return Err(error.into());
+            }
+        }
         for (name, peer) in &config.peers {
             // What went wrong is logged, shown, and tried again.
             let _ = self.set_peer(name, peer);
@@ -276,7 +287,7 @@ impl Speaker {
         // Whoever asked may have gone; what was asked for is done all the same.
         match command {
             Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
-            Command::Events(peer, reply) => drop(reply.send(self.events(peer.as_ref()))),
+            Command::Events(party, reply) => drop(reply.send(self.events(party.as_ref()))),
             Command::PutService(name, service, reply) => {
                 drop(reply.send(self.put_service(name, service)));
             }
@@ -322,16 +333,18 @@ impl Speaker {
             transports: BTreeMap::new(),
             tcp_drops: TcpDrops::read(),
             neighbors: self.neighbors.clone(),
-            bfd: self.bfd.status(),
+            bfd: self.bfd.report(),
             bfd_discards: self.bfd.discards(),
         }
     }
 
-    fn events(&self, peer: Option<&PeerName>) -> Result<Vec<Record>, Refusal> {
-        if let Some(name) = peer {
-            self.refuse_unknown(name)?;
+    fn events(&self, party: Option<&Party>) -> Result<Vec<Record>, Refusal> {
+        match party {
+            Some(Party::Peer(name)) => self.refuse_unknown(name)?,
+            Some(Party::BfdSession(name)) => self.refuse_unknown_session(name)?,
+            None => {}
         }
-        Ok(self.history.records(peer))
+        Ok(self.history.records(party))
     }
 
     /// Everything that can fail comes before the first step is taken.
@@ -340,7 +353,11 @@ impl Speaker {
             Config::load(&self.file).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let mut wanted = checked.config;
         let router_id = wanted.speaker.router_id.or(self.kept.router_id);
-        wanted.speaker.router_id = Some(router_id.unwrap_or(self.router_id));
+        wanted.speaker.router_id = router_id.or(self.router_id);
+        if wanted.speaker.router_id.is_none() && wanted.speaks_bgp() {
+            let missing = StartError::NoRouterId(self.file.clone());
+            return Err(Refusal::Invalid(missing.to_string()));
+        }
         self.refuse_added(&wanted)?;
         let wanted = plan::with_dynamic_peers(&self.config, wanted);
         let changes = plan::plan(&self.config, &wanted);
@@ -378,7 +395,7 @@ impl Speaker {
     fn apply(&mut self, wanted: &Config, changes: &[Change]) {
         let mut config = Config::clone(&self.config);
         plan::apply(&mut config, wanted, changes);
-        self.router_id = config.speaker.router_id.unwrap_or(self.router_id);
+        self.router_id = config.speaker.router_id.or(self.router_id);
         self.config = Arc::new(config);
         let config = Arc::clone(&self.config);
         for change in changes {
@@ -395,6 +412,16 @@ impl Speaker {
                         let _ = self.set_peer(name, peer);
                     }
                 }
+                Change::AddBfdSession(name)
+                | Change::UpdateBfdSession(name, _)
+                | Change::RestartBfdSession(name, _)
+                | Change::SwitchBfdSession(name, _) => {
+                    if let Some(session) = config.bfd_sessions.get(name) {
+                        // What went wrong is logged, shown, and tried again.
+                        let _ = self.set_bfd_session(name, session);
+                    }
+                }
+                Change::RemoveBfdSession(_) => {}
                 Change::UpdateLog(_) => self.level.set(config.log.level),
                 Change::UpdateSpeaker(_)
                 | Change::AddRange(_)
@@ -413,6 +440,12 @@ impl Speaker {
         if changes.is_empty() {
             info!("reload: nothing changed");
             return;
+        }
+        // What has another name from here on goes on under that.
+        for change in changes {
+            if let Change::RemoveBfdSession(name) = change {
+                self.remove_bfd_session(name);
+            }
         }
         self.forget_gone_peers();
         self.set_ranges();
@@ -445,9 +478,13 @@ impl Speaker {
         } else {
             self.scopes.remove(name);
         }
+        let Some(router_id) = self.router_id else {
+            warn!(peer = %name, "no BGP session: there is no router-id");
+            return Ok(());
+        };
         if !peer.enabled {
             self.bgp
-                .set_peer(name.clone(), peer_setup(peer, self.router_id, None));
+                .set_peer(name.clone(), peer_setup(peer, router_id, None));
             self.end_bfd_after_bgp(name);
             return Ok(());
         }
@@ -463,7 +500,7 @@ impl Speaker {
             .is_some_and(|restart| self.resumption.begins(now, name, restart.restart_time));
         let setup = PeerSetup {
             restarted,
-            ..peer_setup(peer, self.router_id, session)
+            ..peer_setup(peer, router_id, session)
         };
         self.bgp.set_peer(name.clone(), setup);
         bfd.map(|_| ())
@@ -497,7 +534,7 @@ impl Speaker {
     fn handle_settled(&mut self, name: &PeerName) {
         let peer = self.config.peers.get(name);
         if peer.is_none_or(|peer| !self.in_force(name, peer).enabled) {
-            self.bfd.remove_peer(name);
+            self.bfd.remove(&name.into());
         }
     }
 
@@ -513,10 +550,12 @@ impl Speaker {
     /// that found its way already is left alone.
     fn check_interfaces(&mut self) {
         let config = Arc::clone(&self.config);
-        let mut changed = self.bfd.retry();
-        for name in &changed {
-            info!(peer = %name, "BFD session opened");
+        let opened = self.bfd.retry();
+        for party in &opened {
+            info!("BFD session of {party} opened");
         }
+        let of_peers = opened.iter().filter_map(Party::peer);
+        let mut changed: Vec<PeerName> = of_peers.cloned().collect();
         changed.extend(self.scopes.iter().filter_map(|(name, scope)| {
             let peer = config.peers.get(name)?;
             let stale = scope_id(peer) != *scope && !self.established.contains(name);
@@ -660,13 +699,19 @@ fn scope_id(peer: &PeerConfig) -> u32 {
 /// That there is no such peer, and which one may have been meant.
 pub(crate) fn unknown_peer(config: &Config, name: &str) -> Refusal {
     let known = config.peers.keys().map(PeerName::as_str);
-    not_found("peer", name, known)
+    not_found("peer", "peers", name, known)
 }
 
-fn not_found<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> Refusal {
+/// That there is nothing of that name; `list` is what `herald show` lists them by.
+pub(crate) fn not_found<'n>(
+    what: &str,
+    list: &str,
+    name: &str,
+    known: impl Iterator<Item = &'n str>,
+) -> Refusal {
     let hint = match nearest(name, known) {
         Some(near) => format!("; the nearest name is {near}"),
-        None => format!("; `herald show {what}s` lists those there are"),
+        None => format!("; `herald show {list}` lists those there are"),
     };
     Refusal::NotFound(format!("there is no {what} {name}{hint}"))
 }

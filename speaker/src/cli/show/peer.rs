@@ -1,12 +1,11 @@
 //! `herald show peer`: everything about one neighbor, in the order in which one asks.
 
-use std::fmt::{Arguments, Write as _};
-
-use super::{age, event_text, ms};
+use super::age;
+use super::page::{Page, TEXT, seconds};
 use crate::malformed::listed;
 use crate::status::{
-    BfdSessionStatus, EventStatus, FamilyStatus, GracefulRestartStatus, ImportStatus,
-    MessageCounts, NegotiatedStatus, PeerStatus, UpdateErrorStatus,
+    EventStatus, FamilyStatus, GracefulRestartStatus, ImportStatus, MessageCounts,
+    NegotiatedStatus, PeerStatus, UpdateErrorStatus,
 };
 
 mod transport;
@@ -26,37 +25,12 @@ pub(super) fn page(peer: &PeerStatus, events: &[EventStatus]) -> String {
     page.families(peer);
     page.messages(&peer.messages.sent, &peer.messages.received);
     page.history(peer);
-    page.bfd(peer);
+    page.bfd(peer.bfd.as_ref());
     page.events(events);
-    page.0
+    page.text()
 }
 
-/// How many columns a line has.
-const WIDTH: usize = 80;
-/// The column behind the labels.
-const TEXT: usize = 16;
-
-#[derive(Default)]
-struct Page(String);
-
 impl Page {
-    /// A line that is too long goes on below its text. A word that is too long stays whole.
-    fn line(&mut self, indent: usize, line: Arguments<'_>) {
-        let line = format!("{:indent$}{line}", "");
-        let has_label = line.get(..TEXT).is_some_and(|label| label.ends_with("  "));
-        let hanging = if has_label { TEXT } else { indent + 2 };
-        let mut rest = line.as_str();
-        let mut taken = indent.max(if has_label { TEXT } else { 0 });
-        let mut room = WIDTH;
-        while let Some((first, more)) = broken(rest, taken, room) {
-            // Writing to a String cannot fail.
-            let _ = write!(self.0, "{first}\n{:hanging$}", "");
-            rest = more;
-            (taken, room) = (0, WIDTH - hanging);
-        }
-        self.0.extend([rest, "\n"]);
-    }
-
     fn head(&mut self, peer: &PeerStatus) {
         let kind = peer
             .kind
@@ -432,149 +406,11 @@ impl Page {
             digits = rest;
         }
     }
-
-    fn bfd(&mut self, peer: &PeerStatus) {
-        let Some(bfd) = &peer.bfd else {
-            self.line(2, format_args!("BFD           not configured"));
-            return;
-        };
-        let since = bfd
-            .in_state_ms
-            .map_or_else(String::new, |ms| format!(", for {}", age(ms)));
-        self.line(
-            2,
-            format_args!(
-                "BFD           {}{since}, profile {}",
-                bfd.state, bfd.profile
-            ),
-        );
-        if let Some(error) = &bfd.error {
-            self.line(4, format_args!("{error}"));
-        }
-        let hops = if bfd.multihop {
-            "multihop"
-        } else {
-            "single hop"
-        };
-        self.line(
-            4,
-            format_args!(
-                "{hops} ({}) to {}, minimum TTL {}",
-                bfd.hops_because, bfd.remote, bfd.minimum_ttl
-            ),
-        );
-        if let Some(ms) = bfd.strict_hold_time_ms {
-            self.line(
-                4,
-                format_args!("strict: BGP waits for it, up to {}", seconds(ms)),
-            );
-        }
-        if let Some(session) = &bfd.session {
-            self.bfd_session(session);
-        }
-    }
-
-    fn bfd_session(&mut self, session: &BfdSessionStatus) {
-        self.line(
-            4,
-            format_args!(
-                "discriminators: local {}, remote {}",
-                session.local_discr, session.remote_discr
-            ),
-        );
-        self.line(
-            4,
-            format_args!(
-                "local:  transmit {}, receive {}, multiplier {}; {}",
-                ms(session.desired_min_tx_interval_ms),
-                ms(session.required_min_rx_interval_ms),
-                session.detect_mult,
-                session.local_diag,
-            ),
-        );
-        self.line(
-            4,
-            format_args!(
-                "remote: transmit {}, receive {}, multiplier {}; {}, {}",
-                ms(session.remote_desired_min_tx_interval_ms),
-                ms(session.remote_min_rx_interval_ms),
-                session
-                    .remote_detect_mult
-                    .map_or_else(|| "-".to_owned(), |mult| mult.to_string()),
-                session.remote_state,
-                session.remote_diag,
-            ),
-        );
-        let or_none = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), ms);
-        self.line(
-            4,
-            format_args!(
-                "in force: transmit every {}, detection time {}, least margin {}",
-                or_none(session.transmit_interval_ms),
-                or_none(session.detection_time_ms),
-                or_none(session.worst_detection_margin_ms),
-            ),
-        );
-        if session.remote_control_plane_independent {
-            self.line(
-                4,
-                format_args!("the neighbor's BFD survives its control plane (C bit)"),
-            );
-        }
-        if session.demand_mode || session.remote_demand_mode {
-            let who = match (session.demand_mode, session.remote_demand_mode) {
-                (true, true) => "both sides",
-                (true, false) => "ours: the neighbor sends nothing unasked",
-                _ => "the neighbor's: we send nothing unasked",
-            };
-            self.line(4, format_args!("demand mode: {who}"));
-        }
-        let discarded: u64 = session.discarded.values().sum();
-        self.line(4, format_args!(
-            "packets: {} in, {} out, {discarded} discarded, {} late, {} not sent; up {}, down {} times",
-            session.packets_in,
-            session.packets_out,
-            session.late_timers,
-            session.transmit_errors,
-            session.up_count,
-            session.down_count,
-        ));
-    }
-
-    fn events(&mut self, events: &[EventStatus]) {
-        if events.is_empty() {
-            return;
-        }
-        self.line(2, format_args!("Events"));
-        for event in events {
-            let text = event_text(event);
-            self.line(4, format_args!("{} {}  {text}", event.at, event.subject));
-        }
-    }
-}
-
-/// A text in front of and behind the last space that leaves at most `room` columns in front, or the
-/// next one; not within the first `taken` octets. `None`: it fits, or is one word.
-fn broken(text: &str, taken: usize, room: usize) -> Option<(&str, &str)> {
-    let (end, _) = text.char_indices().nth(room)?;
-    let body = text.get(taken..)?;
-    let fits = |at: &usize| taken + at <= end;
-    let spaces = || body.match_indices(' ').map(|(at, _)| at);
-    let at = taken
-        + spaces()
-            .take_while(fits)
-            .last()
-            .or_else(|| spaces().next())?;
-    Some((text.get(..at)?.trim_end(), text.get(at..)?.trim_start()))
 }
 
 /// The name of a capability, and what it says.
 fn parts(capability: &str) -> (&str, &str) {
     capability.split_once(' ').unwrap_or((capability, ""))
-}
-
-fn seconds(ms: u64) -> String {
-    humantime::format_duration(std::time::Duration::from_millis(ms)).to_string()
 }
 
 #[cfg(test)]

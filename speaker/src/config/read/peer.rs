@@ -197,7 +197,7 @@ pub(super) fn read_peers(
             address.value.to_string(),
             &mut addresses,
         );
-        let local_as = speaker.map(|speaker| speaker.local_as);
+        let local_as = speaker.and_then(|speaker| speaker.local_as);
         let listens = speaker.is_none_or(|speaker| !speaker.listen.is_empty());
         let config = PeerSection {
             section: &section,
@@ -452,23 +452,10 @@ impl PeerSection<'_> {
             || keys.hops().is_some_and(|hops| hops.get() > 1),
             |multihop| multihop.value,
         );
-        if multihop && bfd.multihop_listen.as_ref().is_some_and(Vec::is_empty) {
-            self.section.error(
-                wanted.line,
-                "bfd-profile",
-                "multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"
-                    .to_owned(),
-            );
+        if multihop {
+            require_multihop_listen(self.section, "bfd-profile", wanted.line, bfd);
         }
-        let Some(profile) = profiles.get(wanted.value.as_str()) else {
-            let known = profiles.keys().map(String::as_str);
-            let expected = match nearest(wanted.value.as_str(), known.clone()) {
-                Some(near) => format!("the name of a [[bfd-profile]]; the nearest is {near:?}"),
-                None => format!("the name of a [[bfd-profile]]: {}", quoted(known)),
-            };
-            self.section.refuse("bfd-profile", wanted, &expected);
-            return None;
-        };
+        let profile = find_profile(self.section, wanted, profiles)?;
         let hops = if multihop {
             // As many routers as the BGP session may cross; one at least, or it would not be
             // multihop.
@@ -528,4 +515,39 @@ impl PeerSection<'_> {
             );
         }
     }
+}
+
+/// Multihop BFD needs to hear as well.
+pub(super) fn require_multihop_listen(
+    section: &Section<'_>,
+    key: &str,
+    line: usize,
+    bfd: &BfdConfig,
+) {
+    if bfd.multihop_listen.as_ref().is_some_and(Vec::is_empty) {
+        section.error(
+            line,
+            key,
+            "multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"
+                .to_owned(),
+        );
+    }
+}
+
+/// The profile that `bfd-profile` names.
+pub(super) fn find_profile<'p>(
+    section: &Section<'_>,
+    wanted: &Located<Name>,
+    profiles: &'p BTreeMap<String, BfdProfile>,
+) -> Option<&'p BfdProfile> {
+    let found = profiles.get(wanted.value.as_str());
+    if found.is_none() {
+        let known = profiles.keys().map(String::as_str);
+        let expected = match nearest(wanted.value.as_str(), known.clone()) {
+            Some(near) => format!("the name of a [[bfd-profile]]; the nearest is {near:?}"),
+            None => format!("the name of a [[bfd-profile]]: {}", quoted(known)),
+        };
+        section.refuse("bfd-profile", wanted, &expected);
+    }
+    found
 }

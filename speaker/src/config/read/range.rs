@@ -60,7 +60,7 @@ pub(super) fn read_ranges(
                 "needs [speaker] listen, for these neighbors connect to us".to_owned(),
             );
         }
-        let local_as: Option<Asn> = speaker.map(|speaker| speaker.local_as);
+        let local_as: Option<Asn> = speaker.and_then(|speaker| speaker.local_as);
         // What is demanded of a peer of the prefix's first address is demanded of all.
         let address = Located {
             value: PeerAddress {

@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime};
 use super::*;
 use crate::additions::Additions;
 use crate::announcer;
+use crate::bfd_thread::BfdReports;
 use crate::config::Config;
 
 const FILE: &str = r#"
@@ -74,7 +75,7 @@ fn states(
         unsendable: [(tor(), unsendable)].into(),
         malformed: BTreeMap::new(),
         bgp: [(tor(), session)].into(),
-        bfd: BTreeMap::new(),
+        bfd: BfdReports::default(),
         transports: BTreeMap::new(),
         neighbors: BTreeMap::new(),
         tcp_drops: crate::tcp_drops::TcpDrops::default(),

@@ -1,0 +1,316 @@
+//! The BFD sessions, of peers and of paths without BGP. What the engine reports goes to the BGP
+//! thread at once, and a copy to the speaker task, which only remembers it.
+
+mod place;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bfd::engine::{Engine, EngineConfig, EngineError};
+use bfd::{DiscardCounters, HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange};
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::place::{Place, Remote, Wish, remote_of};
+use crate::bgp_thread::BgpThread;
+use crate::config::{
+    BfdConfig, BfdHops, BfdName, BfdProfile, BfdSessionConfig, Party, PeerBfd, PeerConfig, PeerName,
+};
+
+/// The engine, and which of its sessions runs for whom.
+#[derive(Debug)]
+pub struct BfdThread {
+    engine: Engine,
+    places: BTreeMap<Remote, Place>,
+    /// With which remote system everybody has a session.
+    users: BTreeMap<Party, Remote>,
+    keys: BTreeMap<SessionId, SessionKey>,
+}
+
+/// What there is to say of a BFD session.
+#[derive(Clone, Debug)]
+pub struct BfdReport {
+    /// Whom it runs for, peers first.
+    pub users: Vec<Party>,
+    /// The profile that its timers come from.
+    pub profile: String,
+    /// Between whom it runs.
+    pub key: SessionKey,
+    /// Since when there is a session; `None`: there is none.
+    pub opened: Option<Instant>,
+    /// The session, or why there is none.
+    pub session: Result<bfd::SessionStatus, String>,
+}
+
+/// What there is to say of all of them.
+#[derive(Clone, Debug, Default)]
+pub struct BfdReports {
+    /// Each session once.
+    pub sessions: Vec<BfdReport>,
+    by_user: BTreeMap<Party, usize>,
+}
+
+impl BfdReports {
+    /// That of one user.
+    #[must_use]
+    pub fn of(&self, user: &Party) -> Option<&BfdReport> {
+        self.sessions.get(*self.by_user.get(user)?)
+    }
+
+    fn push(&mut self, report: BfdReport) {
+        let index = self.sessions.len();
+        let users = report.users.iter();
+        self.by_user.extend(users.map(|user| (user.clone(), index)));
+        self.sessions.push(report);
+    }
+}
+
+impl BfdThread {
+    /// Starts the engine's thread. No socket is opened before the first session needs it.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(
+        config: &BfdConfig,
+        bgp: BgpThread,
+        changes: UnboundedSender<StateChange>,
+    ) -> Result<Self, EngineError> {
+        let everywhere = EngineConfig::default();
+        let config = EngineConfig {
+            single_hop_listen: config
+                .listen
+                .clone()
+                .unwrap_or(everywhere.single_hop_listen),
+            multihop_listen: config
+                .multihop_listen
+                .clone()
+                .unwrap_or(everywhere.multihop_listen),
+            ..everywhere
+        };
+        let engine = Engine::start(config, move |change| {
+            bgp.bfd_changed(change);
+            // Without a speaker task there is nobody left who would remember.
+            let _ = changes.send(*change);
+        })?;
+        Ok(Self {
+            engine,
+            places: BTreeMap::new(),
+            users: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        })
+    }
+
+    /// Gives a peer the session that its configuration asks for: a new one, the same with other
+    /// timers, or none.
+    ///
+    /// # Errors
+    /// When the session cannot be opened; [`retry`](Self::retry) tries again.
+    pub fn set_peer(
+        &mut self,
+        name: &PeerName,
+        peer: &PeerConfig,
+    ) -> Result<Option<SessionId>, EngineError> {
+        let user = Party::Peer(name.clone());
+        let wish = peer.bfd.as_ref().filter(|_| peer.enabled).map(|bfd| Wish {
+            key: peer_key(peer, bfd),
+            config: session_config(&bfd.profile),
+            profile: bfd.profile.name.clone(),
+        });
+        self.set(user, wish)
+    }
+
+    /// The same for a session that belongs to no peer.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn set_session(
+        &mut self,
+        name: &BfdName,
+        session: &BfdSessionConfig,
+    ) -> Result<Option<SessionId>, EngineError> {
+        let wish = session.enabled.then(|| Wish {
+            key: standalone_key(session),
+            config: session_config(&session.profile),
+            profile: session.profile.name.clone(),
+        });
+        self.set(Party::BfdSession(name.clone()), wish)
+    }
+
+    /// Ends somebody's session with AdminDown, unless somebody else has it too.
+    pub fn remove(&mut self, user: &Party) {
+        if let Some(remote) = self.users.remove(user)
+            && let Some(place) = self.places.get_mut(&remote)
+        {
+            place.wishes.remove(user);
+            self.settle(&remote);
+        }
+    }
+
+    fn set(&mut self, user: Party, wish: Option<Wish>) -> Result<Option<SessionId>, EngineError> {
+        let Some(wish) = wish else {
+            self.remove(&user);
+            return Ok(None);
+        };
+        let remote = remote_of(&wish.key);
+        if self.users.get(&user).is_some_and(|other| *other != remote) {
+            self.remove(&user);
+        }
+        let place = self.places.entry(remote).or_default();
+        for former in place.former_names(&user, &wish.key) {
+            place.wishes.remove(&former);
+            self.users.remove(&former);
+        }
+        place.wishes.insert(user.clone(), wish);
+        self.users.insert(user.clone(), remote);
+        let failed = self.settle(&remote);
+        let place = self.places.get(&remote);
+        let Some((key, running)) = place.and_then(|place| place.session_of(&user)) else {
+            return Ok(None);
+        };
+        match failed.into_iter().find(|(failed, _)| failed == key) {
+            Some((_, error)) => Err(error),
+            None => Ok(running.id.as_ref().ok().copied()),
+        }
+    }
+
+    fn settle(&mut self, remote: &Remote) -> Vec<(SessionKey, EngineError)> {
+        let Some(place) = self.places.get_mut(remote) else {
+            return Vec::new();
+        };
+        let ids = |place: &Place| -> Vec<(SessionId, SessionKey)> {
+            let sessions = place.sessions.iter();
+            let running =
+                sessions.filter_map(|(key, running)| Some((*running.id.as_ref().ok()?, key)));
+            running.map(|(id, key)| (id, key.clone())).collect()
+        };
+        for (id, _) in ids(place) {
+            self.keys.remove(&id);
+        }
+        let failed = place.settle(&self.engine);
+        self.keys.extend(ids(place));
+        if place.is_empty() {
+            self.places.remove(remote);
+        }
+        failed
+    }
+
+    /// Tries to open what could not be opened. Says for whom it worked.
+    pub fn retry(&mut self) -> Vec<Party> {
+        let mut opened = Vec::new();
+        let sessions = self.places.values_mut();
+        for (key, running) in sessions.flat_map(|place| &mut place.sessions) {
+            if running.id.is_ok() {
+                continue;
+            }
+            let added = self.engine.add(key.clone(), running.config.clone());
+            running.id = added.map_err(|error| error.to_string());
+            if let Ok(id) = running.id {
+                running.opened = Some(Instant::now());
+                self.keys.insert(id, key.clone());
+                opened.extend(running.users.iter().cloned());
+            }
+        }
+        opened
+    }
+
+    /// Whether [`retry`](Self::retry) has something to do.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        let mut sessions = self
+            .places
+            .values()
+            .flat_map(|place| place.sessions.values());
+        sessions.any(|running| running.id.is_err())
+    }
+
+    /// Whom a session runs for.
+    #[must_use]
+    pub fn users(&self, id: SessionId) -> &[Party] {
+        let key = self.keys.get(&id);
+        let place = key.and_then(|key| self.places.get(&remote_of(key)));
+        let running = place
+            .zip(key)
+            .and_then(|(place, key)| place.sessions.get(key));
+        running.map_or(&[], |running| &running.users)
+    }
+
+    /// Every session.
+    #[must_use]
+    pub fn report(&self) -> BfdReports {
+        let mut known: BTreeMap<SessionId, bfd::SessionStatus> = self
+            .engine
+            .status()
+            .into_iter()
+            .map(|status| (status.id, status))
+            .collect();
+        let mut reports = BfdReports::default();
+        for (key, running) in self.places.values().flat_map(|place| &place.sessions) {
+            reports.push(BfdReport {
+                users: running.users.clone(),
+                profile: running.profile.clone(),
+                key: key.clone(),
+                opened: running.opened,
+                session: running.id.clone().and_then(|id| {
+                    let found = known.remove(&id);
+                    found.ok_or_else(|| "the BFD thread does not answer".to_owned())
+                }),
+            });
+        }
+        reports
+    }
+
+    /// Datagrams that belonged to no session, by reason.
+    #[must_use]
+    pub fn discards(&self) -> DiscardCounters {
+        self.engine.discards()
+    }
+
+    /// Says AdminDown to everybody for a Detection Time, a second at most, and ends. Blocks
+    /// meanwhile.
+    pub fn shutdown(self) {
+        self.engine.shutdown();
+    }
+}
+
+fn peer_key(peer: &PeerConfig, bfd: &PeerBfd) -> SessionKey {
+    SessionKey {
+        remote: SocketAddr::new(peer.ip(), bfd.port),
+        local: peer.source_address,
+        interface: peer.interface().map(str::to_owned),
+        hop: hop_kind(bfd.hops),
+    }
+}
+
+fn standalone_key(session: &BfdSessionConfig) -> SessionKey {
+    SessionKey {
+        remote: SocketAddr::new(session.address, session.port),
+        local: session.source_address,
+        interface: session.interface.clone(),
+        hop: hop_kind(session.hops),
+    }
+}
+
+const fn hop_kind(hops: BfdHops) -> HopKind {
+    match hops {
+        BfdHops::Single => HopKind::Single,
+        BfdHops::Multi { minimum_ttl } => HopKind::Multi {
+            minimum_ttl: minimum_ttl.get(),
+        },
+    }
+}
+
+fn session_config(profile: &BfdProfile) -> SessionConfig {
+    // A profile's intervals are far below what the field can hold.
+    let micros = |interval| Micros::from_duration(interval).unwrap_or(Micros::new(u32::MAX));
+    SessionConfig {
+        desired_min_tx_interval: micros(profile.transmit_interval),
+        required_min_rx_interval: micros(profile.receive_interval),
+        detect_mult: profile.detect_multiplier,
+        passive: profile.passive_mode,
+        demand_mode: profile.demand_mode,
+        demand_poll_interval: Some(profile.demand_poll_interval),
+        // Both live and die with the daemon.
+        control_plane_independent: false,
+        authentication: None,
+    }
+}

@@ -1,0 +1,182 @@
+//! What Prometheus is told of BFD.
+
+use std::fmt;
+
+use bfd::{ReceiveGaps, State};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::{Counters, Gauges, Seconds};
+use crate::bfd_thread::BfdReport;
+use crate::config::Party;
+use crate::control::Snapshot;
+
+/// Each BFD session has a name, and some have a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Session {
+    session: String,
+    peer: Option<String>,
+}
+
+impl Session {
+    fn of(report: &BfdReport) -> Self {
+        let peer = report.users.iter().find_map(Party::peer);
+        Self {
+            session: report.users.first().map_or("", Party::name).to_owned(),
+            peer: peer.map(ToString::to_string),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Packets {
+    #[prometheus(flatten)]
+    session: Session,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SessionReason {
+    #[prometheus(flatten)]
+    session: Session,
+    reason: &'static str,
+}
+
+pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
+    let up = Gauges::<Session>::default();
+    let ups = Counters::<Session>::default();
+    let downs = Counters::<Session>::default();
+    let packets = Counters::<Packets>::default();
+    let late = Counters::<Session>::default();
+    let transmit_errors = Counters::<Session>::default();
+    let discards = Counters::<SessionReason>::default();
+    let strays = Counters::<Reason>::default();
+    let detection = Seconds::<Session>::default();
+    let margin = Seconds::<Session>::default();
+    let mut gaps = Gaps::default();
+    for report in &snapshot.bfd.sessions {
+        let label = Session::of(report);
+        let session = report.session.as_ref().ok();
+        let is_up = session.is_some_and(|session| session.session_state == State::Up);
+        up.get_or_create(&label).set(i64::from(is_up));
+        let Some(session) = session else { continue };
+        let counters = &session.counters;
+        ups.get_or_create(&label).inc_by(counters.ups);
+        downs.get_or_create(&label).inc_by(counters.downs);
+        late.get_or_create(&label).inc_by(counters.late_timers);
+        transmit_errors
+            .get_or_create(&label)
+            .inc_by(counters.transmit_errors);
+        for (direction, number) in [
+            ("sent", counters.packets_out),
+            ("received", counters.packets_in),
+        ] {
+            let label = Packets {
+                session: label.clone(),
+                direction,
+            };
+            packets.get_or_create(&label).inc_by(number);
+        }
+        for (reason, number) in counters.discarded.iter() {
+            let label = SessionReason {
+                session: label.clone(),
+                reason,
+            };
+            discards.get_or_create(&label).inc_by(number);
+        }
+        if let Some(time) = session.detection_time {
+            detection.get_or_create(&label).set(time.as_secs_f64());
+        }
+        if let Some(least) = counters.detection_margin {
+            let left = least.left().as_secs_f64();
+            margin.get_or_create(&label).set(left);
+        }
+        gaps.0.push((label.clone(), counters.receive_gaps.clone()));
+    }
+    for (reason, number) in snapshot.bfd_discards.iter() {
+        let label = Reason { reason };
+        strays.get_or_create(&label).inc_by(number);
+    }
+    registry.register("bfd_up", "1 while the BFD session is Up", up);
+    registry.register("bfd_ups", "How often the BFD session came Up", ups);
+    registry.register(
+        "bfd_downs",
+        "How often the BFD session ceased to be Up",
+        downs,
+    );
+    registry.register("bfd_packets", "BFD control packets by direction", packets);
+    registry.register(
+        "bfd_late_timers",
+        "BFD transmissions that this host was late for",
+        late,
+    );
+    registry.register(
+        "bfd_transmit_errors",
+        "BFD control packets that the system refused to send",
+        transmit_errors,
+    );
+    registry.register(
+        "bfd_session_discards",
+        "BFD packets of a session that were discarded, by reason",
+        discards,
+    );
+    registry.register(
+        "bfd_discards",
+        "BFD packets of no session that were discarded, by reason",
+        strays,
+    );
+    registry.register_with_unit(
+        "bfd_detection_time",
+        "After how long silence the BFD session is down",
+        Unit::Seconds,
+        detection,
+    );
+    registry.register_with_unit(
+        "bfd_worst_detection_margin",
+        "The least time that was left to detection when a packet came",
+        Unit::Seconds,
+        margin,
+    );
+    registry.register(
+        "bfd_receive_gap_ratio",
+        "The time between packets while Up, as a share of the interval that both ends agreed upon",
+        gaps,
+    );
+}
+
+/// The receive interval histogram of each session, as the engine counts it.
+#[derive(Debug, Default)]
+struct Gaps(Vec<(Session, ReceiveGaps)>);
+
+impl EncodeMetric for Gaps {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let share = |thousandths: u64| thousandths as f64 / 1000.0;
+        for (session, gaps) in &self.0 {
+            let buckets: Vec<(f64, u64)> = gaps
+                .buckets()
+                .map(|(bound, count)| {
+                    let bound = bound.map_or(f64::INFINITY, |bound| share(bound.into()));
+                    (bound, count)
+                })
+                .collect();
+            let mut of_session = encoder.encode_family(session)?;
+            of_session.encode_histogram::<Session>(
+                share(gaps.sum()),
+                gaps.total(),
+                &buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
