@@ -13,6 +13,10 @@ mod acceptance;
 mod add_path;
 #[path = "interop/attributes.rs"]
 mod attributes;
+#[path = "interop/bfd_network.rs"]
+mod bfd_network;
+#[path = "interop/bfd_sessions.rs"]
+mod bfd_sessions;
 #[path = "interop/collision.rs"]
 mod collision;
 #[path = "interop/failover.rs"]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
+use super::bfd::{self, BfdRouter, BfdSession, Parameters};
 use super::container::Container;
 use super::lab::Lab;
 use super::namespace::Namespace;
@@ -73,6 +74,21 @@ impl Bird {
     #[track_caller]
     pub fn protocol(&self, name: &str) -> Protocol {
         Protocol(self.show(&format!("protocols all {name}")))
+    }
+
+    /// How often each of its BFD sessions sends, and after how long silence it is down.
+    #[track_caller]
+    pub fn bfd_timers(&self) -> Vec<(Duration, Duration)> {
+        let shown = self.show("bfd sessions all");
+        // `Transmit timer:       0.009 / 0.100`: what is left, and of what.
+        let timers = |key: &str| {
+            let lines = shown.lines().map(str::trim);
+            let of_key = lines.filter(|line| line.starts_with(key));
+            let whole = of_key.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap());
+            whole.map(Duration::from_secs_f64).collect::<Vec<_>>()
+        };
+        let (transmit, detect) = (timers("Transmit timer"), timers("Detect timer"));
+        transmit.into_iter().zip(detect).collect()
     }
 
     /// Starts the daemon after a kill, `arguments` to `bird` added, e.g. `-R` to recover from a graceful restart.
@@ -199,6 +215,35 @@ impl Router for Bird {
     }
 }
 
+impl BfdRouter for Bird {
+    fn label(&self) -> &'static str {
+        "bird"
+    }
+
+    /// It counts nothing: the protocol must log its events (`debug { events }`).
+    fn bfd_sessions(&self) -> Vec<BfdSession> {
+        let log = self.log();
+        let shown = self.show("bfd sessions all");
+        let sessions = shown.split("  Address:").skip(1);
+        sessions
+            .map(|session| bfd_session(session.trim_start(), &log))
+            .collect()
+    }
+
+    fn kill_bfd(&self) {
+        self.container.signal("bird", Signal::KILL);
+    }
+
+    fn stop_bfd(&self) {
+        self.container.signal("bird", Signal::TERM);
+    }
+
+    fn launch_bfd(&self) {
+        self.container.wait_until_gone("bird");
+        self.launch_with("");
+    }
+}
+
 impl Drop for Bird {
     fn drop(&mut self) {
         announce_log(
@@ -245,6 +290,44 @@ impl Protocol {
             .split_whitespace()
             .map(|number| number.parse().unwrap_or(0))
             .collect()
+    }
+}
+
+/// A session as `show bfd sessions all` writes it, from its address on.
+fn bfd_session(shown: &str, log: &str) -> BfdSession {
+    let (ours, theirs) = shown
+        .split_once("Remote parameters:")
+        .unwrap_or((shown, ""));
+    let value = |part: &str, key: &str| {
+        let mut lines = part.lines().map(str::trim);
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        value.map(str::trim).unwrap_or_default().to_owned()
+    };
+    let parameters = |part: &str| {
+        let seconds = |key| Duration::from_secs_f64(value(part, key).parse().unwrap_or(0.0));
+        Parameters {
+            desired_min_tx_interval: seconds("Min TX interval"),
+            required_min_rx_interval: seconds("Min RX interval"),
+            detect_mult: value(part, "Multiplier").parse().unwrap_or(0),
+        }
+    };
+    let number = |key| value(ours, key).parse().unwrap_or(0);
+    let address = shown.split_whitespace().next().unwrap_or_default();
+    let changes = |what: &str| {
+        let change = format!(": Session to {address} changed state from {what}");
+        log.lines().filter(|line| line.contains(&change)).count() as u64
+    };
+    BfdSession {
+        remote_address: address.parse().unwrap(),
+        state: value(ours, "Session state"),
+        local_discr: number("Local discriminator"),
+        remote_discr: number("Remote discriminator"),
+        local_diag: bfd::diagnostic(&value(ours, "Local diagnostic")),
+        remote_diag: bfd::diagnostic(&value(ours, "Remote diagnostic")),
+        local: parameters(ours),
+        remote: parameters(theirs),
+        ups: changes("Init to Up") + changes("Down to Up"),
+        downs: changes("Up to "),
     }
 }
 

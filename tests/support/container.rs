@@ -5,12 +5,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::lab::owned_name;
 use super::namespace::Namespace;
-use super::{run, try_run};
+use super::{ensure, run, try_run, wait_until};
 
 /// A root file system on disk.
 #[derive(Clone, Debug)]
@@ -140,6 +141,23 @@ impl Container {
         for process in processes {
             let _ = kill_process(process, signal);
         }
+    }
+
+    /// Waits until no process inside runs a program. One that has ended and that nobody asks about is gone too.
+    #[track_caller]
+    pub fn wait_until_gone(&self, program: &str) {
+        let runs = |pid: &Pid| {
+            let words = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
+            words.is_ok_and(|words| !words.is_empty())
+        };
+        wait_until(
+            &format!("{program} has ended in {}", self.name),
+            Duration::from_secs(20),
+            || {
+                let left = self.processes(program).into_iter().filter(runs).count();
+                ensure(left == 0, || format!("{left} of them run"))
+            },
+        );
     }
 
     /// What its first process and the daemons have printed.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
+use super::bfd::{self, BfdRouter, BfdSession, Parameters};
 use super::container::Container;
 use super::lab::Lab;
 use super::namespace::Namespace;
@@ -245,6 +246,34 @@ impl Router for Frr {
     }
 }
 
+impl BfdRouter for Frr {
+    fn label(&self) -> &'static str {
+        "frr"
+    }
+
+    /// Its own counters end with the daemon, and count attempts too: `bfdd` must log what becomes of its peers (`debug bfd peer`).
+    fn bfd_sessions(&self) -> Vec<BfdSession> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let peers = self.vtysh_json("show bfd peers json");
+        let peers = peers.as_array().into_iter().flatten();
+        peers.map(|peer| bfd_session(peer, &log)).collect()
+    }
+
+    fn kill_bfd(&self) {
+        self.container.signal("bfdd", Signal::KILL);
+    }
+
+    fn stop_bfd(&self) {
+        self.container.signal("bfdd", Signal::TERM);
+    }
+
+    fn launch_bfd(&self) {
+        self.container.wait_until_gone("bfdd");
+        let line = format!("{} >/dev/null 2>&1; vtysh -b -d bfdd", launch("bfdd"));
+        self.container.launch(&line);
+    }
+}
+
 impl Drop for Frr {
     fn drop(&mut self) {
         announce_log(&format!("FRR {}", self.label), &self.log);
@@ -356,6 +385,46 @@ fn received(path: &Value) -> ReceivedRoute {
         local_pref: number(&path["locPrf"]),
         communities: words(&path["community"]),
         large_communities: words(&path["largeCommunity"]),
+    }
+}
+
+/// A session as `show bfd peers json` writes it, and the log.
+fn bfd_session(peer: &Value, log: &str) -> BfdSession {
+    let number = |key: &str| peer[key].as_u64().unwrap_or(0);
+    let words = |key: &str| bfd::diagnostic(peer[key].as_str().unwrap_or("ok"));
+    let parameters = |prefix: &str| {
+        let detect_mult = number(&format!("{prefix}detect-multiplier"));
+        Parameters::new(
+            number(&format!("{prefix}transmit-interval")),
+            number(&format!("{prefix}receive-interval")),
+            u32::try_from(detect_mult).unwrap(),
+        )
+    };
+    let state = match peer["status"].as_str().unwrap_or_default() {
+        "up" => "Up",
+        "init" => "Init",
+        "down" => "Down",
+        "shutdown" => "AdminDown",
+        other => other,
+    };
+    let address = peer["peer"].as_str().unwrap_or_default();
+    let of_peer = format!(" peer:{address} ");
+    let changes = |which: &str| {
+        let changes = log.lines().filter(|line| line.contains("state-change: ["));
+        let of_peer = changes.filter(|line| line.contains(&of_peer) && line.contains(which));
+        of_peer.count() as u64
+    };
+    BfdSession {
+        remote_address: address.parse().unwrap(),
+        state: state.into(),
+        local_discr: number("id"),
+        remote_discr: number("remote-id"),
+        local_diag: words("diagnostic"),
+        remote_diag: words("remote-diagnostic"),
+        local: parameters(""),
+        remote: parameters("remote-"),
+        ups: changes(" -> up"),
+        downs: changes("] up -> "),
     }
 }
 

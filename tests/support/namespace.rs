@@ -99,6 +99,25 @@ impl Namespace {
         ));
     }
 
+    /// As [`Self::drop_packets`], for what comes in alone.
+    #[track_caller]
+    pub fn drop_incoming(&self, expression: &str) {
+        self.drop_at("input", expression);
+    }
+
+    /// As [`Self::drop_packets`], for what goes out alone.
+    #[track_caller]
+    pub fn drop_outgoing(&self, expression: &str) {
+        self.drop_at("output", expression);
+    }
+
+    #[track_caller]
+    fn drop_at(&self, hook: &str, expression: &str) {
+        self.nft(&format!(
+            "table inet herald_test {{ chain {hook} {{ type filter hook {hook} priority 0; {expression} drop; }}; }}"
+        ));
+    }
+
     #[track_caller]
     pub fn drop_nothing(&self) {
         self.nft("delete table inet herald_test");

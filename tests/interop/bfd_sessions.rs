@@ -1,0 +1,349 @@
+//! The life of BFD sessions with FRR and BIRD, over both families, link-local addresses on two links, and through a router.
+
+use std::time::Duration;
+
+use super::bfd_network::{
+    Network, PROMPTLY, Path, Routers, Seen, TIMERS, active, bird_config, frr_timers, passive,
+};
+use super::support::bfd::Parameters;
+use super::support::daemon::Herald;
+use super::support::{ensure, wait_until};
+
+/// Diagnostic 1, Control Detection Time Expired.
+const EXPIRED: u8 = 1;
+/// Diagnostic 3, Neighbor Signaled Session Down.
+const TOLD: u8 = 3;
+
+/// Roles: on eth0 we are passive, behind the router they are, and on eth1 both: nobody speaks there until one is told to.
+#[test]
+fn c_147_passive_on_either_side() {
+    let routers = Routers {
+        passive: &["eth1", "eth2"],
+        ..Routers::default()
+    };
+    let Some(network) = Network::start("c_147_passive_on_either_side", &routers) else {
+        return;
+    };
+    let one_is_passive = [
+        Path::V4,
+        Path::V6,
+        Path::LinkLocal,
+        Path::FarV4,
+        Path::FarV6,
+    ];
+    let both_are_passive = [Path::OtherLinkLocal];
+    let config = network.config(TIMERS, &Path::ALL, |name, path| match path {
+        Path::FarV4 | Path::FarV6 => active(name, path),
+        _ => passive(name, path),
+    });
+    let herald = network.start_herald(&config);
+    network.wait_until_up(&herald, &one_is_passive);
+    for seen in network.sessions(&herald, &both_are_passive).unwrap() {
+        seen.are(("Down", 0), ("Down", 0)).unwrap();
+        let shown = herald.show("bfd");
+        let mut shown = shown.as_array().unwrap().iter();
+        let session = &shown.find(|shown| shown["peer"] == seen.name).unwrap()["session"];
+        assert_eq!(session["packets_out"], 0, "{session:#}");
+        assert_eq!(session["packets_in"], 0, "{session:#}");
+    }
+
+    reload(&herald, &network.config(TIMERS, &Path::ALL, active));
+    let sessions = network.wait_until_up(&herald, &Path::ALL);
+    assert_undisturbed(&sessions);
+}
+
+/// RFC 5880 §6.8.3: both ends agree on what either changes, by a Poll Sequence, and neither goes down.
+#[test]
+fn c_143_timers_change_on_either_side_while_up() {
+    let Some(network) = Network::start(
+        "c_143_timers_change_on_either_side_while_up",
+        &Routers::default(),
+    ) else {
+        return;
+    };
+    let config = |timers| network.config(timers, &Path::ALL, active);
+    let herald = network.start_herald(&config(TIMERS));
+    network.wait_until_up(&herald, &Path::ALL);
+    let discriminators = |sessions: &[Seen]| {
+        let both = sessions
+            .iter()
+            .map(|seen| (seen.ours.local_discr, seen.theirs.local_discr));
+        both.collect::<Vec<_>>()
+    };
+    let before = discriminators(&wait_until_agreed(&network, &herald, TIMERS, TIMERS));
+
+    let slower = Parameters::new(150, 200, 4);
+    for ours in [slower, TIMERS, Parameters::new(50, 60, 9)] {
+        reload(&herald, &config(ours));
+        wait_until_agreed(&network, &herald, ours, TIMERS);
+    }
+    let ours = Parameters::new(50, 60, 9);
+    for theirs in [Parameters::new(250, 120, 6), TIMERS] {
+        change_timers_of_routers(&network, theirs);
+        wait_until_agreed(&network, &herald, ours, theirs);
+    }
+    let sessions = network.sessions(&herald, &Path::ALL).unwrap();
+    assert_undisturbed(&sessions);
+    assert_eq!(discriminators(&sessions), before);
+}
+
+/// RFC 5880 §6.8.4: who hears nothing says so with diagnostic 1, and who is heard reads it and says 3.
+///
+/// Who has heard nothing for a Detection Time says Down without Your Discriminator (§6.8.1). FRR 10.3 hears no such packet while it
+/// is Up, and finds out for itself.
+#[test]
+fn c_140_a_cut_in_either_direction_is_noticed_at_both_ends() {
+    let Some(network) = Network::start(
+        "c_140_a_cut_in_either_direction_is_noticed_at_both_ends",
+        &Routers::default(),
+    ) else {
+        return;
+    };
+    let herald = network.start_herald(&network.config(TIMERS, &Path::ALL, active));
+    network.wait_until_up(&herald, &Path::ALL);
+
+    let bfd = "udp dport { 3784, 4784 }";
+    let cuts = [
+        ("we hear nothing", EXPIRED, TOLD),
+        ("they hear nothing", TOLD, EXPIRED),
+        ("nobody hears anything", EXPIRED, EXPIRED),
+    ];
+    for (count, (cut, ours, theirs)) in (1..).zip(cuts) {
+        match cut {
+            "we hear nothing" => network.host.drop_incoming(bfd),
+            "they hear nothing" => network.host.drop_outgoing(bfd),
+            _ => network.host.drop_packets(bfd),
+        }
+        network.wait_until(&herald, cut, &Path::ALL, |seen| match seen.router {
+            "frr" => seen.are_lost(ours, EXPIRED),
+            _ => seen.are_lost(ours, theirs),
+        });
+        network.host.drop_nothing();
+        let sessions = network.wait_until_up(&herald, &Path::ALL);
+        for Seen {
+            name, ours, theirs, ..
+        } in sessions
+        {
+            assert_eq!((ours.ups, ours.downs), (count + 1, count), "{name} {cut}");
+            assert_eq!(
+                (theirs.ups, theirs.downs),
+                (count + 1, count),
+                "{name} {cut}"
+            );
+        }
+    }
+}
+
+/// A daemon that has died and come back is another, with other discriminators: the session goes down once and comes up by itself.
+#[test]
+fn c_120_c_148_either_side_goes_and_comes_back() {
+    let Some(network) =
+        Network::start("c_120_c_148_either_side_goes_and_comes_back", &Routers::default())
+    else {
+        return;
+    };
+    let config = network.config(TIMERS, &Path::ALL, active);
+    let mut herald = network.start_herald(&config);
+    let mut before = network.wait_until_up(&herald, &Path::ALL);
+
+    for orderly in [false, true] {
+        for router in network.routers() {
+            if orderly {
+                router.stop_bfd();
+            } else {
+                router.kill_bfd();
+            }
+            router.launch_bfd();
+        }
+        let after = network.wait_until(&herald, "they are back", &Path::ALL, |seen| {
+            let before = before.iter().find(|before| before.name == seen.name);
+            let before = &before.unwrap().theirs;
+            ensure(before.local_discr != seen.theirs.local_discr, || {
+                format!("its old discriminator: {before:?}")
+            })?;
+            seen.are_up()
+        });
+        for (before, after) in before.iter().zip(&after) {
+            let name = &after.name;
+            assert_eq!(before.ours.local_discr, after.ours.local_discr, "{name}");
+            assert_eq!(after.ours.downs, before.ours.downs + 1, "{name}");
+            assert_eq!(after.ours.ups, before.ours.ups + 1, "{name}");
+        }
+        before = after;
+    }
+
+    for orderly in [false, true] {
+        if orderly {
+            herald.command(&["stop"]);
+            wait_until("they are told", PROMPTLY, || {
+                for router in network.routers() {
+                    for session in router.bfd_sessions() {
+                        session.is_for("Down", TOLD)?;
+                    }
+                }
+                Ok(())
+            });
+        }
+        // Unless it has ended by itself, it is killed.
+        drop(herald);
+        herald = network.start_herald(&config);
+        let after = network.wait_until(&herald, "we are back", &Path::ALL, |seen| {
+            let before = before.iter().find(|before| before.name == seen.name);
+            let before = &before.unwrap().theirs;
+            let went_down = seen.theirs.downs > before.downs;
+            ensure(went_down, || "they have not noticed".into())?;
+            seen.are_up()
+        });
+        for (before, after) in before.iter().zip(&after) {
+            let name = &after.name;
+            assert_ne!(before.ours.local_discr, after.ours.local_discr, "{name}");
+            assert_eq!(
+                before.theirs.local_discr, after.theirs.local_discr,
+                "{name}"
+            );
+            assert_eq!((after.ours.ups, after.ours.downs), (1, 0), "{name}");
+            assert_eq!(after.theirs.downs, before.theirs.downs + 1, "{name}");
+            assert_eq!(after.theirs.ups, before.theirs.ups + 1, "{name}");
+        }
+        before = after;
+    }
+}
+
+/// RFC 5883 §5: what has crossed more routers than it may is nothing that was heard.
+#[test]
+fn c_156_the_least_ttl_is_demanded_at_both_ends() {
+    let Some(network) = Network::start(
+        "c_156_the_least_ttl_is_demanded_at_both_ends",
+        &Routers::default(),
+    ) else {
+        return;
+    };
+    let one_router = |_: &str, _| "bfd-profile = \"active\"\nebgp-multihop = 2".to_owned();
+    let herald = network.start_herald(&network.config(TIMERS, &Path::FAR, one_router));
+    let of = |router: &'static str, check: fn(&Seen) -> Result<(), String>| {
+        move |seen: &Seen| {
+            if seen.router == router {
+                check(seen)
+            } else {
+                Ok(())
+            }
+        }
+    };
+    network.wait_until(&herald, "FRR's are up", &Path::FAR, of("frr", Seen::are_up));
+    let discarded_for_ttl = || {
+        let shown = herald.show("bfd");
+        let shown = shown.as_array().unwrap().iter();
+        let counts = shown.map(|shown| {
+            let discarded = &shown["session"]["discarded"]["ttl"];
+            (shown["peer"].to_string(), discarded.as_u64().unwrap_or(0))
+        });
+        counts.collect::<Vec<_>>()
+    };
+    // BIRD sends what the system does by default, 64.
+    wait_until("BIRD's packets are discarded", PROMPTLY, || {
+        let counts = discarded_for_ttl();
+        let are = counts
+            .iter()
+            .all(|(name, count)| (*count > 0) == name.contains("bird"));
+        ensure(are, || format!("{counts:?}"))
+    });
+    reload(&herald, &network.config(TIMERS, &Path::FAR, active));
+    network.wait_until_up(&herald, &Path::FAR);
+
+    // One router more, as far as the TTL tells, on the way to us and then on the way to them. BIRD minds it in neither.
+    for (towards, ours) in [("to-host", EXPIRED), ("to-frr", TOLD)] {
+        network.middle.nft(&format!(
+            "table inet far {{ chain forward {{ type filter hook forward priority 0;
+                oifname {towards:?} ip ttl > 200 ip ttl set 253
+                oifname {towards:?} ip6 hoplimit > 200 ip6 hoplimit set 253
+            }}; }}"
+        ));
+        network.wait_until(&herald, towards, &Path::FAR, |seen| {
+            if seen.router == "frr" {
+                seen.are_lost(ours, EXPIRED)
+            } else {
+                seen.are_up()
+            }
+        });
+        network.middle.nft("delete table inet far");
+        network.wait_until_up(&herald, &Path::FAR);
+    }
+    for (name, count) in discarded_for_ttl() {
+        assert_eq!(count > 0, name.contains("frr"), "{name}");
+    }
+    let sessions = network.sessions(&herald, &Path::FAR).unwrap();
+    for Seen { name, ours, .. } in sessions {
+        let downs = if name.contains("frr") { 2 } else { 0 };
+        assert_eq!(ours.downs, downs, "{name}");
+    }
+}
+
+#[track_caller]
+fn reload(herald: &Herald, config: &str) {
+    herald.write_config(config);
+    herald.command(&["reload"]);
+}
+
+#[track_caller]
+fn change_timers_of_routers(network: &Network, timers: Parameters) {
+    for device in ["eth0", "eth1", "eth2"] {
+        let profile = format!("profile {device}");
+        let lines = frr_timers(timers);
+        let lines = ["bfd", &profile, &lines[0], &lines[1], &lines[2]];
+        network.frr.configure(&lines);
+    }
+    network.bird.configure(&bird_config(&Routers {
+        timers,
+        ..Routers::default()
+    }));
+}
+
+/// Waits until both ends know of each other what either asks for, and act on it.
+#[track_caller]
+fn wait_until_agreed(
+    network: &Network,
+    herald: &Herald,
+    ours: Parameters,
+    theirs: Parameters,
+) -> Vec<Seen> {
+    let what = format!("agreed upon {ours:?} with {theirs:?}");
+    let sessions = network.wait_until(herald, &what, &Path::ALL, |seen| {
+        seen.have_agreed(ours, theirs)
+    });
+    let millis = |duration: Duration| serde_json::json!(duration.as_secs_f64() * 1000.0);
+    wait_until(&what, PROMPTLY, || {
+        for Seen { name, .. } in &sessions {
+            let peer = herald.command(&["show", "peer", name, "-o", "json"]);
+            let peer: serde_json::Value = serde_json::from_str(&peer).unwrap();
+            let session = &peer["bfd"]["session"];
+            let in_force = session["transmit_interval_ms"]
+                == millis(ours.transmit_interval(&theirs))
+                && session["detection_time_ms"] == millis(ours.detection_time(&theirs))
+                && session["polling"] == false;
+            ensure(in_force, || format!("{name}: {session:#}"))?;
+        }
+        Ok(())
+    });
+    wait_until(&what, PROMPTLY, || {
+        let timers = network.bird.bfd_timers();
+        let expected = (
+            theirs.transmit_interval(&ours),
+            theirs.detection_time(&ours),
+        );
+        let are = timers.iter().all(|timers| *timers == expected);
+        ensure(are, || format!("BIRD: {timers:?}, not {expected:?}"))
+    });
+    sessions
+}
+
+/// Every session has come up once and not gone down, at both ends.
+#[track_caller]
+fn assert_undisturbed(sessions: &[Seen]) {
+    for Seen {
+        name, ours, theirs, ..
+    } in sessions
+    {
+        assert_eq!((ours.ups, ours.downs), (1, 0), "{name}: {ours:?}");
+        assert_eq!((theirs.ups, theirs.downs), (1, 0), "{name}: {theirs:?}");
+    }
+}
