@@ -118,7 +118,7 @@ impl fmt::Display for Change {
             Self::UpdatePeer(name, differences) => {
                 write!(f, "peer {name}: updated in place: {}", Listed(differences))?;
                 if differences.iter().any(Difference::ends_bfd) {
-                    f.write_str(" (a router may end BGP when BFD goes; FRR 10.3 does)")?;
+                    f.write_str(" (a router may end BGP when BFD goes, and wait for BFD to come back; FRR 10.3 does)")?;
                 }
                 if differences.iter().any(|it| it.key == PASSWORD_FILE) {
                     f.write_str(" (the peer must have the new key within the hold time)")?;

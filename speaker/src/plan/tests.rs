@@ -120,7 +120,7 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
     assert_eq!(
         peer_plan("bfd-profile = \"fast\"", ""),
         [
-            "peer tor: updated in place: bfd-profile fast -> none (a router may end BGP when BFD goes; FRR 10.3 does)"
+            "peer tor: updated in place: bfd-profile fast -> none (a router may end BGP when BFD goes, and wait for BFD to come back; FRR 10.3 does)"
         ]
     );
     assert_eq!(
