@@ -13,6 +13,8 @@ mod acceptance;
 mod add_path;
 #[path = "interop/attributes.rs"]
 mod attributes;
+#[path = "interop/bfd_and_bgp.rs"]
+mod bfd_and_bgp;
 #[path = "interop/bfd_network.rs"]
 mod bfd_network;
 #[path = "interop/bfd_sessions.rs"]

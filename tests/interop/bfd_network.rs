@@ -53,6 +53,8 @@ impl Path {
         Self::FarV6,
     ];
 
+    pub(crate) const BGP: [Self; 2] = [Self::V4, Self::V6];
+
     pub(crate) const FAR: [Self; 2] = [Self::FarV4, Self::FarV6];
 
     /// The interface of each of the three that it leaves by.
@@ -112,9 +114,17 @@ pub(crate) struct Routers {
     pub timers: Parameters,
     /// The interfaces whose sessions are passive.
     pub passive: &'static [&'static str],
-    /// BGP too, over [`Path::V4`] and [`Path::V6`], and only these have BFD sessions; lines about FRR's neighbor, `HOST` standing for
-    /// its address.
-    pub bgp: Option<&'static str>,
+    pub bgp: Bgp,
+}
+
+/// What the routers have of BGP, over [`Path::BGP`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bgp {
+    None,
+    /// Sessions that know nothing of BFD.
+    Beside,
+    /// Sessions that follow their BFD sessions. There are no others then.
+    Bound,
 }
 
 impl Default for Routers {
@@ -122,7 +132,7 @@ impl Default for Routers {
         Self {
             timers: TIMERS,
             passive: &[],
-            bgp: None,
+            bgp: Bgp::None,
         }
     }
 }
@@ -397,8 +407,8 @@ bfd
             },
         );
     }
-    if let Some(about_neighbors) = routers.bgp {
-        return config + &frr_bgp(about_neighbors);
+    if routers.bgp == Bgp::Bound {
+        return config + &frr_bgp(" neighbor HOST bfd\n neighbor HOST bfd profile eth0\n");
     }
     for path in Path::ALL {
         let (host, device) = (path.host(), path.device());
@@ -414,7 +424,10 @@ bfd
             ),
         };
     }
-    config
+    match routers.bgp {
+        Bgp::Beside => config + &frr_bgp(""),
+        _ => config,
+    }
 }
 
 /// The lines of a `profile`.
@@ -432,10 +445,11 @@ pub(crate) fn frr_timers(timers: Parameters) -> [String; 3] {
     ]
 }
 
+/// With these lines about each neighbor, `HOST` standing for its address.
 fn frr_bgp(about_neighbors: &str) -> String {
-    let neighbors = [Path::V4, Path::V6].map(|path| {
+    let neighbors = Path::BGP.map(|path| {
         format!(
-            " neighbor HOST remote-as 64520\n neighbor HOST timers connect 1\n neighbor HOST bfd\n neighbor HOST bfd profile eth0\n{about_neighbors}"
+            " neighbor HOST remote-as 64520\n neighbor HOST timers connect 1\n{about_neighbors}"
         )
         .replace("HOST", &path.address(HOST))
     });
@@ -479,7 +493,7 @@ pub(crate) fn bird_config(routers: &Routers) -> String {
         timers("eth1"),
         timers("eth2"),
     );
-    if routers.bgp.is_none() {
+    if routers.bgp != Bgp::Bound {
         for path in Path::ALL {
             let (host, local) = (path.scoped(HOST), path.address(BIRD.1));
             let _ = match path {
@@ -492,12 +506,17 @@ pub(crate) fn bird_config(routers: &Routers) -> String {
         }
     }
     config += "}\n";
-    if routers.bgp.is_some() {
-        for path in [Path::V4, Path::V6] {
+    if routers.bgp != Bgp::None {
+        let bfd = if routers.bgp == Bgp::Bound {
+            "on"
+        } else {
+            "off"
+        };
+        for path in Path::BGP {
             let _ = write!(
                 config,
                 "protocol bgp {} {{
-    local as {}; neighbor {} as 64520; bfd on; hold time 30;
+    local as {}; neighbor {} as 64520; bfd {bfd}; hold time 30;
     connect delay time 1; connect retry time 1; error wait time 1, 2;
     ipv4 {{ import all; export none; }};
     ipv6 {{ import all; export none; }};

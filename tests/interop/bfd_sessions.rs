@@ -137,9 +137,10 @@ fn c_140_a_cut_in_either_direction_is_noticed_at_both_ends() {
 /// A daemon that has died and come back is another, with other discriminators: the session goes down once and comes up by itself.
 #[test]
 fn c_120_c_148_either_side_goes_and_comes_back() {
-    let Some(network) =
-        Network::start("c_120_c_148_either_side_goes_and_comes_back", &Routers::default())
-    else {
+    let Some(network) = Network::start(
+        "c_120_c_148_either_side_goes_and_comes_back",
+        &Routers::default(),
+    ) else {
         return;
     };
     let config = network.config(TIMERS, &Path::ALL, active);
