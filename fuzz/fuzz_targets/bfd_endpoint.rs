@@ -164,8 +164,8 @@ fn apply(
             endpoint.take_down(*now, id, diagnostic);
         }
         6 => endpoint.remove(*now, session(input)),
-        7 => endpoint.poll(*now, session(input)),
-        8 => {
+        9 => endpoint.poll(*now, session(input)),
+        10 => {
             let id = session(input);
             let config = SessionConfig {
                 demand_mode: true,

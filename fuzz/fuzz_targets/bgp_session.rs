@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bgp::wire::AddPathDirection;
 use bgp::{
-    Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, Family, HoldTime,
-    Fate, Liveness, LongLivedStaleTime, PrefixLimits, ReceivedRoute, ReceivedRoutes, RemoteAs,
+    Addresses, AdjRibInLimit, Asn, BgpIdentifier, ConnId, Direction, Event, Family, Fate, HoldTime,
+    Liveness, LongLivedStaleTime, PrefixLimits, ReceivedRoute, ReceivedRoutes, RemoteAs,
     RestartConfig, RestartTime, Role, RouteAttributes, Routes, Session, SessionConfig, StopReason,
 };
 use bytes::BytesMut;
