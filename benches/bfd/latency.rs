@@ -112,10 +112,10 @@ fn measure(
 }
 
 /// Each at its own random time, in random order.
-fn mute_all(responder: &Responder, setup: &Setup, chance: &mut SmallRng) {
-    let mut sessions: Vec<u16> = (0..SESSIONS).collect();
+pub fn mute_all(responder: &Responder, setup: &Setup, chance: &mut SmallRng) {
+    let mut sessions: Vec<u16> = (0..setup.sessions).collect();
     sessions.shuffle(chance);
-    let mean_pause = setup.interval * SPREAD / u32::from(SESSIONS);
+    let mean_pause = setup.interval * SPREAD / u32::from(setup.sessions);
     for session in sessions {
         thread::sleep(mean_pause.mul_f64(chance.random_range(0.0..2.0)));
         responder.mute(session);

@@ -19,6 +19,7 @@
     reason = "a bench is a program of its own, and may panic"
 )]
 
+mod close;
 mod floor;
 mod latency;
 mod load;
@@ -30,6 +31,8 @@ mod scale;
 mod speakers;
 mod table;
 
+#[path = "../common/message.rs"]
+mod message;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 #[path = "../common/usage.rs"]
@@ -65,6 +68,8 @@ enum Part {
     Scale(scale::Options),
     /// Whether a machine with more work than it can do makes a speaker see failures that are none.
     Saturated(saturated::Options),
+    /// How soon the daemon ends a BGP session whose path is dead.
+    Close(close::Options),
     /// What this machine's timers and sockets take.
     Floor(floor::Options),
     #[command(hide = true)]
@@ -113,6 +118,7 @@ fn main() {
         Part::Latency(options) => latency::run(&lab, &network, options),
         Part::Scale(options) => scale::run(&lab, &network, options),
         Part::Saturated(options) => saturated::run(&lab, &network, options),
+        Part::Close(options) => close::run(&lab, &network, options),
         Part::Floor(options) => floor::run(&network, options),
         Part::Engine(_) | Part::Busy => unreachable!("a process of its own"),
     };

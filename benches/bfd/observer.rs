@@ -1,5 +1,6 @@
 //! Watches what comes into a namespace, by the kernel's time stamps, without being part of it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -12,7 +13,8 @@ use crate::support::Namespace;
 /// An IPv4 packet that has come in.
 pub struct Seen<'a> {
     pub at: Nanoseconds,
-    pub source: std::net::Ipv4Addr,
+    pub source: Ipv4Addr,
+    pub destination: Ipv4Addr,
     pub protocol: u8,
     /// What follows the IPv4 header, as far as it was kept.
     pub payload: &'a [u8],
@@ -63,10 +65,14 @@ impl<T: Send + 'static> Observer<T> {
 impl<'a> Seen<'a> {
     fn read(at: Nanoseconds, packet: &'a [u8]) -> Option<Self> {
         let header = usize::from(packet.first()? & 0x0F) * 4;
-        let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+        let address = |at: usize| {
+            let octets: [u8; 4] = packet.get(at..at + 4)?.try_into().ok()?;
+            Some(Ipv4Addr::from(octets))
+        };
         Some(Self {
             at,
-            source: source.into(),
+            source: address(12)?,
+            destination: address(16)?,
             protocol: *packet.get(9)?,
             payload: packet.get(header..)?,
         })

@@ -1,4 +1,5 @@
 //! As much of BGP-4 as a sink and a bare write loop need.
+#![allow(dead_code, reason = "each bench uses its part")]
 
 use std::net::Ipv4Addr;
 
