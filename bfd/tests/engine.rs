@@ -488,7 +488,7 @@ fn f_82_a_flood_of_garbage_takes_no_session_down() {
     let discards = left.engine.discards();
     assert!(discards.total() > 100, "{discards:?}");
     assert_eq!(discards.get("unknown-discriminator"), discards.total());
-    let drops = left.engine.kernel_drops();
+    let drops = left.engine.engine_status().kernel_drops;
     assert!(drops.rejected > 1000, "{drops:?}");
     assert_eq!(drops.late, 0);
 }

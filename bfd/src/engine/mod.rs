@@ -4,6 +4,7 @@
 //! It reads its sockets before it believes that a remote system is silent. Nothing is bound while there are no sessions.
 
 mod moderation;
+mod privileges;
 mod receiver;
 mod sockets;
 mod sorting;
@@ -22,6 +23,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use thiserror::Error;
 
+pub use self::privileges::{Grant, REALTIME_PRIORITY};
 use self::worker::Worker;
 use crate::discard::DiscardCounters;
 use crate::endpoint::AddError;
@@ -39,6 +41,12 @@ pub struct EngineConfig {
     pub multihop_listen: Vec<SocketAddr>,
     /// For discriminators, source ports and jitter; `None` takes it from the system.
     pub seed: Option<u64>,
+    /// Run the thread with real-time priority [`REALTIME_PRIORITY`], so that ordinary programs cannot keep it from the
+    /// processor. Where that is not permitted it runs without; [`EngineStatus::realtime`] says so.
+    pub realtime: bool,
+    /// Keep the memory of the whole process from being swapped out: a page that is read back from a disk takes longer than a
+    /// Detection Time. Where that is not permitted the engine runs without; [`EngineStatus::lock_memory`] says so.
+    pub lock_memory: bool,
 }
 
 impl EngineConfig {
@@ -63,6 +71,8 @@ impl Default for EngineConfig {
             single_hop_listen: everywhere(SINGLE_HOP_PORT),
             multihop_listen: everywhere(MULTIHOP_PORT),
             seed: None,
+            realtime: false,
+            lock_memory: false,
         }
     }
 }
@@ -186,8 +196,12 @@ enum Command {
     Discards {
         reply: mpsc::SyncSender<DiscardCounters>,
     },
-    KernelDrops {
-        reply: mpsc::SyncSender<KernelDrops>,
+    SetPrivileges {
+        realtime: bool,
+        lock_memory: bool,
+    },
+    EngineStatus {
+        reply: mpsc::SyncSender<EngineStatus>,
     },
     Shutdown,
     Quit,
@@ -205,6 +219,19 @@ pub struct KernelDrops {
     /// Datagrams that no session may accept, by form or TTL: they came faster than they are worth reading. Those that were
     /// read are among the discards, by reason.
     pub rejected: u64,
+}
+
+/// What there is to say of the engine itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineStatus {
+    /// Whether the thread has real-time priority.
+    pub realtime: Grant,
+    /// Whether the memory of the process stays where it is.
+    pub lock_memory: Grant,
+    /// The datagrams that were for no session, by reason.
+    pub discards: DiscardCounters,
+    /// What the kernel has dropped before the engine could read it.
+    pub kernel_drops: KernelDrops,
 }
 
 /// A handle to the BFD thread.
@@ -305,9 +332,17 @@ impl Engine {
             .unwrap_or_default()
     }
 
-    /// The datagrams that the kernel has dropped before the engine could read them.
-    pub fn kernel_drops(&self) -> KernelDrops {
-        self.ask(|reply| Command::KernelDrops { reply })
+    /// Takes up or gives up real-time priority and locked memory, as in [`EngineConfig`].
+    pub fn set_privileges(&self, realtime: bool, lock_memory: bool) {
+        self.tell(Command::SetPrivileges {
+            realtime,
+            lock_memory,
+        });
+    }
+
+    /// A snapshot of what does not belong to a session.
+    pub fn engine_status(&self) -> EngineStatus {
+        self.ask(|reply| Command::EngineStatus { reply })
             .unwrap_or_default()
     }
 

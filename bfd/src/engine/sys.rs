@@ -1,7 +1,9 @@
-//! Receiving datagrams in batches with their control messages, the socket options that this needs, and a filter program.
+//! Receiving datagrams in batches with their control messages, the socket options that this needs, a filter
+//! program, and the thread's priority.
 //!
 //! `unsafe` because neither rustix nor socket2 has `recvmmsg`, the control messages `IP_TTL`, `IP_PKTINFO`, `IPV6_HOPLIMIT` and
-//! `IPV6_PKTINFO`, the options that ask for them, `SO_ATTACH_REUSEPORT_CBPF` or `SO_MEMINFO`. Nothing else is done here.
+//! `IPV6_PKTINFO`, the options that ask for them, `SO_ATTACH_REUSEPORT_CBPF` or `SO_MEMINFO`, nor `sched_setscheduler`. Nothing
+//! else is done here.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -166,6 +168,30 @@ pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     };
     done(result)?;
     Ok(numbers.get(MEMINFO_DROPS).copied().unwrap_or_default())
+}
+
+/// Gives the calling thread this real-time priority (`SCHED_FIFO`), or with `None` an ordinary one. What it starts has an
+/// ordinary one in any case.
+pub(super) fn set_realtime_priority(priority: Option<libc::c_int>) -> io::Result<()> {
+    let policy = match priority {
+        Some(_) => libc::SCHED_FIFO,
+        None => libc::SCHED_OTHER,
+    };
+    // To take the flag off again would need a privilege.
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: a plain C struct, for which zeroes are valid.
+    let mut parameters: libc::sched_param = unsafe { zeroed() };
+    parameters.sched_priority = priority.unwrap_or(0);
+    // SAFETY: the system call reads `parameters`, which outlives it. musl's wrapper for it does nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            policy,
+            ptr::from_ref(&parameters),
+        )
+    };
+    done(result as libc::c_int)
 }
 
 fn done(result: libc::c_int) -> io::Result<()> {

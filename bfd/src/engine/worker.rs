@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::privileges::{self, Grant};
 use super::receiver::Receiver;
 use super::sockets::{SourcePort, Transmitter, interface_index};
 use super::sys::{BATCH_SIZE, Batch};
-use super::{Command, EngineConfig, EngineError, KernelDrops};
+use super::{Command, EngineConfig, EngineError, EngineStatus, KernelDrops};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Event, RxMeta, Transmit};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
@@ -42,6 +43,8 @@ pub(super) struct Worker<F> {
     wake: Arc<OwnedFd>,
     on_change: F,
     batch: Batch,
+    realtime: Grant,
+    lock_memory: Grant,
     kernel_drops: KernelDrops,
     /// A session has gone that may have been the one that accepted the lowest TTL.
     minimum_ttl_is_stale: bool,
@@ -70,6 +73,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
             wake,
             on_change,
             batch: Batch::new(),
+            realtime: Grant::NotAsked,
+            lock_memory: Grant::NotAsked,
             kernel_drops: KernelDrops::default(),
             minimum_ttl_is_stale: false,
             commands_waiting: false,
@@ -81,6 +86,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
     pub(super) fn run(mut self) {
         // Timers may otherwise be 50 µs late for the sake of saving power; without it they are, and nothing else is lost.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        self.set_privileges(self.config.realtime, self.config.lock_memory);
         while !self.is_done() {
             self.wait();
             self.handle_commands();
@@ -163,14 +169,38 @@ impl<F: Fn(&StateChange)> Worker<F> {
                 self.read_rejected();
                 let _ = reply.send(self.endpoint.discards().clone());
             }
-            Command::KernelDrops { reply } => {
-                let _ = reply.send(self.count_kernel_drops());
+            Command::SetPrivileges {
+                realtime,
+                lock_memory,
+            } => self.set_privileges(realtime, lock_memory),
+            Command::EngineStatus { reply } => {
+                let _ = reply.send(self.status());
             }
             Command::Shutdown => {
                 let detection_time = self.endpoint.longest_detection_time();
                 self.leave(now, detection_time.clamp(MIN_FAREWELL, MAX_FAREWELL));
             }
             Command::Quit => self.leave(now, Duration::ZERO),
+        }
+    }
+
+    fn set_privileges(&mut self, realtime: bool, lock_memory: bool) {
+        self.realtime = privileges::set_realtime(realtime);
+        // What others in this process may have locked is theirs, unless we are told to give up what we have.
+        if lock_memory || self.lock_memory == Grant::Granted {
+            self.lock_memory = privileges::set_lock_memory(lock_memory);
+        } else {
+            self.lock_memory = Grant::NotAsked;
+        }
+    }
+
+    fn status(&mut self) -> EngineStatus {
+        self.read_rejected();
+        EngineStatus {
+            realtime: self.realtime.clone(),
+            lock_memory: self.lock_memory.clone(),
+            discards: self.endpoint.discards().clone(),
+            kernel_drops: self.count_kernel_drops(),
         }
     }
 

@@ -49,7 +49,7 @@ impl Node {
         let engine_config = EngineConfig {
             single_hop_listen: vec![path.listen],
             multihop_listen: Vec::new(),
-            seed: None,
+            ..EngineConfig::default()
         };
         let bfd = Engine::start(engine_config, move |change| {
             reporter.bfd_changed(change);
