@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bfd::DiscardCounters;
+use bfd::engine::EngineStatus;
 use bgp::{Family, ReceivedRoute};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
@@ -92,8 +92,8 @@ pub struct Snapshot {
     pub tcp_drops: TcpDrops,
     /// The BFD sessions.
     pub bfd: BfdReports,
-    /// BFD datagrams that belonged to no session, by reason.
-    pub bfd_discards: DiscardCounters,
+    /// The BFD thread itself.
+    pub bfd_engine: EngineStatus,
 }
 
 pub(crate) type Reply<T> = oneshot::Sender<T>;

@@ -36,6 +36,8 @@ pub enum Change {
     UpdateSpeaker(Vec<Difference>),
     /// Lines of another importance are written.
     UpdateLog(Vec<Difference>),
+    /// The BFD thread takes up or gives up a privilege; no session notices.
+    UpdateBfd(Vec<Difference>),
     /// A session begins.
     AddPeer(PeerName),
     /// A session ends with Cease/3.
@@ -113,6 +115,7 @@ impl fmt::Display for Change {
         match self {
             Self::UpdateSpeaker(differences) => write!(f, "speaker: {}", Listed(differences)),
             Self::UpdateLog(differences) => write!(f, "log: {}", Listed(differences)),
+            Self::UpdateBfd(differences) => write!(f, "bfd: {}", Listed(differences)),
             Self::AddPeer(name) => write!(f, "peer {name}: added"),
             Self::RemovePeer(name) => write!(f, "peer {name}: removed, its session ends"),
             Self::UpdatePeer(name, differences) => {
@@ -199,7 +202,8 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
     let mut next_start = Vec::new();
     plan_speaker(&running.speaker, speaker, &mut changes, &mut next_start);
     plan_log(running.log, *log, &mut changes, &mut next_start);
-    plan_sockets(running, api, bfd, &mut next_start);
+    plan_api(&running.api, api, &mut next_start);
+    plan_bfd(&running.bfd, bfd, &mut changes, &mut next_start);
     changes.extend(plan_map(
         &running.peers,
         peers,
@@ -292,6 +296,10 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
                 };
             }
             Change::UpdateLog(_) => running.log.level = wanted.log.level,
+            Change::UpdateBfd(_) => {
+                running.bfd.realtime = wanted.bfd.realtime;
+                running.bfd.lock_memory = wanted.bfd.lock_memory;
+            }
             Change::AddPeer(name)
             | Change::RemovePeer(name)
             | Change::UpdatePeer(name, _)
@@ -391,24 +399,35 @@ fn plan_log(
     compare(next_start, "[log] format", &running.format, &format);
 }
 
-fn plan_sockets(
-    running: &Config,
-    api: &ApiConfig,
-    bfd: &BfdConfig,
+fn plan_api(running: &ApiConfig, wanted: &ApiConfig, next_start: &mut Vec<Difference>) {
+    let ApiConfig { socket, listen } = wanted;
+    compare(next_start, "[api] socket", &running.socket, socket);
+    compare(next_start, "[api] listen", &running.listen, listen);
+}
+
+fn plan_bfd(
+    running: &BfdConfig,
+    wanted: &BfdConfig,
+    changes: &mut Vec<Change>,
     next_start: &mut Vec<Difference>,
 ) {
-    let ApiConfig { socket, listen } = api;
-    compare(next_start, "[api] socket", &running.api.socket, socket);
-    compare(next_start, "[api] listen", &running.api.listen, listen);
     let BfdConfig {
         listen,
         multihop_listen,
-    } = bfd;
-    compare(next_start, "[bfd] listen", &running.bfd.listen, listen);
+        realtime,
+        lock_memory,
+    } = wanted;
+    let mut found = Vec::new();
+    compare(&mut found, "realtime", &running.realtime, realtime);
+    compare(&mut found, "lock-memory", &running.lock_memory, lock_memory);
+    if !found.is_empty() {
+        changes.push(Change::UpdateBfd(found));
+    }
+    compare(next_start, "[bfd] listen", &running.listen, listen);
     compare(
         next_start,
         "[bfd] multihop-listen",
-        &running.bfd.multihop_listen,
+        &running.multihop_listen,
         multihop_listen,
     );
 }

@@ -4,6 +4,7 @@
 
 mod advertised;
 mod bfd;
+mod bfd_thread;
 mod import;
 mod received;
 mod routes;
@@ -22,6 +23,7 @@ use crate::speaker::unknown_peer;
 
 pub use self::bfd::{BfdSessionStatus, BfdStatus, ReceiveGapsStatus};
 pub use advertised::AdvertisedRouteStatus;
+pub use bfd_thread::BfdThreadStatus;
 pub use import::ImportStatus;
 pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
@@ -40,6 +42,9 @@ pub struct DaemonStatus {
     pub local_as: Option<u32>,
     /// Our BGP Identifier.
     pub router_id: Option<String>,
+    /// The BFD thread.
+    #[serde(default)]
+    pub bfd: BfdThreadStatus,
 }
 
 /// `GET /v1/peers/NAME`, and an element of `GET /v1/peers`.
@@ -379,6 +384,7 @@ impl DaemonStatus {
             uptime_ms: millis(snapshot.uptime()),
             local_as: speaker.local_as.map(bgp::Asn::value),
             router_id: speaker.router_id.map(|id| id.to_string()),
+            bfd: (&snapshot.bfd_engine).into(),
         }
     }
 }

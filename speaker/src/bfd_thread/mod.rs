@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bfd::engine::{Engine, EngineConfig, EngineError};
-use bfd::{DiscardCounters, HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange};
+use bfd::engine::{Engine, EngineConfig, EngineError, EngineStatus};
+use bfd::{HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange};
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::place::{Place, Remote, Wish, remote_of};
@@ -85,6 +85,8 @@ impl BfdThread {
                 .multihop_listen
                 .clone()
                 .unwrap_or(everywhere.multihop_listen),
+            realtime: config.realtime,
+            lock_memory: config.lock_memory,
             ..everywhere
         };
         let engine = Engine::start(config, move |change| {
@@ -259,10 +261,16 @@ impl BfdThread {
         reports
     }
 
-    /// Datagrams that belonged to no session, by reason.
+    /// What belongs to no session.
     #[must_use]
-    pub fn discards(&self) -> DiscardCounters {
-        self.engine.discards()
+    pub fn engine_status(&self) -> EngineStatus {
+        self.engine.engine_status()
+    }
+
+    /// Takes up or gives up what keeps the thread on time.
+    pub fn set_privileges(&self, config: &BfdConfig) {
+        self.engine
+            .set_privileges(config.realtime, config.lock_memory);
     }
 
     /// Says AdminDown to everybody for a Detection Time, a second at most, and ends. Blocks

@@ -292,8 +292,11 @@ fn event_text(event: &EventStatus) -> String {
 }
 
 fn status(daemon: &DaemonStatus) -> String {
+    let bfd = &daemon.bfd;
     format!(
-        "herald {}, up {} since {}\nAS {}, router id {}",
+        "herald {}, up {} since {}\nAS {}, router id {}\n\
+         BFD: real-time priority {}\n     locked memory {}\n     \
+         datagrams for no session {}, dropped by the kernel {} (late {}, rejected {})",
         daemon.version,
         age(daemon.uptime_ms),
         daemon.started,
@@ -301,6 +304,12 @@ fn status(daemon: &DaemonStatus) -> String {
             .local_as
             .map_or_else(|| "none".to_owned(), |asn| asn.to_string()),
         daemon.router_id.as_deref().unwrap_or("none"),
+        bfd.realtime,
+        bfd.lock_memory,
+        bfd.discards.values().sum::<u64>(),
+        bfd.dropped_late + bfd.dropped_rejected,
+        bfd.dropped_late,
+        bfd.dropped_rejected,
     )
 }
 

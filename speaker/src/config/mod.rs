@@ -192,13 +192,17 @@ pub struct ApiConfig {
     pub listen: Option<SocketAddr>,
 }
 
-/// `[bfd]`: where BFD packets are received.
+/// `[bfd]`: where BFD packets are received, and what keeps BFD on time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BfdConfig {
     /// For single-hop sessions; `None`: every address of the host, port 3784.
     pub listen: Option<Vec<SocketAddr>>,
     /// For multihop sessions; `None`: every address of the host, port 4784.
     pub multihop_listen: Option<Vec<SocketAddr>>,
+    /// BFD has real-time priority, where the system permits it.
+    pub realtime: bool,
+    /// The daemon's memory is not swapped out, where the system permits it.
+    pub lock_memory: bool,
 }
 
 /// `[log]`

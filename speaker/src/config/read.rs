@@ -200,16 +200,19 @@ fn read_api(mut section: Section<'_>) -> ApiConfig {
     }
 }
 
-fn read_bfd(section: Section<'_>) -> BfdConfig {
-    let mut section = section.plans(&["realtime", "lock-memory"]);
+fn read_bfd(mut section: Section<'_>) -> BfdConfig {
     let listen = section.take_list("listen", value::socket_address);
     let multihop_listen = section.take_list("multihop-listen", value::socket_address);
+    let realtime = section.take("realtime", value::boolean);
+    let lock_memory = section.take("lock-memory", value::boolean);
     section.finish();
     // Whoever names the addresses for one kind does not want every address for the other.
     let multihop_default = listen.as_ref().map(|_| Vec::new());
     BfdConfig {
         listen: listen.map(values),
         multihop_listen: multihop_listen.map(values).or(multihop_default),
+        realtime: realtime.is_some_and(|realtime| realtime.value),
+        lock_memory: lock_memory.is_some_and(|lock_memory| lock_memory.value),
     }
 }
 

@@ -105,6 +105,8 @@ impl Config {
         if let Some(listen) = &self.bfd.multihop_listen {
             out.texts("multihop-listen", listen);
         }
+        out.plain("realtime", self.bfd.realtime);
+        out.plain("lock-memory", self.bfd.lock_memory);
         out.section("[log]");
         out.text("level", self.log.level);
         out.text("format", self.log.format);

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use bfd::engine::{EngineStatus, Grant};
 use bfd::{ReceiveGaps, State};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Counters, Gauges, Seconds};
@@ -99,7 +101,7 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         }
         gaps.0.push((label.clone(), counters.receive_gaps.clone()));
     }
-    for (reason, number) in snapshot.bfd_discards.iter() {
+    for (reason, number) in snapshot.bfd_engine.discards.iter() {
         let label = Reason { reason };
         strays.get_or_create(&label).inc_by(number);
     }
@@ -147,6 +149,31 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         "bfd_receive_gap_ratio",
         "The time between packets while Up, as a share of the interval that both ends agreed upon",
         gaps,
+    );
+    add_engine(registry, &snapshot.bfd_engine);
+}
+
+fn add_engine(registry: &mut Registry, engine: &EngineStatus) {
+    let kernel_drops = Counters::<Reason>::default();
+    for (reason, number) in [
+        ("late", engine.kernel_drops.late),
+        ("rejected", engine.kernel_drops.rejected),
+    ] {
+        kernel_drops
+            .get_or_create(&Reason { reason })
+            .inc_by(number);
+    }
+    registry.register(
+        "bfd_kernel_drops",
+        "Datagrams at the BFD ports that the kernel dropped because a buffer was full, by reason",
+        kernel_drops,
+    );
+    let realtime = Gauge::<i64>::default();
+    realtime.set(i64::from(engine.realtime == Grant::Granted));
+    registry.register(
+        "bfd_realtime",
+        "1 while the BFD thread has real-time priority",
+        realtime,
     );
 }
 

@@ -264,8 +264,9 @@ fn any_config() -> impl Strategy<Value = Config> {
         |((local_as, id, elsewhere, level), peers, services, routes, local_pref, sessions)| {
             let level = ["info", "debug", "warn"][level];
             let mut text = format!(
-                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
+                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[bfd]\nrealtime = {elsewhere}\nlock-memory = {}\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
                 if elsewhere { "[::1]:1179" } else { "127.0.0.1:1179" },
+                level == "warn",
                 50 + local_pref,
             );
             for (number, (remote_as, hold_time, v6, profile, more)) in peers {

@@ -185,6 +185,7 @@ impl Speaker {
             discovery: Discovery::new(seen),
             sightings,
         };
+        speaker.warn_of_refused_privileges();
         speaker.start_peers()?;
         LastRun::begin(&speaker.state_dir);
         for what in gone {
@@ -250,6 +251,19 @@ impl Speaker {
                     self.dismiss_absent();
                     self.place_peers();
                 }
+            }
+        }
+    }
+
+    /// BFD runs without what it is refused; whoever asked for it wants to know.
+    fn warn_of_refused_privileges(&self) {
+        let engine = self.bfd.engine_status();
+        for (key, grant) in [
+            ("realtime", engine.realtime),
+            ("lock-memory", engine.lock_memory),
+        ] {
+            if let Some(reason) = grant.refusal() {
+                warn!("[bfd] {key} is refused, and BFD runs without: {reason}");
             }
         }
     }
@@ -334,7 +348,7 @@ impl Speaker {
             tcp_drops: TcpDrops::read(),
             neighbors: self.neighbors.clone(),
             bfd: self.bfd.report(),
-            bfd_discards: self.bfd.discards(),
+            bfd_engine: self.bfd.engine_status(),
         }
     }
 
@@ -423,6 +437,10 @@ impl Speaker {
                 }
                 Change::RemoveBfdSession(_) => {}
                 Change::UpdateLog(_) => self.level.set(config.log.level),
+                Change::UpdateBfd(_) => {
+                    self.bfd.set_privileges(&config.bfd);
+                    self.warn_of_refused_privileges();
+                }
                 Change::UpdateSpeaker(_)
                 | Change::AddRange(_)
                 | Change::RemoveRange(_)

@@ -79,7 +79,7 @@ fn states(
         transports: BTreeMap::new(),
         neighbors: BTreeMap::new(),
         tcp_drops: crate::tcp_drops::TcpDrops::default(),
-        bfd_discards: bfd::DiscardCounters::default(),
+        bfd_engine: bfd::engine::EngineStatus::default(),
     };
     let advertised = [(tor(), Arc::new(advertised))].into();
     let routes: Vec<_> = snapshot.routes(&advertised).collect();
