@@ -1,6 +1,7 @@
 //! The thread: waits, reads what came in, does what is due, sends, reports; in this order, so that a packet that waits in a
 //! socket is read before its absence is believed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -28,6 +29,8 @@ const TRANSMISSIONS_PER_TURN: usize = 256;
 const TRANSMISSIONS_PER_BATCH: usize = 4;
 /// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
 const COMMANDS_PER_TURN: usize = 32;
+/// How often interfaces are looked at.
+const INTERFACE_CHECK: Duration = Duration::from_secs(1);
 /// For how long at least [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote
 /// systems: so that a lost packet is repeated, which happens once a second (RFC 5880 §6.8.3).
 const MIN_FAREWELL: Duration = Duration::from_secs(1);
@@ -52,6 +55,8 @@ pub(super) struct Worker<F> {
     commands_waiting: bool,
     /// Packets are due that the latest turn did not come to.
     transmissions_waiting: bool,
+    /// When to look whether interfaces have been created anew; `None` while no session names one.
+    interface_check: Option<Instant>,
     /// When to leave, come what may.
     leave_at: Option<Instant>,
 }
@@ -79,6 +84,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             minimum_ttl_is_stale: false,
             commands_waiting: false,
             transmissions_waiting: false,
+            interface_check: None,
             leave_at: None,
         }
     }
@@ -95,6 +101,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             self.receive();
             self.endpoint.handle_timeout(now);
             self.transmit();
+            self.check_interfaces(now);
             self.report();
         }
     }
@@ -106,7 +113,12 @@ impl<F: Fn(&StateChange)> Worker<F> {
 
     fn wait(&mut self) {
         let now = now();
-        let deadlines = [self.endpoint.poll_timeout(), self.leave_at].into_iter();
+        let deadlines = [
+            self.endpoint.poll_timeout(),
+            self.interface_check,
+            self.leave_at,
+        ]
+        .into_iter();
         let rests = self
             .receivers
             .iter()
@@ -227,6 +239,9 @@ impl<F: Fn(&StateChange)> Worker<F> {
         let id = self
             .endpoint
             .add(now, key, transmitter.interface_index, config)?;
+        if transmitter.interface_index.is_some() {
+            self.interface_check.get_or_insert(now + INTERFACE_CHECK);
+        }
         self.transmitters.insert(id, transmitter);
         Ok(id)
     }
@@ -366,30 +381,52 @@ impl<F: Fn(&StateChange)> Worker<F> {
         }
     }
 
-    /// An interface that was removed and created anew has another index: the session moves to it, with all it has.
+    /// What cannot be sent may have to leave from another place.
     fn repair(&mut self, transmit: &Transmit, error: &io::Error) {
         let congested = [Some(Errno::AGAIN), Some(Errno::NOBUFS)];
         if congested.contains(&Errno::from_io_error(error)) {
             return;
         }
-        let id = transmit.session;
-        let Some(key) = self.endpoint.key(id).cloned() else {
-            return;
-        };
-        let Some(index) = key
-            .interface
-            .as_deref()
-            .and_then(|name| interface_index(name).ok())
-        else {
-            return;
-        };
-        let Some(current) = self.transmitters.get(&id) else {
-            return;
-        };
-        if current.interface_index == Some(index) {
+        let key = self.endpoint.key(transmit.session);
+        let interface = key.and_then(|key| key.interface.as_deref());
+        if let Some(index) = interface.and_then(|name| interface_index(name).ok()) {
+            self.follow_interface(transmit.session, index);
+        }
+    }
+
+    /// A session that does not send meets no error that would tell of an interface that was created anew.
+    fn check_interfaces(&mut self, now: Instant) {
+        if self.interface_check.is_none_or(|at| now < at) {
             return;
         }
-        if let Ok(transmitter) = Transmitter::open(&key, current.port) {
+        let mut indices = BTreeMap::new();
+        let mut found = Vec::new();
+        for id in self.transmitters.keys() {
+            if let Some(key) = self.endpoint.key(*id)
+                && let Some(name) = key.interface.as_deref()
+            {
+                let index = indices.entry(name);
+                let index = index.or_insert_with_key(|name| interface_index(name).ok());
+                found.push((*id, *index));
+            }
+        }
+        self.interface_check = (!found.is_empty()).then_some(now + INTERFACE_CHECK);
+        for (id, index) in found {
+            if let Some(index) = index {
+                self.follow_interface(id, index);
+            }
+        }
+    }
+
+    /// An interface that was removed and created anew has another index: the session moves to it, with all it has.
+    fn follow_interface(&mut self, id: SessionId, index: u32) {
+        let current = self.transmitters.get(&id);
+        let Some(current) = current.filter(|current| current.interface_index != Some(index)) else {
+            return;
+        };
+        if let Some(key) = self.endpoint.key(id)
+            && let Ok(transmitter) = Transmitter::open(key, current.port)
+        {
             self.endpoint
                 .set_interface_index(id, transmitter.interface_index);
             self.transmitters.insert(id, transmitter);
