@@ -17,6 +17,7 @@ use crate::config::{
     Config, OnExit, Party, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName,
 };
 use crate::history::Record;
+use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
 use crate::speaker::Neighbors;
@@ -94,6 +95,8 @@ pub struct Snapshot {
     pub bfd: BfdReports,
     /// The BFD thread itself.
     pub bfd_engine: EngineStatus,
+    /// How each hook has fared, in the order of the file.
+    pub hooks: Vec<(String, HookCounts)>,
 }
 
 pub(crate) type Reply<T> = oneshot::Sender<T>;

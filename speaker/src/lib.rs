@@ -14,6 +14,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod history;
+pub mod hooks;
 mod hostname;
 pub mod last_run;
 pub mod logging;

@@ -2,6 +2,7 @@
 //! twice.
 
 mod bfd;
+mod hooks;
 mod received;
 
 use std::sync::atomic::AtomicU64;
@@ -70,6 +71,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     add_bgp(&mut registry, snapshot);
     received::add(&mut registry, snapshot);
     bfd::add(&mut registry, snapshot);
+    hooks::add(&mut registry, snapshot);
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut out, &registry);

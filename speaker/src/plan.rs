@@ -78,6 +78,8 @@ pub enum Change {
     UpdateRoute(IpNet),
     /// Services are announced with other attributes, or to others.
     UpdateAdvertisements,
+    /// Other programs are run, or they are run otherwise.
+    UpdateHooks,
     /// This has to wait until the daemon is started again.
     NextStart(Vec<Difference>),
 }
@@ -163,6 +165,7 @@ impl fmt::Display for Change {
             Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
             Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
             Self::UpdateAdvertisements => f.write_str("advertisements: changed"),
+            Self::UpdateHooks => f.write_str("hooks: changed"),
             Self::NextStart(differences) => {
                 write!(f, "takes a restart of the daemon: {}", Listed(differences))
             }
@@ -197,6 +200,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         services,
         routes,
         advertisements,
+        hooks,
     } = wanted;
     let mut changes = Vec::new();
     let mut next_start = Vec::new();
@@ -247,6 +251,9 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
     ));
     if running.advertisements != *advertisements {
         changes.push(Change::UpdateAdvertisements);
+    }
+    if running.hooks != *hooks {
+        changes.push(Change::UpdateHooks);
     }
     if !next_start.is_empty() {
         changes.push(Change::NextStart(next_start));
@@ -324,6 +331,7 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             Change::UpdateAdvertisements => {
                 running.advertisements.clone_from(&wanted.advertisements);
             }
+            Change::UpdateHooks => running.hooks.clone_from(&wanted.hooks),
             Change::NextStart(_) => {}
         }
     }

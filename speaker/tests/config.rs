@@ -656,6 +656,53 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    hook_without_a_program: r#"
+[[hook]]
+on = ["bfd"]
+"#
+        => r#"4: [[hook]] 1: exec: is missing; must be the program and its arguments, such as ["/usr/local/bin/page-me"]"#;
+
+    hook_on_nothing: r#"
+[[hook]]
+exec = ["/usr/local/bin/page-me"]
+"#
+        => r#"4: [[hook]] 1: on: is missing; must be what to tell of: ["peer"], ["bfd"] or both"#;
+
+    hook_on_services: r#"
+[[hook]]
+on = ["bfd", "service"]
+exec = ["/usr/local/bin/page-me"]
+"#
+        => r#"5: [[hook]] 1: on: found "service"; must be "peer" or "bfd": this version of herald does not have "service", for services have no health in it; remove it"#;
+
+    hook_that_is_to_be_looked_for: r#"
+[[hook]]
+on = ["bfd"]
+exec = ["page-me"]
+"#
+        => r#"6: [[hook]] 1: exec: found "page-me"; must be the absolute path of a program, such as "/usr/local/bin/page-me""#;
+
+    hook_about_nobody: r#"
+[[bfd-session]]
+name = "path"
+address = "192.0.2.1"
+[[hook]]
+on = ["bfd"]
+exec = ["/usr/local/bin/page-me"]
+names = ["paht"]
+"#
+        => r#"10: [[hook]] 1: names: found "paht"; must be the name of a [[peer]], a [[peer-range]] or a [[bfd-session]]; the nearest is "path""#;
+
+    hook_twice: r#"
+[[hook]]
+on = ["bfd"]
+exec = ["/usr/local/bin/page-me"]
+[[hook]]
+on = ["peer"]
+exec = ["/usr/local/bin/page-me"]
+"#
+        => r#"9: [[hook]] 2: name: found "/usr/local/bin/page-me"; must be unique; line 6 has it already"#;
+
     bfd_session_without_an_address: r#"
 [[bfd-session]]
 name = "path"

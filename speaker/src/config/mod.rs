@@ -7,6 +7,7 @@
 mod attributes;
 mod bfd_session;
 mod document;
+mod hook;
 mod name;
 mod password;
 mod problem;
@@ -31,6 +32,7 @@ use bgp::{
 use ipnet::IpNet;
 
 pub use bfd_session::BfdSessionConfig;
+pub use hook::{HookConfig, HookSubject};
 pub use name::{BfdName, Name, Party, PeerName, ServiceName};
 pub use password::Password;
 pub use problem::{ConfigError, Problem};
@@ -86,6 +88,8 @@ pub struct Config {
     pub routes: BTreeMap<IpNet, RouteConfig>,
     /// `[[advertisement]]`, in the order of the file; none means every service to every peer.
     pub advertisements: Vec<AdvertisementConfig>,
+    /// `[[hook]]`, in the order of the file.
+    pub hooks: Vec<HookConfig>,
 }
 
 /// A configuration and what is doubtful about it.

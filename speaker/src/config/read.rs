@@ -10,11 +10,13 @@ use toml::de::DeTable;
 
 mod bfd_session;
 mod export;
+mod hook;
 mod import;
 mod peer;
 mod range;
 
 use self::bfd_session::read_bfd_sessions;
+use self::hook::read_hooks;
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
 use self::range::{check_keys, read_ranges};
 use super::attributes::{BlackholeLengths, add_community, add_next_hop};
@@ -71,7 +73,7 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
 }
 
 fn read_document(document: Section<'_>) -> Option<Config> {
-    let mut document = document.plans(&["pool", "hook"]);
+    let mut document = document.plans(&["pool"]);
     let speaks_bgp =
         ["peer", "peer-range"].iter().any(|key| document.has(key)) || !document.has("bfd-session");
     let mut daemon = document
@@ -118,6 +120,9 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         &peers,
         &services,
     );
+    let mut names = peers.names.clone();
+    names.extend(bfd_sessions.keys().map(|name| (name.to_string(), 0)));
+    let hooks = read_hooks(document.take_tables("hook", &["name"]), &names);
     document.finish();
     Some(Config {
         speaker: speaker?,
@@ -130,6 +135,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         services,
         routes,
         advertisements,
+        hooks,
     })
 }
 

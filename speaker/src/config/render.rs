@@ -8,8 +8,8 @@ use std::time::Duration;
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    BfdHops, BfdProfile, BfdSessionConfig, Config, ExportConfig, ImportConfig, OnExit, PeerConfig,
-    aggregator_text, community_texts, next_hop_texts,
+    BfdHops, BfdProfile, BfdSessionConfig, Config, ExportConfig, HookConfig, ImportConfig, OnExit,
+    PeerConfig, aggregator_text, community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -70,6 +70,7 @@ impl Config {
             }
             write_attributes(&mut out, &advertisement.attributes);
         }
+        self.write_hooks(&mut out);
         out.0
     }
 
@@ -110,6 +111,26 @@ impl Config {
         out.section("[log]");
         out.text("level", self.log.level);
         out.text("format", self.log.format);
+    }
+
+    fn write_hooks(&self, out: &mut Writer) {
+        for hook in &self.hooks {
+            let HookConfig {
+                name,
+                on,
+                names,
+                exec,
+                timeout,
+            } = hook;
+            out.section("[[hook]]");
+            out.text("name", name.as_str());
+            out.texts("on", on);
+            out.texts("exec", exec);
+            out.duration("timeout", *timeout);
+            if let Some(names) = names {
+                out.texts("names", names);
+            }
+        }
     }
 
     /// The profiles that are used; two users cannot have different ones of one name.

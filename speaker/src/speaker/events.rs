@@ -9,8 +9,9 @@ use tracing::{debug, info, warn};
 
 use super::Speaker;
 use crate::bgp_thread::BgpEvent;
-use crate::config::{Party, PeerName};
+use crate::config::{HookSubject, Party, PeerName};
 use crate::history::{Novelty, Subject};
+use crate::hooks::Occurrence;
 use crate::malformed::Malformed;
 
 /// How much time there is at least between two lines about errors in the UPDATEs of a peer.
@@ -69,6 +70,9 @@ impl Speaker {
             return;
         }
         let states = [from.to_string(), to.to_string()];
+        if lost != (*to == State::Established) {
+            self.tell_hooks(HookSubject::Peer, &peer.into(), !lost, &states, cause);
+        }
         let novelty = self.history.transition(
             SystemTime::now(),
             peer,
@@ -168,9 +172,33 @@ impl Speaker {
             }
             _ => debug!(peer, bfd_session, %from, %to, "BFD: {cause}"),
         }
+        if from == bfd::State::Up || to == bfd::State::Up {
+            let up = to == bfd::State::Up;
+            self.tell_hooks(HookSubject::Bfd, party, up, &states, &cause);
+        }
         let at = SystemTime::now();
         self.history
             .transition(at, party.clone(), Subject::Bfd, states, cause);
+    }
+
+    fn tell_hooks(
+        &self,
+        subject: HookSubject,
+        party: &Party,
+        up: bool,
+        states: &[String; 2],
+        cause: &impl ToString,
+    ) {
+        let peer = party.peer().and_then(|name| self.config.peers.get(name));
+        self.hooks.tell(&Occurrence {
+            at: SystemTime::now(),
+            party: party.clone(),
+            range: peer.and_then(|peer| peer.range.clone()),
+            subject,
+            up,
+            states: states.clone(),
+            cause: cause.to_string(),
+        });
     }
 }
 

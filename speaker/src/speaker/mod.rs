@@ -35,6 +35,7 @@ use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{Config, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
+use crate::hooks::Hooks;
 use crate::hostname;
 use crate::last_run::{LastRun, Resumption};
 use crate::logging::LevelSwitch;
@@ -104,6 +105,7 @@ pub struct Speaker {
     /// Who has not been told yet that we have restarted.
     resumption: Resumption,
     history: History,
+    hooks: Hooks,
     started: SystemTime,
     commands: mpsc::Receiver<Command>,
     /// Dynamic peers without a connection.
@@ -174,6 +176,7 @@ impl Speaker {
             settling: JoinSet::new(),
             resumption: Resumption::new(last_run, Instant::now()),
             history: History::default(),
+            hooks: Hooks::default(),
             started: SystemTime::now(),
             commands,
             bgp_events,
@@ -186,6 +189,7 @@ impl Speaker {
             sightings,
         };
         speaker.warn_of_refused_privileges();
+        speaker.hooks.set(&speaker.config.hooks);
         speaker.start_peers()?;
         LastRun::begin(&speaker.state_dir);
         for what in gone {
@@ -349,6 +353,7 @@ impl Speaker {
             neighbors: self.neighbors.clone(),
             bfd: self.bfd.report(),
             bfd_engine: self.bfd.engine_status(),
+            hooks: self.hooks.counts(),
         }
     }
 
@@ -435,6 +440,7 @@ impl Speaker {
                         let _ = self.set_bfd_session(name, session);
                     }
                 }
+                Change::UpdateHooks => self.hooks.set(&config.hooks),
                 Change::RemoveBfdSession(_) => {}
                 Change::UpdateLog(_) => self.level.set(config.log.level),
                 Change::UpdateBfd(_) => {
@@ -617,7 +623,7 @@ impl Speaker {
     }
 
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.
-    async fn shutdown(self, how: OnExit, communication: Option<String>) {
+    async fn shutdown(mut self, how: OnExit, communication: Option<String>) {
         let reason = match how {
             OnExit::Withdraw => {
                 info!("stopping: telling every peer");
@@ -629,10 +635,15 @@ impl Speaker {
             }
         };
         self.bgp.stop(reason).await;
+        // What the sessions said last is an event like any other.
+        while let Ok(event) = self.bgp_events.try_recv() {
+            self.handle_bgp(event);
+        }
         LastRun::end(&self.state_dir, how);
         let bfd = self.bfd;
         // It waits for a Detection Time, and other tasks have something to do meanwhile.
-        let _ = tokio::task::spawn_blocking(move || bfd.shutdown()).await;
+        let farewell = tokio::task::spawn_blocking(move || bfd.shutdown());
+        let _ = tokio::join!(farewell, self.hooks.finish());
         info!("stopped");
     }
 }

@@ -76,6 +76,7 @@ fn states(
         malformed: BTreeMap::new(),
         bgp: [(tor(), session)].into(),
         bfd: BfdReports::default(),
+        hooks: Vec::new(),
         transports: BTreeMap::new(),
         neighbors: BTreeMap::new(),
         tcp_drops: crate::tcp_drops::TcpDrops::default(),

@@ -1,0 +1,168 @@
+//! `[[hook]]`: programs that are run when something comes up or goes down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::super::document::{Expected, Located, Section, nearest};
+use super::super::{HookConfig, HookSubject, Name, value};
+use super::{MILLISECOND, SECOND, quoted, unique};
+
+/// The hooks that could be read; `names` is who there is to be told of, with the line.
+pub(super) fn read_hooks(
+    sections: Vec<Section<'_>>,
+    names: &BTreeMap<String, usize>,
+) -> Vec<HookConfig> {
+    let mut hooks = Vec::new();
+    let mut taken = BTreeMap::new();
+    for mut section in sections {
+        let name = section.take("name", value::name::<Name>);
+        let on = section.take_list("on", subject);
+        let exec = section.take_list("exec", argument);
+        let timeout = section.take(
+            "timeout",
+            value::duration_between(100 * MILLISECOND, 3600 * SECOND),
+        );
+        let wanted = section.take_list("names", value::name::<Name>);
+        section.finish();
+        let on = required(
+            &section,
+            "on",
+            on,
+            "what to tell of: [\"peer\"], [\"bfd\"] or both",
+        );
+        let exec = required(
+            &section,
+            "exec",
+            exec,
+            "the program and its arguments, such as [\"/usr/local/bin/page-me\"]",
+        );
+        check_names(&section, wanted.as_deref(), names);
+        let (Some(on), Some(exec)) = (on, exec) else {
+            continue;
+        };
+        let Some(name) = name.or_else(|| named_by(&section, &exec)) else {
+            continue;
+        };
+        let is_new = unique(
+            &section,
+            "name",
+            &name,
+            name.value.as_str().to_owned(),
+            &mut taken,
+        );
+        if !is_absolute(&section, &exec) || !is_new {
+            continue;
+        }
+        hooks.push(HookConfig {
+            name: name.value,
+            on: on.into_iter().map(|subject| subject.value).collect(),
+            names: wanted.map(names_of),
+            exec: exec.into_iter().map(|argument| argument.value).collect(),
+            timeout: timeout.map_or(HookConfig::DEFAULT_TIMEOUT, |timeout: Located<Duration>| {
+                timeout.value
+            }),
+        });
+    }
+    hooks
+}
+
+fn names_of(names: Vec<Located<Name>>) -> BTreeSet<String> {
+    names
+        .into_iter()
+        .map(|name| name.value.as_str().to_owned())
+        .collect()
+}
+
+fn subject(value: &DeValue<'_>) -> Result<HookSubject, Expected> {
+    match value.as_str() {
+        Some("peer") => Ok(HookSubject::Peer),
+        Some("bfd") => Ok(HookSubject::Bfd),
+        Some("service") => Err(
+            "\"peer\" or \"bfd\": this version of herald does not have \"service\", for services have no health in it; remove it".into(),
+        ),
+        _ => Err("\"peer\" or \"bfd\"".into()),
+    }
+}
+
+fn argument(value: &DeValue<'_>) -> Result<String, Expected> {
+    value
+        .as_str()
+        .filter(|text| !text.contains('\0'))
+        .map(str::to_owned)
+        .ok_or_else(|| "a text".into())
+}
+
+/// A list that is there and has something in it.
+fn required<T>(
+    section: &Section<'_>,
+    key: &'static str,
+    list: Option<Vec<Located<T>>>,
+    expected: &str,
+) -> Option<Vec<Located<T>>> {
+    let list = list.filter(|list| !list.is_empty());
+    if list.is_none() && !section.has_error(key) {
+        section.error(section.line, key, format!("is missing; must be {expected}"));
+    }
+    list
+}
+
+/// What a shell would look for is not looked for.
+fn is_absolute(section: &Section<'_>, exec: &[Located<String>]) -> bool {
+    let Some(program) = exec.first() else {
+        return false;
+    };
+    let is_absolute = Path::new(&program.value).is_absolute();
+    if !is_absolute {
+        section.refuse(
+            "exec",
+            program,
+            "the absolute path of a program, such as \"/usr/local/bin/page-me\"",
+        );
+    }
+    is_absolute
+}
+
+/// A hook without a name has that of its program.
+fn named_by(section: &Section<'_>, exec: &[Located<String>]) -> Option<Located<Name>> {
+    if section.has_error("name") {
+        return None;
+    }
+    let program = exec.first()?;
+    let file = Path::new(&program.value).file_name();
+    let name = file.and_then(|file| Name::new(&file.to_string_lossy()));
+    if name.is_none() {
+        let text = "is missing; must be there, for the program's name is none for a hook";
+        section.error(section.line, "name", text.to_owned());
+    }
+    Some(Located {
+        value: name?,
+        line: program.line,
+        found: program.found.clone(),
+    })
+}
+
+fn check_names(
+    section: &Section<'_>,
+    wanted: Option<&[Located<Name>]>,
+    names: &BTreeMap<String, usize>,
+) {
+    for name in wanted.into_iter().flatten() {
+        if names.contains_key(name.value.as_str()) {
+            continue;
+        }
+        let known = names.keys().map(String::as_str);
+        let expected = match nearest(name.value.as_str(), known.clone()) {
+            Some(near) => format!(
+                "the name of a [[peer]], a [[peer-range]] or a [[bfd-session]]; the nearest is {near:?}"
+            ),
+            None => format!(
+                "the name of a [[peer]], a [[peer-range]] or a [[bfd-session]]: {}",
+                quoted(known)
+            ),
+        };
+        section.refuse("names", name, &expected);
+    }
+}

@@ -1,0 +1,199 @@
+//! One run of a program: what it is told, what becomes of what it says, and its end.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tracing::{info, warn};
+
+use super::Occurrence;
+use crate::config::{HookConfig, Party};
+
+/// How much of what a program writes goes to the log; the rest is thrown away.
+const OUTPUT: u64 = 16 * 1024;
+
+/// How a run went wrong.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("cannot be run: {0}")]
+    Start(#[source] io::Error),
+    #[error("cannot be waited for: {0}")]
+    Wait(#[source] io::Error),
+    #[error("ended with {0}")]
+    Status(ExitStatus),
+    #[error("was killed with all that it started, for it took longer than {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+}
+
+/// What a program reads, as one line of JSON.
+#[derive(Debug, Serialize)]
+struct Told<'o> {
+    at: String,
+    hook: &'o str,
+    subject: String,
+    event: &'static str,
+    name: &'o str,
+    peer: Option<&'o str>,
+    peer_range: Option<&'o str>,
+    bfd_session: Option<&'o str>,
+    from: &'o str,
+    to: &'o str,
+    cause: &'o str,
+}
+
+impl<'o> Told<'o> {
+    fn new(config: &'o HookConfig, occurrence: &'o Occurrence) -> Self {
+        let [from, to] = &occurrence.states;
+        let party = &occurrence.party;
+        Self {
+            at: humantime::format_rfc3339_millis(occurrence.at).to_string(),
+            hook: config.name.as_str(),
+            subject: occurrence.subject.to_string(),
+            event: if occurrence.up { "up" } else { "down" },
+            name: party.name(),
+            peer: party.peer().map(|_| party.name()),
+            peer_range: occurrence.range.as_ref().map(|range| range.as_str()),
+            bfd_session: match party {
+                Party::BfdSession(name) => Some(name.as_str()),
+                Party::Peer(_) => None,
+            },
+            from,
+            to,
+            cause: &occurrence.cause,
+        }
+    }
+
+    /// For scripts that read no JSON.
+    fn variables(&self) -> [(&'static str, String); 8] {
+        // A variable ends at a NUL, which a neighbor may have sent us in a text.
+        let text = |text: &str| text.replace('\0', " ");
+        [
+            ("HERALD_AT", self.at.clone()),
+            ("HERALD_HOOK", text(self.hook)),
+            ("HERALD_SUBJECT", self.subject.clone()),
+            ("HERALD_EVENT", self.event.to_owned()),
+            ("HERALD_NAME", text(self.name)),
+            ("HERALD_FROM", text(self.from)),
+            ("HERALD_TO", text(self.to)),
+            ("HERALD_CAUSE", text(self.cause)),
+        ]
+    }
+}
+
+/// Runs the program, tells it what happened, and waits for its end and that of its output.
+pub(super) async fn run(config: &HookConfig, occurrence: &Occurrence) -> Result<(), Failure> {
+    let told = Told::new(config, occurrence);
+    let mut group = Group::of(start(config, &told).map_err(Failure::Start)?);
+    let ended = tokio::time::timeout(config.timeout, group.communicate(config, &told)).await;
+    let Ok(status) = ended else {
+        group.kill();
+        // The kernel has nothing left to wait for.
+        let _ = group.leader.wait().await;
+        return Err(Failure::Timeout(config.timeout));
+    };
+    // Its number may be another's from here on.
+    group.id = None;
+    let status = status.map_err(Failure::Wait)?;
+    status
+        .success()
+        .then_some(())
+        .ok_or(Failure::Status(status))
+}
+
+fn start(config: &HookConfig, told: &Told<'_>) -> io::Result<Child> {
+    let (program, arguments) = config
+        .exec
+        .split_first()
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    Command::new(program)
+        .args(arguments)
+        .envs(told.variables())
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+}
+
+/// A program and what it has started. All of it is killed when nobody waits for it any more.
+struct Group {
+    leader: Child,
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn of(leader: Child) -> Self {
+        let id = leader.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            id: id.and_then(Pid::from_raw),
+            leader,
+        }
+    }
+
+    async fn communicate(
+        &mut self,
+        config: &HookConfig,
+        told: &Told<'_>,
+    ) -> io::Result<ExitStatus> {
+        let (stdin, stdout, stderr) = (
+            self.leader.stdin.take(),
+            self.leader.stdout.take(),
+            self.leader.stderr.take(),
+        );
+        let name = config.name.as_str();
+        let (status, (), (), ()) = tokio::join!(
+            self.leader.wait(),
+            write(stdin, told),
+            log(stdout, |line| info!(hook = name, "{line}")),
+            log(stderr, |line| warn!(hook = name, "{line}")),
+        );
+        status
+    }
+
+    fn kill(&mut self) {
+        if let Some(group) = self.id.take() {
+            // Who has ended meanwhile cannot be killed.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A program need not read it.
+async fn write(stdin: Option<ChildStdin>, told: &Told<'_>) {
+    if let (Some(mut stdin), Ok(mut line)) = (stdin, serde_json::to_vec(told)) {
+        line.push(b'\n');
+        let _ = stdin.write_all(&line).await;
+    }
+}
+
+/// Hands on what a program writes, line by line, and reads the rest so that it does not block.
+async fn log(output: Option<impl AsyncRead + Unpin>, say: impl Fn(&str)) {
+    let Some(output) = output else { return };
+    let mut lines = BufReader::new(output.take(OUTPUT));
+    let mut line = Vec::new();
+    while lines
+        .read_until(b'\n', &mut line)
+        .await
+        .is_ok_and(|octets| octets > 0)
+    {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            say(text);
+        }
+        line.clear();
+    }
+    let mut rest = lines.into_inner().into_inner();
+    let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
+}

@@ -1,0 +1,155 @@
+//! Real programs, small ones.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::Name;
+
+fn hook(directory: &std::path::Path, script: &str, timeout: Duration) -> HookConfig {
+    HookConfig {
+        name: Name::new("test").unwrap(),
+        on: BTreeSet::from([HookSubject::Bfd]),
+        names: None,
+        exec: vec![
+            "/bin/sh".to_owned(),
+            "-c".to_owned(),
+            format!("cd {}; {script}", directory.display()),
+        ],
+        timeout,
+    }
+}
+
+fn occurrence(number: usize) -> Occurrence {
+    Occurrence {
+        at: SystemTime::UNIX_EPOCH,
+        party: Party::Peer(PeerName::new("tor").unwrap()),
+        range: None,
+        subject: HookSubject::Bfd,
+        up: false,
+        states: ["Up".to_owned(), "Down".to_owned()],
+        cause: format!("cause {number}"),
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(future)
+}
+
+#[test]
+fn a_program_is_told_by_json_and_by_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "cat > told; echo \"$HERALD_SUBJECT $HERALD_EVENT $HERALD_NAME $HERALD_CAUSE\" > variables";
+        hooks.set(&[hook(directory.path(), script, Duration::from_secs(60))]);
+        hooks.tell(&occurrence(1));
+        hooks.finish().await;
+    });
+    let told = std::fs::read_to_string(directory.path().join("told")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["at"], "1970-01-01T00:00:00.000Z");
+    assert_eq!(
+        (&told["name"], &told["peer"]),
+        (&"tor".into(), &"tor".into())
+    );
+    assert_eq!((&told["from"], &told["to"]), (&"Up".into(), &"Down".into()));
+    let variables = std::fs::read_to_string(directory.path().join("variables")).unwrap();
+    assert_eq!(variables, "bfd down tor cause 1\n");
+}
+
+#[test]
+fn runs_are_in_order_and_one_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "echo \"begin $HERALD_CAUSE\" >> log; sleep 0.1; echo end >> log";
+        hooks.set(&[hook(directory.path(), script, Duration::from_secs(60))]);
+        for number in 0..3 {
+            hooks.tell(&occurrence(number));
+        }
+        hooks.finish().await;
+    });
+    let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+    assert_eq!(
+        log,
+        "begin cause 0\nend\nbegin cause 1\nend\nbegin cause 2\nend\n"
+    );
+}
+
+#[test]
+fn what_takes_too_long_is_killed_with_what_it_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let counts = block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "sleep 1000 & echo $! > child; wait";
+        hooks.set(&[hook(directory.path(), script, Duration::from_millis(500))]);
+        hooks.tell(&occurrence(1));
+        let shared = Arc::clone(&hooks.0[0].shared);
+        hooks.finish().await;
+        shared.counts()
+    });
+    assert_eq!((counts.runs, counts.timeouts, counts.failures), (1, 1, 0));
+    let child = std::fs::read_to_string(directory.path().join("child")).unwrap();
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+    let is_alive = state.is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(!is_alive, "the child {child} lives");
+}
+
+#[test]
+fn failures_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let counts = block_on(async {
+        let mut hooks = Hooks::default();
+        let failing = hook(directory.path(), "exit 3", Duration::from_secs(60));
+        let missing = HookConfig {
+            exec: vec!["/nonexistent".to_owned()],
+            ..failing.clone()
+        };
+        hooks.set(&[failing, missing]);
+        hooks.tell(&occurrence(1));
+        let shared: Vec<_> = hooks
+            .0
+            .iter()
+            .map(|hook| Arc::clone(&hook.shared))
+            .collect();
+        hooks.finish().await;
+        shared.iter().map(|it| it.counts()).collect::<Vec<_>>()
+    });
+    for counts in counts {
+        assert_eq!((counts.runs, counts.failures), (1, 1));
+    }
+}
+
+#[test]
+fn the_oldest_give_way() {
+    let directory = tempfile::tempdir().unwrap();
+    block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "echo \"$HERALD_CAUSE\" >> log";
+        hooks.set(&[hook(directory.path(), script, Duration::from_secs(60))]);
+        // The task has had no chance yet.
+        for number in 0..QUEUE + 2 {
+            hooks.tell(&occurrence(number));
+        }
+        let (_, counts) = hooks.counts().remove(0);
+        assert_eq!((counts.dropped, counts.waiting), (2, QUEUE));
+        assert_eq!(hooks.0[0].shared.pop().unwrap().cause, "cause 2");
+    });
+}
+
+#[test]
+fn only_those_are_told_whom_it_concerns() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = hook(directory.path(), "", Duration::from_secs(1));
+    let mut occurrence = occurrence(1);
+    assert!(occurrence.concerns(&config));
+    config.names = Some(BTreeSet::from(["leafs".to_owned()]));
+    assert!(!occurrence.concerns(&config));
+    occurrence.range = PeerName::new("leafs");
+    assert!(occurrence.concerns(&config));
+    occurrence.subject = HookSubject::Peer;
+    assert!(!occurrence.concerns(&config));
+}
