@@ -76,8 +76,9 @@ fn layers_know_only_what_is_below() {
 /// Time and randomness come from the caller, everywhere but in the drivers: this is what makes the rest testable in virtual time.
 #[test]
 fn only_drivers_read_the_clock_or_roll_dice() {
-    const DRIVERS: [&str; 5] = [
+    const DRIVERS: [&str; 6] = [
         "bfd/src/engine",
+        "speaker/src/bfd_thread",
         "speaker/src/bgp_thread",
         "speaker/src/demo",
         "speaker/src/speaker",
@@ -105,6 +106,34 @@ fn only_drivers_read_the_clock_or_roll_dice() {
                     "{}:{number}: {name}: the caller passes time and seeds",
                     shown(&file)
                 );
+            }
+        }
+    }
+}
+
+/// The clock on the wall may be set while sessions run: timers and silence are measured by one that cannot be (`Instant`).
+#[test]
+fn f_93_a_clock_step_reaches_no_protocol() {
+    const FORBIDDEN: [&str; 4] = ["SystemTime", "UNIX_EPOCH", "CLOCK_REALTIME", "SO_TIMESTAMP"];
+    let sources = [
+        "bgp/src",
+        "bfd/src",
+        "speaker/src/bgp_thread",
+        "speaker/src/bfd_thread",
+    ]
+    .map(|source| workspace().join(source));
+    for source in &sources {
+        let files = rust_files(source);
+        assert!(!files.is_empty(), "{} is no place", shown(source));
+        for file in files {
+            for (number, line) in lines_of_code(&file) {
+                for name in FORBIDDEN {
+                    assert!(
+                        !line.contains(name),
+                        "{}:{number}: {name}: a clock that can be set",
+                        shown(&file)
+                    );
+                }
             }
         }
     }
