@@ -453,6 +453,53 @@ fn what_waits_in_the_socket_is_read_before_silence_is_believed() {
 }
 
 #[test]
+fn what_the_thread_was_too_late_to_read_is_counted() {
+    let listen = free_port(V4);
+    let (entered, stalled) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let config = EngineConfig {
+        single_hop_listen: vec![listen],
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config, move |_: &StateChange| {
+        let _ = entered.send(());
+        let _ = may_go_on.recv();
+    })
+    .unwrap();
+    let session = engine.add(to(free_port(V4)), fast()).unwrap();
+    assert_eq!(engine.engine_status().kernel_drops.late, 0);
+    let packet = forged(&engine.status().remove(0));
+    engine.set_admin_down(session, true);
+    stalled.recv_timeout(PATIENCE).unwrap();
+    let socket = UdpSocket::bind((V4, 0)).unwrap();
+    socket.set_ttl(255).unwrap();
+    // More than any buffer holds.
+    const SENT: u64 = 20_000;
+    for _ in 0..SENT {
+        socket.send_to(&packet, listen).unwrap();
+    }
+    drop(go_on);
+    let status = engine.engine_status();
+    let late = status.kernel_drops.late;
+    assert!((1..SENT).contains(&late), "{status:?}");
+    assert_eq!(status.kernel_drops.rejected, 0);
+    // What has found room is read, late as it is.
+    let deadline = Instant::now() + PATIENCE;
+    let read = || {
+        engine
+            .status()
+            .remove(0)
+            .counters
+            .discarded
+            .get("admin-down")
+    };
+    while read() < SENT - late {
+        assert!(Instant::now() < deadline, "{} of {}", read(), SENT - late);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn many_sessions_are_added_without_a_flap_of_the_first() {
     let (a, b) = pair(V4, fast());
     a.wait_for(State::Up);

@@ -170,6 +170,33 @@ async fn bfd_down_closes_the_session_at_once() {
     );
 }
 
+/// RFC 9384 §2: the word goes from thread to thread, past the one that has the configuration, the API and the history.
+#[tokio::test(flavor = "current_thread")]
+async fn c_171_bfd_down_closes_the_session_while_the_control_thread_is_blocked() {
+    let (mut active, mut passive) = pair("127.0.0.6", "127.0.0.7").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    let bgp = active.thread.clone();
+    let elsewhere = std::thread::spawn(move || {
+        let liveness = |liveness| Command::Peer(name(), PeerCommand::Liveness(liveness, 1));
+        bgp.tell(liveness(bgp::Liveness::Up));
+        bgp.tell(liveness(bgp::Liveness::Down(bgp::Fate::Shared)));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(async move {
+            passive.wait_for(State::Idle).await;
+            passive.thread.status().await.remove(0)
+        })
+    });
+    // Nothing that runs on this thread gets on meanwhile.
+    let (_, status) = elsewhere.join().unwrap();
+    assert_eq!(
+        status.last_reset.unwrap().cause.to_string(),
+        "received 6/10 Cease, BFD Down"
+    );
+}
+
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let (one, other) = (Speaker::new(), Speaker::new());
