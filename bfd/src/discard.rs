@@ -75,6 +75,15 @@ pub enum Discard {
     /// Password or digest are not what our key makes (RFC 5880 §6.7): the keys differ, or somebody pretends.
     #[error("password or digest do not fit the key")]
     AuthenticationDigest,
+    /// An echo packet that none of ours is, or that has come back already, or too late.
+    #[error("no echo packet like this is under way")]
+    EchoUnknown,
+    /// An echo packet of somebody whose echo packets are not sent back.
+    #[error("no session here sends back the echo packets of this sender")]
+    EchoUnwanted,
+    /// The remote system sends echo packets faster than it was told to.
+    #[error("the remote system sends echo packets faster than it may")]
+    EchoRate,
     /// The session is administratively down.
     #[error("the session is administratively down")]
     AdminDown,
@@ -106,6 +115,9 @@ impl Discard {
             Self::AuthenticationLength(_) => "authentication-length",
             Self::AuthenticationSequence { .. } => "authentication-sequence",
             Self::AuthenticationDigest => "authentication-digest",
+            Self::EchoUnknown => "echo-unknown",
+            Self::EchoUnwanted => "echo-unwanted",
+            Self::EchoRate => "echo-rate",
             Self::AdminDown => "admin-down",
         }
     }

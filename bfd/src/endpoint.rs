@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O, and no operation looks at all sessions, save those that name them all.
 
+mod echo;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -11,10 +13,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use thiserror::Error;
 
+pub use self::echo::EchoMeta;
 use crate::discard::{Discard, DiscardCounters};
+use crate::echo_packet::ECHO_PORT;
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey, TRANSMIT_TTL};
 use crate::packet::{ControlPacket, Diagnostic, State};
-use crate::session::{Session, SessionConfig, SessionStatus, StateChange};
+use crate::session::{EchoObstacles, Session, SessionConfig, SessionStatus, StateChange};
 use crate::session_map::SessionMap;
 use crate::timers::Timers;
 
@@ -33,9 +37,11 @@ pub struct RxMeta {
     pub encapsulation: Encapsulation,
 }
 
-/// A datagram to send, with TTL or hop limit [`TRANSMIT_TTL`].
+/// A datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
+    /// What it is, and so how it is sent.
+    pub kind: TransmitKind,
     /// Whose packet it is. The source port belongs to the session and never changes (RFC 5881 §4).
     pub session: SessionId,
     /// Where to send it, with the scope id if the address is link-local.
@@ -44,6 +50,26 @@ pub struct Transmit {
     pub local: Option<IpAddr>,
     /// The UDP payload.
     pub payload: Vec<u8>,
+}
+
+/// The kinds of datagrams that an endpoint sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransmitKind {
+    /// A control packet: TTL or hop limit [`TRANSMIT_TTL`](crate::TRANSMIT_TTL), from the session's own port.
+    Control,
+    /// An echo packet of ours: the same TTL, to port [`ECHO_PORT`]. It has to come back (RFC 5881 §4): either it
+    /// is addressed to ourselves and handed to the remote system on the link, or the remote system is known to send back what it
+    /// is sent at that port.
+    Echo {
+        /// The interface to send from, if known; it always is once a packet has come in with one.
+        interface_index: Option<u32>,
+    },
+    /// An echo packet of the remote system that goes back to it, octet for octet, with hop limit
+    /// [`RETURNED_TTL`](crate::RETURNED_TTL).
+    EchoReturn {
+        /// The interface that it came in at.
+        interface_index: Option<u32>,
+    },
 }
 
 /// What an endpoint reports.
@@ -94,6 +120,8 @@ struct Agenda {
     timers: Timers,
     /// Sessions that have something to send.
     transmit_queue: VecDeque<SessionId>,
+    /// Echo packets of remote systems, on their way back.
+    echo_returns: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
 
@@ -133,6 +161,8 @@ struct Entry {
     session: Session,
     key: SessionKey,
     interface_index: Option<u32>,
+    /// Where the latest control packet came in: to which address of ours, and at which interface.
+    heard_at: Option<(IpAddr, Option<u32>)>,
     /// Its place in the agenda's timers.
     timer: Option<Instant>,
     /// When a removed session is freed.
@@ -199,6 +229,21 @@ impl Entry {
         Ok(())
     }
 
+    /// A control packet if one is due, or else an echo packet.
+    fn poll_transmit(&mut self, now: Instant, id: SessionId) -> Option<Transmit> {
+        if let Some(packet) = self.session.poll_transmit(now) {
+            return Some(Transmit {
+                kind: TransmitKind::Control,
+                session: id,
+                destination: self.destination(),
+                local: self.key.local,
+                payload: packet.encode(),
+            });
+        }
+        let payload = self.session.poll_echo_transmit(now)?;
+        Some(self.echo_transmit(id, payload))
+    }
+
     fn deadline(&self) -> Option<Instant> {
         [self.session.poll_timeout(), self.free_at]
             .into_iter()
@@ -241,6 +286,7 @@ impl Endpoint {
         self.free_leaving(now, &key);
         let id = self.unused_discriminator(now);
         let seed = self.rng.random();
+        let config = without_multihop_echo(&key, config);
         self.by_remote
             .entry((key.hop.encapsulation(), key.remote.ip()))
             .or_default()
@@ -251,6 +297,7 @@ impl Endpoint {
             session,
             key,
             interface_index,
+            heard_at: None,
             timer: None,
             free_at: None,
             rest: Duration::ZERO,
@@ -299,7 +346,17 @@ impl Endpoint {
 
     /// Changes timers, role or mode of a session, without a flap. Unknown ids are ignored.
     pub fn set_config(&mut self, now: Instant, id: SessionId, config: SessionConfig) {
-        self.update(id, |session| session.set_config(now, config));
+        let Some(entry) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let config = without_multihop_echo(&entry.key, config);
+        entry.session.set_config(now, config);
+        self.agenda.note(id, entry);
+    }
+
+    /// Takes note of what the driver cannot do for a session's echo function. Unknown ids are ignored.
+    pub fn set_echo_obstacles(&mut self, now: Instant, id: SessionId, obstacles: EchoObstacles) {
+        self.update(id, |session| session.set_echo_obstacles(now, obstacles));
     }
 
     /// Takes a session to AdminDown, or back from there. Unknown ids are ignored.
@@ -330,6 +387,7 @@ impl Endpoint {
     pub fn set_interface_index(&mut self, id: SessionId, interface_index: Option<u32>) {
         if let Some(entry) = self.sessions.get_mut(&id) {
             entry.interface_index = interface_index;
+            entry.heard_at = None;
         }
     }
 
@@ -367,6 +425,9 @@ impl Endpoint {
             return Err(discard);
         }
         let outcome = entry.session.handle_packet(now, &packet);
+        if outcome.is_ok() {
+            entry.heard_at = Some((meta.destination, meta.interface_index));
+        }
         self.agenda.note(id, entry);
         outcome.map(|()| id)
     }
@@ -401,24 +462,22 @@ impl Endpoint {
 
     /// The next datagram to send, to be handed to the system at once. Ask until there is none.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        if let Some(transmit) = self.agenda.echo_returns.pop_front() {
+            return Some(transmit);
+        }
         while let Some(&id) = self.agenda.transmit_queue.front() {
             let Some(entry) = self.sessions.get_mut(&id) else {
                 self.agenda.transmit_queue.pop_front();
                 continue;
             };
-            let packet = entry.session.poll_transmit(now);
-            if packet.is_none() || !entry.session.has_to_transmit() {
+            let transmit = entry.poll_transmit(now, id);
+            if transmit.is_none() || !entry.session.has_to_transmit() {
                 self.agenda.transmit_queue.pop_front();
                 entry.in_transmit_queue = false;
                 self.agenda.register_timer(id, entry);
             }
-            if let Some(packet) = packet {
-                return Some(Transmit {
-                    session: id,
-                    destination: entry.destination(),
-                    local: entry.key.local,
-                    payload: packet.encode(),
-                });
+            if transmit.is_some() {
+                return transmit;
             }
         }
         None
@@ -582,6 +641,14 @@ impl Endpoint {
             }
         }
         due
+    }
+}
+
+/// RFC 5883 §4: multihop sessions have no echo function.
+fn without_multihop_echo(key: &SessionKey, config: SessionConfig) -> SessionConfig {
+    SessionConfig {
+        echo: config.echo.filter(|_| key.hop == HopKind::Single),
+        ..config
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod authentication;
 mod discard;
+mod echo_packet;
 mod endpoint;
 mod key;
 mod packet;
@@ -22,7 +23,8 @@ pub use crate::authentication::{
     KeyError,
 };
 pub use crate::discard::{Discard, DiscardCounters};
-pub use crate::endpoint::{AddError, Endpoint, Event, RxMeta, Transmit};
+pub use crate::echo_packet::{ECHO_PORT, RETURNED_TTL};
+pub use crate::endpoint::{AddError, EchoMeta, Endpoint, Event, RxMeta, Transmit, TransmitKind};
 pub use crate::key::{
     Encapsulation, HopKind, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey, TRANSMIT_TTL,
 };
@@ -30,6 +32,6 @@ pub use crate::packet::{
     AuthenticationSection, ControlPacket, Diagnostic, Micros, ParseError, PollFinal, State,
 };
 pub use crate::session::{
-    DetectionMargin, ReceiveGaps, Session, SessionConfig, SessionCounters, SessionStatus,
-    StateChange,
+    DetectionMargin, EchoConfig, EchoObstacles, EchoStatus, ReceiveGaps, Session, SessionConfig,
+    SessionCounters, SessionStatus, StateChange,
 };

@@ -5,14 +5,16 @@
     clippy::indexing_slicing
 )]
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
 use herald_bfd::{
     AuthType, Authentication, AuthenticationKey, AuthenticationSection, ControlPacket, Diagnostic,
-    Discard, Encapsulation, Endpoint, Micros, PollFinal, RxMeta, Session, SessionConfig,
-    SessionCounters, SessionId, SessionKey, SessionStatus, State, StateChange, TRANSMIT_TTL,
+    Discard, EchoConfig, Encapsulation, Endpoint, Micros, PollFinal, RxMeta, Session,
+    SessionConfig, SessionCounters, SessionId, SessionKey, SessionStatus, State, StateChange,
+    TRANSMIT_TTL,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -78,12 +80,22 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn echo()(
+        desired_min_tx_interval in option::of(interval()),
+        required_min_rx_interval in interval(),
+    ) -> EchoConfig {
+        EchoConfig { desired_min_tx_interval, required_min_rx_interval }
+    }
+}
+
+prop_compose! {
     fn config()(
         (desired, required) in (interval(), interval()),
         detect_mult in prop_oneof![Just(1), Just(3), 1..=255_u8],
         passive in prop::bool::weighted(0.2),
         demand_mode in prop::bool::weighted(0.2),
         demand_poll_interval in option::of(interval().prop_map(Micros::as_duration)),
+        echo in option::weighted(0.3, echo()),
     ) -> SessionConfig {
         SessionConfig {
             desired_min_tx_interval: desired,
@@ -92,6 +104,7 @@ prop_compose! {
             passive,
             demand_mode,
             demand_poll_interval,
+            echo,
             ..SessionConfig::default()
         }
     }
@@ -167,6 +180,9 @@ enum Op {
     Disable,
     Enable,
     TakeDown,
+    /// The oldest echo packet under way comes back.
+    EchoReturns,
+    EchoOfRemote,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -180,7 +196,14 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Disable),
         1 => Just(Op::Enable),
         1 => Just(Op::TakeDown),
+        3 => Just(Op::EchoReturns),
+        1 => Just(Op::EchoOfRemote),
     ]
+}
+
+fn status_is_silent(status: &SessionStatus) -> bool {
+    let echo = status.echo.as_ref();
+    echo.is_none_or(|echo| echo.tx_interval.is_none())
 }
 
 /// A session under test, and what was seen of it.
@@ -192,6 +215,8 @@ struct Observed {
     last: Option<(Instant, ControlPacket)>,
     /// The shortest interval that was in force since `last`.
     shortest: Option<Duration>,
+    echo: VecDeque<Vec<u8>>,
+    last_echo_at: Option<Instant>,
 }
 
 impl Observed {
@@ -205,6 +230,8 @@ impl Observed {
             generation: 0,
             last: None,
             shortest: None,
+            echo: VecDeque::new(),
+            last_echo_at: None,
         }
     }
 
@@ -236,6 +263,19 @@ impl Observed {
             Op::Disable => self.session.disable(self.now),
             Op::Enable => self.session.enable(self.now),
             Op::TakeDown => self.session.take_down(self.now, Diagnostic::PATH_DOWN),
+            Op::EchoReturns => {
+                if let Some(packet) = self.echo.pop_front() {
+                    let _ = self.session.handle_echo(self.now, &packet);
+                    prop_assert!(
+                        self.session.handle_echo(self.now, &packet).is_err(),
+                        "each counts once"
+                    );
+                }
+            }
+            Op::EchoOfRemote => {
+                let outcome = self.session.return_echo(self.now);
+                prop_assert!(outcome.is_err() || self.session.config().echo.is_some());
+            }
         }
         if before == State::AdminDown && self.session.state() != State::AdminDown {
             prop_assert_eq!(
@@ -277,7 +317,33 @@ impl Observed {
                 self.check_pace(packet)?;
             }
         }
+        self.check_echo()
+    }
+
+    /// RFC 5880 §6.8.9: only while Up, and not more often than the remote system can take.
+    fn check_echo(&mut self) -> Result<(), TestCaseError> {
+        while let Some(packet) = self.session.poll_echo_transmit(self.now) {
+            prop_assert_eq!(self.session.state(), State::Up);
+            let status = self.status();
+            let allowed = status.remote_min_echo_rx_interval.as_duration();
+            prop_assert!(!allowed.is_zero());
+            if let Some(at) = self.last_echo_at.replace(self.now) {
+                let rounding = Duration::from_micros(1);
+                let anew = self.state != State::Up;
+                prop_assert!(anew || self.now - at + rounding >= allowed * 3 / 4);
+            }
+            self.echo.push_back(packet);
+            self.echo.truncate(512);
+        }
+        if status_is_silent(&self.status()) {
+            self.last_echo_at = None;
+        }
         Ok(())
+    }
+
+    fn status(&self) -> SessionStatus {
+        self.session
+            .status(SessionKey::single_hop([192, 0, 2, 1].into()))
     }
 
     /// What says nothing new keeps its distance from what was sent before.
@@ -320,9 +386,7 @@ impl Observed {
     }
 
     fn check_timers(&mut self) -> Result<(), TestCaseError> {
-        let status = self
-            .session
-            .status(SessionKey::single_hop([192, 0, 2, 1].into()));
+        let status = self.status();
         prop_assert_eq!(
             status.remote_discr.is_some(),
             status.detection_time.is_some()

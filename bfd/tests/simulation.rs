@@ -16,9 +16,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use herald_bfd::{
-    AuthType, Authentication, AuthenticationKey, ControlPacket, Diagnostic, Encapsulation,
-    Endpoint, Event, Micros, PollFinal, RxMeta, Session, SessionConfig, SessionId, SessionKey,
-    SessionStatus, State, StateChange, TRANSMIT_TTL,
+    AuthType, Authentication, AuthenticationKey, ControlPacket, Diagnostic, EchoConfig, EchoMeta,
+    EchoStatus, Encapsulation, Endpoint, Event, Micros, PollFinal, RETURNED_TTL, RxMeta, Session,
+    SessionConfig, SessionId, SessionKey, SessionStatus, State, StateChange, TRANSMIT_TTL,
+    TransmitKind,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -163,6 +164,9 @@ impl Host {
             assert!(matches!(heard, State::Down | State::AdminDown));
             return;
         }
+        if change.local_diag == Diagnostic::ECHO_FUNCTION_FAILED {
+            return;
+        }
         assert_eq!(
             change.local_diag,
             Diagnostic::CONTROL_DETECTION_TIME_EXPIRED
@@ -188,6 +192,10 @@ impl Host {
             assert!(silence < limit, "silence of {silence:?}: {:?}", self.seen);
         }
     }
+
+    fn echo(&self) -> EchoStatus {
+        self.status().echo.unwrap()
+    }
 }
 
 struct Simulation {
@@ -199,6 +207,9 @@ struct Simulation {
     links: [Link; 2],
     /// Arrival time and a serial number, to the host with this index.
     in_flight: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
+    /// Echo packets on their way back to the host with this index: the other's kernel forwards them.
+    echo_in_flight: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
+    loses_echo: bool,
     serial: u64,
 }
 
@@ -257,6 +268,8 @@ impl Simulation {
             hosts,
             links: [Link::CLEAN; 2],
             in_flight: BTreeMap::new(),
+            echo_in_flight: BTreeMap::new(),
+            loses_echo: false,
             serial: 0,
         }
     }
@@ -274,6 +287,12 @@ impl Simulation {
             {
                 let (to, payload) = entry.remove();
                 self.deliver(to, &payload);
+            }
+            while let Some(entry) = self.echo_in_flight.first_entry()
+                && entry.key().0 <= self.now
+            {
+                let (to, payload) = entry.remove();
+                self.deliver_echo(to, &payload);
             }
             for host in &mut self.hosts {
                 host.endpoint.handle_timeout(host.clock.shows(self.now));
@@ -303,8 +322,9 @@ impl Simulation {
             .hosts
             .iter()
             .filter_map(|host| Some(host.clock.when(host.endpoint.poll_timeout()?)));
-        let arrival = self.in_flight.first_key_value().map(|((at, _), _)| *at);
-        timeouts.chain(arrival).min()
+        let arrivals = [&self.in_flight, &self.echo_in_flight];
+        let arrivals = arrivals.map(|arrivals| arrivals.first_key_value().map(|((at, _), _)| *at));
+        timeouts.chain(arrivals.into_iter().flatten()).min()
     }
 
     fn exchange(&mut self) {
@@ -317,8 +337,14 @@ impl Simulation {
                 }
             }
             while let Some(transmit) = self.hosts[from].endpoint.poll_transmit(local) {
-                self.hosts[from].note_sent(local, &transmit.payload);
-                self.send(from, &transmit.payload);
+                match transmit.kind {
+                    TransmitKind::Control => {
+                        self.hosts[from].note_sent(local, &transmit.payload);
+                        self.send(from, &transmit.payload);
+                    }
+                    TransmitKind::Echo { .. } => self.send_echo(from, transmit.payload),
+                    TransmitKind::EchoReturn { .. } => unreachable!("the kernel does it"),
+                }
             }
         }
     }
@@ -335,6 +361,55 @@ impl Simulation {
             let key = (self.now + delay, self.serial);
             self.in_flight.insert(key, (1 - from, payload.to_vec()));
         }
+    }
+
+    /// There and back.
+    fn send_echo(&mut self, from: usize, payload: Vec<u8>) {
+        let mut delay = Duration::ZERO;
+        for link in self.links {
+            if self.loses_echo || self.rng.random_bool(link.loss) {
+                return;
+            }
+            delay += self.rng.random_range(link.delay.0..=link.delay.1);
+        }
+        self.serial += 1;
+        let key = (self.now + delay, self.serial);
+        self.echo_in_flight.insert(key, (from, payload));
+    }
+
+    fn deliver_echo(&mut self, to: usize, payload: &[u8]) {
+        let meta = EchoMeta {
+            source: SocketAddr::new(self.hosts[to].address, 3785),
+            interface_index: Some(2),
+            ttl: Some(RETURNED_TTL),
+        };
+        // Discards are counted inside.
+        let host = &mut self.hosts[to];
+        let local = host.clock.shows(self.now);
+        let _ = host.endpoint.handle_echo_datagram(local, &meta, payload);
+    }
+
+    /// Both send echo packets, and agree on how often.
+    fn settle_with_echo(&mut self) {
+        for host in 0..2 {
+            let choices = [10, 50, 300];
+            let interval = choices[self.rng.random_range(0..choices.len())];
+            let former = self.hosts[host].session().unwrap().config().clone();
+            let config = SessionConfig {
+                echo: Some(EchoConfig::both_ways(Micros::from_millis(interval))),
+                ..former
+            };
+            self.at(host, |endpoint, local, session| {
+                endpoint.set_config(local, session, config);
+            });
+        }
+        self.settle();
+        self.run_until("echo", SECOND * 5, |simulation| {
+            simulation
+                .hosts
+                .iter()
+                .all(|host| host.echo().packets_in > 3)
+        });
     }
 
     fn deliver(&mut self, to: usize, payload: &[u8]) {
@@ -673,6 +748,65 @@ fn a_crashed_and_restarted_remote_system_is_noticed_and_comes_back() {
         assert_eq!(simulation.hosts[1].changes[0].to, State::Down);
         simulation.settle();
         assert_eq!(simulation.hosts[1].status().generation, 2);
+    });
+}
+
+#[test]
+fn c_149_a_link_that_loses_only_echo_is_found_by_echo_and_not_before() {
+    for_each_seed(|simulation| {
+        simulation.settle_with_echo();
+        simulation.run(SECOND * 10);
+        simulation.forget_changes();
+        let times = simulation.hosts.each_ref().map(Host::echo);
+        assert!(times.iter().all(|echo| echo.packets_lost == 0));
+        let detection_times = times.map(|echo| echo.detection_time.unwrap());
+        simulation.loses_echo = true;
+        let cut_at = simulation.now;
+        simulation.run(*detection_times.iter().max().unwrap() + SECOND);
+        let first = simulation.hosts.iter().map(|host| {
+            let change = host.changes[0];
+            (host.clock.when(change.at), change)
+        });
+        let (found_at, found) = first.min_by_key(|(at, _)| *at).unwrap();
+        assert_eq!(found.local_diag, Diagnostic::ECHO_FUNCTION_FAILED);
+        assert_eq!((found.from, found.to), (State::Up, State::Down));
+        let detection_time = detection_times.into_iter().min().unwrap();
+        // The last echo packet came back at most an interval before the cut; and their clocks drift.
+        assert!(found_at <= cut_at + detection_time + Duration::from_millis(2));
+        assert!(found_at + Duration::from_millis(310) >= cut_at + detection_time);
+        simulation.loses_echo = false;
+        simulation.settle_with_echo();
+    });
+}
+
+#[test]
+fn echo_on_a_clean_link_makes_nothing_flap_whatever_is_reconfigured() {
+    for_each_seed(|simulation| {
+        simulation.settle();
+        simulation.forget_changes();
+        for _ in 0..10 {
+            let host = simulation.rng.random_range(0..2);
+            let config = SessionConfig {
+                echo: simulation.rng.random_bool(0.7).then(|| EchoConfig {
+                    desired_min_tx_interval: simulation
+                        .rng
+                        .random_bool(0.7)
+                        .then(|| Micros::from_millis(simulation.rng.random_range(5..500))),
+                    required_min_rx_interval: Micros::from_millis(
+                        simulation.rng.random_range(0..500),
+                    ),
+                }),
+                ..random_config(&mut simulation.rng, false, simulation.auth_type)
+            };
+            simulation.at(host, |endpoint, local, session| {
+                endpoint.set_config(local, session, config);
+            });
+            let pause = Duration::from_millis(simulation.rng.random_range(0..3000));
+            simulation.run(pause);
+        }
+        for host in &simulation.hosts {
+            assert_eq!(host.changes, []);
+        }
     });
 }
 

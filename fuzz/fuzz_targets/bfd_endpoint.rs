@@ -7,8 +7,9 @@ use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use bfd::{
-    AuthType, Authentication, AuthenticationKey, ControlPacket, Diagnostic, Encapsulation,
-    Endpoint, HopKind, Micros, RxMeta, Session, SessionConfig, SessionId, SessionKey, Transmit,
+    AuthType, Authentication, AuthenticationKey, ControlPacket, Diagnostic, EchoConfig, EchoMeta,
+    Encapsulation, Endpoint, HopKind, Micros, RxMeta, Session, SessionConfig, SessionId,
+    SessionKey, Transmit,
 };
 use herald_fuzz::Input;
 use libfuzzer_sys::fuzz_target;
@@ -45,7 +46,8 @@ fuzz_target!(|octets: &[u8]| {
         while endpoint.poll_event().is_some() {}
         endpoint.handle_timeout(now);
         let sent = std::iter::from_fn(|| endpoint.poll_transmit(now)).count();
-        assert!(sent <= ids.len() + 1);
+        // One packet of each session, and an echo packet of the single-hop one.
+        assert!(sent <= ids.len() + 2);
         endpoint.handle_timeout(now);
         assert!(
             endpoint.poll_timeout().is_none_or(|at| at > now),
@@ -173,6 +175,25 @@ fn apply(
                 ..SessionConfig::default()
             };
             endpoint.set_config(*now, id, config);
+        }
+        11 => {
+            let echo = EchoConfig {
+                desired_min_tx_interval: input.flag().then(|| Micros::new(input.u32())),
+                required_min_rx_interval: Micros::new(input.u32()),
+            };
+            let config = SessionConfig {
+                echo: Some(echo),
+                ..SessionConfig::default()
+            };
+            endpoint.set_config(*now, session(input), config);
+        }
+        12 => {
+            let meta = EchoMeta {
+                source: SocketAddr::new(PEER, bfd::ECHO_PORT),
+                interface_index: Some(1),
+                ttl: Some(255 - u8::from(input.flag())),
+            };
+            let _ = endpoint.handle_echo_datagram(*now, &meta, input.octets());
         }
         _ => {}
     }

@@ -18,7 +18,7 @@ use super::sockets::{SourcePort, Transmitter, interface_index};
 use super::sys::{BATCH_SIZE, Batch};
 use super::{Command, EngineConfig, EngineError, EngineStatus, KernelDrops};
 use crate::discard::Discard;
-use crate::endpoint::{Endpoint, Event, RxMeta, Transmit};
+use crate::endpoint::{Endpoint, Event, RxMeta, Transmit, TransmitKind};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
 use crate::session::{SessionConfig, StateChange};
 use crate::session_map::SessionMap;
@@ -372,6 +372,9 @@ impl<F: Fn(&StateChange)> Worker<F> {
     }
 
     fn send(&mut self, transmit: &Transmit) {
+        if transmit.kind != TransmitKind::Control {
+            return;
+        }
         let Some(transmitter) = self.transmitters.get(&transmit.session) else {
             return;
         };

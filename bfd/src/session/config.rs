@@ -3,6 +3,7 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
+use super::EchoConfig;
 use crate::authentication::Authentication;
 use crate::packet::Micros;
 
@@ -39,6 +40,8 @@ pub struct SessionConfig {
     /// A change of keys costs nothing as long as each end accepts the key that the other sends with. To begin or to end
     /// authentication, or to change its type, both ends have a Detection Time.
     pub authentication: Option<Authentication>,
+    /// The echo function, of single-hop sessions; `None` neither sends echo packets nor asks for any.
+    pub echo: Option<EchoConfig>,
 }
 
 impl SessionConfig {
@@ -53,6 +56,12 @@ impl SessionConfig {
             demand_poll_interval: self
                 .demand_poll_interval
                 .map(|interval| interval.max(Self::MIN_INTERVAL.as_duration())),
+            echo: self.echo.map(|echo| EchoConfig {
+                desired_min_tx_interval: echo
+                    .desired_min_tx_interval
+                    .map(|interval| interval.max(Self::MIN_INTERVAL)),
+                ..echo
+            }),
             ..self
         }
     }
@@ -74,6 +83,7 @@ impl Default for SessionConfig {
             demand_poll_interval: None,
             control_plane_independent: false,
             authentication: None,
+            echo: None,
         }
     }
 }

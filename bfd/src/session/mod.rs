@@ -5,6 +5,7 @@
 
 mod config;
 mod demand;
+mod echo;
 mod jitter;
 mod poll_sequence;
 mod receive_gaps;
@@ -21,6 +22,8 @@ use rand::{RngExt, SeedableRng};
 
 pub use self::config::SessionConfig;
 use self::demand::Demand;
+use self::echo::Echo;
+pub use self::echo::{EchoConfig, EchoObstacles, EchoStatus};
 use self::jitter::Grid;
 use self::poll_sequence::PollSequence;
 pub use self::receive_gaps::{DetectionMargin, ReceiveGaps};
@@ -59,6 +62,8 @@ pub struct Session {
     transmission: Transmission,
     /// `None` (bfd.AuthType zero): without authentication, which then costs nothing.
     authenticator: Option<Box<Authenticator>>,
+    /// `Some` where it is configured.
+    echo: Option<Box<Echo>>,
 
     generation: u64,
     last_change: Option<StateChange>,
@@ -74,6 +79,7 @@ struct Remote {
     diag: Diagnostic,
     desired_min_tx_interval: Micros,
     min_rx_interval: Micros,
+    min_echo_rx_interval: Micros,
     demand_mode: bool,
     control_plane_independent: bool,
     detect_mult: Option<NonZeroU8>,
@@ -89,6 +95,7 @@ impl Remote {
             diag,
             desired_min_tx_interval: Micros::ZERO,
             min_rx_interval: Micros::new(1),
+            min_echo_rx_interval: Micros::ZERO,
             demand_mode: false,
             control_plane_independent: false,
             detect_mult: None,
@@ -133,6 +140,7 @@ impl Session {
             remote: Remote::unknown(Diagnostic::NONE),
             transmission: Transmission::default(),
             authenticator: None,
+            echo: None,
             generation: 0,
             last_change: None,
             counters: SessionCounters::default(),
@@ -140,6 +148,7 @@ impl Session {
             config,
         };
         session.follow_authentication();
+        session.set_up_echo();
         session.reschedule(now);
         session
     }
@@ -173,6 +182,7 @@ impl Session {
             self.expire_detection(now);
         }
         self.forget_sequence(now);
+        self.expire_echo_detection(now);
         self.reschedule(now);
     }
 
@@ -191,6 +201,7 @@ impl Session {
         let now = self.advance(now);
         self.config = config.runnable();
         self.follow_authentication();
+        self.set_up_echo();
         self.advertise();
         self.reschedule(now);
     }
@@ -270,6 +281,7 @@ impl Session {
             self.detection_deadline(),
             self.demand.next_poll_at(),
             authenticator.and_then(|authenticator| authenticator.deadline()),
+            self.echo.as_ref().and_then(|echo| echo.poll_timeout()),
         ];
         timers.into_iter().flatten().min()
     }
@@ -339,6 +351,8 @@ impl Session {
             required_min_rx_interval: self.rx_in_force,
             remote_min_rx_interval: self.remote.min_rx_interval,
             remote_desired_min_tx_interval: self.remote.desired_min_tx_interval,
+            remote_min_echo_rx_interval: self.remote.min_echo_rx_interval,
+            echo: self.echo_status(),
             demand_mode: self.demand.is_advertised(),
             remote_demand_mode: self.remote.demand_mode,
             remote_control_plane_independent: self.remote.control_plane_independent,
@@ -413,6 +427,7 @@ impl Session {
             diag: packet.diagnostic,
             desired_min_tx_interval: packet.desired_min_tx_interval,
             min_rx_interval: packet.required_min_rx_interval,
+            min_echo_rx_interval: packet.required_min_echo_rx_interval,
             demand_mode: packet.demand,
             control_plane_independent: packet.control_plane_independent,
             detect_mult: Some(packet.detect_mult),
@@ -583,6 +598,9 @@ impl Session {
     }
 
     fn handle_transmit_timer(&mut self, now: Instant) {
+        if let Some(echo) = &mut self.echo {
+            echo.handle_transmit_timer(now);
+        }
         let Some(due_at) = self.transmission.next_at.filter(|at| *at <= now) else {
             return;
         };
@@ -616,9 +634,10 @@ impl Session {
             .as_duration()
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) has a packet.
+    /// Whether [`poll_transmit`](Self::poll_transmit) or [`poll_echo_transmit`](Self::poll_echo_transmit) has a packet.
     pub(crate) fn has_to_transmit(&self) -> bool {
-        self.transmission.final_due || self.wants_to_transmit(&self.contents())
+        let echo_due = self.echo.as_ref().is_some_and(|echo| echo.is_due());
+        echo_due || self.transmission.final_due || self.wants_to_transmit(&self.contents())
     }
 
     /// A packet is due by the clock, or because it would say something new (§6.8.7).
@@ -642,6 +661,7 @@ impl Session {
     /// Moves the transmit timer if the interval has changed, and only then: counted from the latest transmission.
     fn reschedule(&mut self, now: Instant) {
         self.schedule_demand_poll(now);
+        self.follow_echo(now);
         let interval = self.tx_interval();
         if interval == self.transmission.interval {
             return;
@@ -674,7 +694,7 @@ impl Session {
             your_discriminator: self.remote.discr,
             desired_min_tx_interval: self.desired_min_tx_interval,
             required_min_rx_interval: self.required_min_rx_interval,
-            required_min_echo_rx_interval: Micros::ZERO,
+            required_min_echo_rx_interval: self.required_min_echo_rx_interval(),
             authentication: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
-use super::{DetectionMargin, ReceiveGaps, SessionConfig};
+use super::{DetectionMargin, EchoStatus, ReceiveGaps, SessionConfig};
 use crate::authentication::AuthenticationStatus;
 use crate::discard::DiscardCounters;
 use crate::key::{SessionId, SessionKey};
@@ -98,6 +98,10 @@ pub struct SessionStatus {
     pub detect_mult: NonZeroU8,
     /// Detect Mult in the remote system's latest packet; `None` while there is no such packet.
     pub remote_detect_mult: Option<NonZeroU8>,
+    /// Required Min Echo RX Interval in the remote system's latest packet; zero means that it sends no echo packets back.
+    pub remote_min_echo_rx_interval: Micros,
+    /// The echo function; `None` where none is configured.
+    pub echo: Option<EchoStatus>,
     /// Whether a Poll Sequence of ours runs.
     pub polling: bool,
     /// The interval at which we transmit, before jitter; `None` while we do not transmit periodically.

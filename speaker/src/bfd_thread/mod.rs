@@ -320,5 +320,6 @@ fn session_config(profile: &BfdProfile) -> SessionConfig {
         // Both live and die with the daemon.
         control_plane_independent: false,
         authentication: None,
+        echo: None,
     }
 }

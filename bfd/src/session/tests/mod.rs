@@ -3,6 +3,7 @@
 
 mod authentication;
 mod demand;
+mod echo;
 mod reception;
 mod timers;
 
