@@ -3,6 +3,7 @@
 //! The thread shares nothing with the rest of the program but a channel of commands, and so nothing slower can delay a packet.
 //! It reads its sockets before it believes that a remote system is silent. Nothing is bound while there are no sessions.
 
+mod echo;
 mod moderation;
 mod privileges;
 mod receiver;

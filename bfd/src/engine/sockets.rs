@@ -12,9 +12,9 @@ use super::EngineError;
 use crate::key::{SessionKey, TRANSMIT_TTL};
 
 /// Traffic class CS6, network control.
-const CLASS_SELECTOR_6: u32 = 0xc0;
+pub(super) const CLASS_SELECTOR_6: u32 = 0xc0;
 /// The highest priority that needs no privilege.
-const PRIORITY: u32 = 6;
+pub(super) const PRIORITY: u32 = 6;
 
 /// A port that RFC 5881 §4 allows to send from: 49152 to 65535.
 #[derive(Debug, Clone, Copy)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::echo::{EchoSockets, SendError};
 use super::privileges::{self, Grant};
 use super::receiver::Receiver;
 use super::sockets::{SourcePort, Transmitter, interface_index};
@@ -20,7 +21,7 @@ use super::{Command, EngineConfig, EngineError, EngineStatus, KernelDrops};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Event, RxMeta, Transmit, TransmitKind};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
-use crate::session::{SessionConfig, StateChange};
+use crate::session::{EchoObstacles, SessionConfig, StateChange};
 use crate::session_map::SessionMap;
 
 /// Packets sent before the receive sockets are looked at again.
@@ -31,6 +32,8 @@ const TRANSMISSIONS_PER_BATCH: usize = 4;
 const COMMANDS_PER_TURN: usize = 32;
 /// How often interfaces are looked at.
 const INTERFACE_CHECK: Duration = Duration::from_secs(1);
+/// How often what is in the way of the echo function is looked at again.
+const ECHO_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// For how long at least [`Engine::shutdown`](super::Engine::shutdown) goes on telling the remote
 /// systems: so that a lost packet is repeated, which happens once a second (RFC 5880 §6.8.3).
 const MIN_FAREWELL: Duration = Duration::from_secs(1);
@@ -42,6 +45,9 @@ pub(super) struct Worker<F> {
     endpoint: Endpoint,
     receivers: Vec<Receiver>,
     transmitters: SessionMap<Transmitter>,
+    echo: EchoSockets,
+    /// When to look again at what is in the way of the echo function; `None` where nobody uses it.
+    check_echo_at: Option<Instant>,
     commands: mpsc::Receiver<Command>,
     wake: Arc<OwnedFd>,
     on_change: F,
@@ -70,6 +76,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
         on_change: F,
     ) -> Self {
         Self {
+            echo: EchoSockets::new(&config.single_hop_listen),
+            check_echo_at: None,
             config,
             endpoint: Endpoint::new(seed),
             receivers: Vec::new(),
@@ -99,6 +107,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
             // What is silent at this time is silent in what had come by this time.
             let now = now();
             self.receive();
+            self.receive_echo();
+            self.check_echo();
             self.endpoint.handle_timeout(now);
             self.transmit();
             self.check_interfaces(now);
@@ -117,6 +127,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             self.endpoint.poll_timeout(),
             self.interface_check,
             self.leave_at,
+            self.check_echo_at,
         ]
         .into_iter();
         let rests = self
@@ -139,6 +150,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
             awake_receivers
                 .map(|receiver| PollFd::from_borrowed_fd(receiver.socket(), PollFlags::IN)),
         );
+        let echo = self.echo.sockets();
+        interest.extend(echo.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         // Whatever it answers: what is there is looked at next.
         let _ = poll(&mut interest, timeout.as_ref());
         let ready = interest.iter().skip(1).map(|fd| !fd.revents().is_empty());
@@ -168,11 +181,17 @@ impl<F: Fn(&StateChange)> Worker<F> {
             Command::Add { key, config, reply } => {
                 let _ = reply.send(self.add(now, key, config));
             }
-            Command::SetConfig(id, config) => self.endpoint.set_config(now, id, config),
+            Command::SetConfig(id, config) => {
+                self.endpoint.set_config(now, id, config);
+                self.prepare_echo(now, id);
+            }
             Command::SetAdminDown(id, down) => self.endpoint.set_admin_down(now, id, down),
             Command::TakeDown(id, diagnostic) => self.endpoint.take_down(now, id, diagnostic),
             Command::Poll(id) => self.endpoint.poll(now, id),
-            Command::Remove(id) => self.endpoint.remove(now, id),
+            Command::Remove(id) => {
+                self.endpoint.remove(now, id);
+                self.echo.release(id);
+            }
             Command::Status { reply } => {
                 self.read_rejected();
                 let _ = reply.send(self.endpoint.status());
@@ -243,6 +262,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             self.interface_check.get_or_insert(now + INTERFACE_CHECK);
         }
         self.transmitters.insert(id, transmitter);
+        self.prepare_echo(now, id);
         Ok(id)
     }
 
@@ -373,7 +393,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
 
     fn send(&mut self, transmit: &Transmit) {
         if transmit.kind != TransmitKind::Control {
-            return;
+            return self.send_echo(transmit);
         }
         let Some(transmitter) = self.transmitters.get(&transmit.session) else {
             return;
@@ -381,6 +401,53 @@ impl<F: Fn(&StateChange)> Worker<F> {
         if let Err(error) = transmitter.send(&transmit.payload, transmit.destination) {
             self.endpoint.count_transmit_error(transmit.session);
             self.repair(transmit, &error);
+        }
+    }
+
+    /// Gives a session the sockets of the echo function that its configuration asks for, or takes them away.
+    fn prepare_echo(&mut self, now: Instant, id: SessionId) {
+        let session = self.endpoint.session(id);
+        let config = session.and_then(|session| session.config().echo);
+        let key = self.endpoint.key(id);
+        let Some((key, config)) = key.zip(config) else {
+            return self.echo.release(id);
+        };
+        let obstacles = self.echo.admit(id, key, &config);
+        self.endpoint.set_echo_obstacles(now, id, obstacles);
+        self.check_echo_at.get_or_insert(now + ECHO_CHECK_INTERVAL);
+    }
+
+    /// What was in the way may have been removed, and the reverse.
+    fn check_echo(&mut self) {
+        let now = now();
+        if self.check_echo_at.take_if(|at| *at <= now).is_some() {
+            for id in self.echo.users() {
+                self.prepare_echo(now, id);
+            }
+        }
+    }
+
+    fn receive_echo(&mut self) {
+        let endpoint = &mut self.endpoint;
+        self.echo.receive(&mut self.batch, |meta, payload| {
+            // Discards are counted inside.
+            let _: Result<SessionId, Discard> =
+                endpoint.handle_echo_datagram(now(), &meta, payload);
+        });
+    }
+
+    fn send_echo(&mut self, transmit: &Transmit) {
+        let id = transmit.session;
+        match self.echo.send(transmit) {
+            Ok(()) => {}
+            Err(SendError::Refused) => self.endpoint.count_transmit_error(id),
+            Err(SendError::Impossible(reason)) => {
+                let obstacles = EchoObstacles {
+                    transmit: Some(reason),
+                    ..self.echo.obstacles(id)
+                };
+                self.endpoint.set_echo_obstacles(now(), id, obstacles);
+            }
         }
     }
 
@@ -442,6 +509,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
                 Event::StateChanged(change) => (self.on_change)(&change),
                 Event::Removed(id) => {
                     self.transmitters.remove(&id);
+                    self.echo.release(id);
                     self.minimum_ttl_is_stale = true;
                 }
             }
