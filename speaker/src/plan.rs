@@ -727,6 +727,10 @@ fn compare_profile(found: &mut Differences, old: &BfdProfile, wanted: &BfdProfil
         passive_mode,
         demand_mode,
         demand_poll_interval,
+        echo_mode,
+        echo_interval,
+        echo_receive_interval,
+        minimum_ttl,
     } = wanted;
     found.compare(InPlace, "bfd-profile", &old.name, name);
     found.compare(
@@ -755,6 +759,17 @@ fn compare_profile(found: &mut Differences, old: &BfdProfile, wanted: &BfdProfil
         &old.demand_poll_interval,
         demand_poll_interval,
     );
+    found.compare(InPlace, "echo-mode", &old.echo_mode, echo_mode);
+    found.compare(InPlace, "echo-interval", &old.echo_interval, echo_interval);
+    found.compare(
+        InPlace,
+        "echo-receive-interval",
+        &old.echo_receive_interval,
+        echo_receive_interval,
+    );
+    let [old_ttl, minimum_ttl] =
+        [&old.minimum_ttl, minimum_ttl].map(|ttl| ttl.map(|ttl| ttl.get()));
+    found.compare(InPlace, "minimum-ttl", &old_ttl, &minimum_ttl);
 }
 
 fn compare<T: PartialEq + Shown>(

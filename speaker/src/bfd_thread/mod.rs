@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bfd::engine::{Engine, EngineConfig, EngineError, EngineStatus};
-use bfd::{HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange};
+use bfd::{
+    EchoConfig, EchoObstacles, HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::place::{Place, Remote, Wish, remote_of};
@@ -25,6 +27,8 @@ pub struct BfdThread {
     /// With which remote system everybody has a session.
     users: BTreeMap<Party, Remote>,
     keys: BTreeMap<SessionId, SessionKey>,
+    /// What is in the way of the echo function, as far as it was told.
+    echo_obstacles: BTreeMap<SessionId, EchoObstacles>,
 }
 
 /// What there is to say of a BFD session.
@@ -99,6 +103,7 @@ impl BfdThread {
             places: BTreeMap::new(),
             users: BTreeMap::new(),
             keys: BTreeMap::new(),
+            echo_obstacles: BTreeMap::new(),
         })
     }
 
@@ -136,6 +141,26 @@ impl BfdThread {
             profile: session.profile.name.clone(),
         });
         self.set(Party::BfdSession(name.clone()), wish)
+    }
+
+    /// What has come in the way of a session's echo function since the last call.
+    pub fn new_echo_obstacles(&mut self, id: SessionId) -> Vec<String> {
+        let status = self.engine.status();
+        self.echo_obstacles
+            .retain(|id, _| status.iter().any(|status| status.id == *id));
+        let session = status.into_iter().find(|status| status.id == id);
+        let Some(obstacles) = session.and_then(|session| Some(session.echo?.obstacles)) else {
+            self.echo_obstacles.remove(&id);
+            return Vec::new();
+        };
+        let known = self.echo_obstacles.insert(id, obstacles.clone());
+        let known = known.unwrap_or_default();
+        let pairs = [
+            (known.transmit, obstacles.transmit),
+            (known.receive, obstacles.receive),
+        ];
+        let new = pairs.into_iter().filter(|(known, found)| known != found);
+        new.filter_map(|(_, found)| found).collect()
     }
 
     /// Ends somebody's session with AdminDown, unless somebody else has it too.
@@ -320,6 +345,16 @@ fn session_config(profile: &BfdProfile) -> SessionConfig {
         // Both live and die with the daemon.
         control_plane_independent: false,
         authentication: None,
-        echo: None,
+        echo: echo_config(profile),
     }
+}
+
+/// What a multihop session makes nothing of.
+fn echo_config(profile: &BfdProfile) -> Option<EchoConfig> {
+    let micros = |interval| Micros::from_duration(interval).unwrap_or(Micros::new(u32::MAX));
+    let receives = !profile.echo_receive_interval.is_zero();
+    (profile.echo_mode || receives).then(|| EchoConfig {
+        desired_min_tx_interval: profile.echo_mode.then(|| micros(profile.echo_interval)),
+        required_min_rx_interval: micros(profile.echo_receive_interval),
+    })
 }

@@ -278,6 +278,14 @@ pub struct BfdProfile {
     pub demand_mode: bool,
     /// How often the path is verified in demand mode.
     pub demand_poll_interval: Duration,
+    /// Send echo packets, which the neighbor's forwarding plane sends back. Single hop only.
+    pub echo_mode: bool,
+    /// How often we want to send them.
+    pub echo_interval: Duration,
+    /// How often the neighbor may send echo packets for us to send back; zero: not at all.
+    pub echo_receive_interval: Duration,
+    /// Multihop only: the least TTL of a packet that counts; `None`: what the peer's hops allow.
+    pub minimum_ttl: Option<NonZeroU8>,
 }
 
 impl BfdProfile {
@@ -286,6 +294,12 @@ impl BfdProfile {
 
     /// What a peer names that is to have no BFD session.
     pub const NONE: &'static str = "none";
+
+    /// Whether single-hop sessions have the echo function, in either direction.
+    #[must_use]
+    pub const fn has_echo(&self) -> bool {
+        self.echo_mode || !self.echo_receive_interval.is_zero()
+    }
 
     /// 300 ms both ways, three packets, active: what routers ship with.
     #[must_use]
@@ -299,6 +313,10 @@ impl BfdProfile {
             passive_mode: false,
             demand_mode: false,
             demand_poll_interval: Duration::from_secs(1),
+            echo_mode: false,
+            echo_interval: Duration::from_millis(50),
+            echo_receive_interval: Duration::ZERO,
+            minimum_ttl: None,
         }
     }
 }

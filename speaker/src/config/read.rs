@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bgp::RouteAttributes;
 use ipnet::IpNet;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 mod bfd_session;
 mod export;
@@ -236,7 +236,7 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
     let mut profiles = BTreeMap::new();
     let mut lines = BTreeMap::new();
     for section in sections {
-        let mut section = section.plans(&["echo-mode", "echo-interval", "minimum-ttl", "auth"]);
+        let mut section = section.plans(&["auth"]);
         let interval = value::duration_between(10 * MILLISECOND, 60 * SECOND);
         let name = section.require("name", "the name that peers refer to", value::name::<Name>);
         let transmit_interval = section.take("transmit-interval", &interval);
@@ -246,6 +246,10 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         let demand_mode = section.take("demand-mode", value::boolean);
         let poll_interval = value::duration_between(100 * MILLISECOND, 3600 * SECOND);
         let demand_poll_interval = section.take("demand-poll-interval", poll_interval);
+        let echo_mode = section.take("echo-mode", value::boolean);
+        let echo_interval = section.take("echo-interval", &interval);
+        let echo_receive_interval = section.take("echo-receive-interval", echo_receive);
+        let minimum_ttl = section.take("minimum-ttl", value::nonzero_octet);
         section.finish();
         for (key, interval) in [
             ("transmit-interval", &transmit_interval),
@@ -261,6 +265,15 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
                 "means nothing without demand-mode = true".to_owned(),
             );
         }
+        let echo_mode = echo_mode.is_some_and(|echo| echo.value);
+        if let (Some(interval), false) = (&echo_interval, echo_mode) {
+            section.warning(
+                interval.line,
+                "echo-interval",
+                "means nothing without echo-mode = true".to_owned(),
+            );
+        }
+        let echo_interval = echo_interval.map(|interval| interval.value);
         let Some(name) = name else { continue };
         let text = name.value.as_str().to_owned();
         if text == BfdProfile::NONE {
@@ -284,6 +297,15 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
                 demand_mode,
                 demand_poll_interval: demand_poll_interval
                     .map_or(standard.demand_poll_interval, |interval| interval.value),
+                echo_mode,
+                echo_interval: echo_interval.unwrap_or(standard.echo_interval),
+                echo_receive_interval: match echo_receive_interval {
+                    Some(interval) => interval.value,
+                    // MetalLB's and FRR's users give one interval for both ways.
+                    None if echo_mode => echo_interval.unwrap_or(standard.echo_interval),
+                    None => standard.echo_receive_interval,
+                },
+                minimum_ttl: minimum_ttl.map(|ttl| ttl.value),
             },
         );
     }
@@ -291,6 +313,15 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         .entry(BfdProfile::DEFAULT_NAME.to_owned())
         .or_insert_with(BfdProfile::standard);
     profiles
+}
+
+/// 0s, for not at all, or from 10 ms to a minute.
+fn echo_receive(value: &DeValue<'_>) -> value::Parsed<Duration> {
+    let none = |value: &DeValue<'_>| value::duration_between(Duration::ZERO, Duration::ZERO)(value);
+    none(value).or_else(|_| {
+        value::duration_between(10 * MILLISECOND, 60 * SECOND)(value)
+            .map_err(|_| "\"0s\", for none, or a duration from 10ms to 1m, with its unit".into())
+    })
 }
 
 fn warn_if_ambitious(section: &Section<'_>, key: &str, interval: Option<&Located<Duration>>) {

@@ -154,6 +154,14 @@ impl Config {
             if profile.demand_mode {
                 out.duration("demand-poll-interval", profile.demand_poll_interval);
             }
+            out.plain("echo-mode", profile.echo_mode);
+            if profile.echo_mode {
+                out.duration("echo-interval", profile.echo_interval);
+            }
+            out.duration("echo-receive-interval", profile.echo_receive_interval);
+            if let Some(minimum_ttl) = profile.minimum_ttl {
+                out.plain("minimum-ttl", minimum_ttl);
+            }
         }
     }
 }

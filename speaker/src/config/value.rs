@@ -19,7 +19,7 @@ use super::attributes::{AnyCommunity, parse_aggregator, parse_community, parse_n
 use super::document::Expected;
 use super::{LogFormat, LogLevel, Name, OnExit, Password, PeerAddress};
 
-type Parsed<T> = Result<T, Expected>;
+pub(super) type Parsed<T> = Result<T, Expected>;
 
 /// An integer of this type, 0 included.
 pub(super) fn number<T: TryFrom<i64> + Bounds>(value: &DeValue<'_>) -> Parsed<T> {

@@ -61,6 +61,9 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     let strays = Counters::<Reason>::default();
     let detection = Seconds::<Session>::default();
     let margin = Seconds::<Session>::default();
+    let echo_packets = Counters::<Packets>::default();
+    let echo_lost = Counters::<Session>::default();
+    let echo_round_trip = Seconds::<Session>::default();
     let mut gaps = Gaps::default();
     for report in &snapshot.bfd.sessions {
         let label = Session::of(report);
@@ -94,6 +97,20 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         }
         if let Some(time) = session.detection_time {
             detection.get_or_create(&label).set(time.as_secs_f64());
+        }
+        if let Some(echo) = &session.echo {
+            for (direction, number) in [("sent", echo.packets_out), ("received", echo.packets_in)] {
+                let label = Packets {
+                    session: label.clone(),
+                    direction,
+                };
+                echo_packets.get_or_create(&label).inc_by(number);
+            }
+            echo_lost.get_or_create(&label).inc_by(echo.packets_lost);
+            if let Some(time) = echo.last_round_trip {
+                let time = time.as_secs_f64();
+                echo_round_trip.get_or_create(&label).set(time);
+            }
         }
         if let Some(least) = counters.detection_margin {
             let left = least.left().as_secs_f64();
@@ -138,6 +155,22 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         "After how long silence the BFD session is down",
         Unit::Seconds,
         detection,
+    );
+    registry.register(
+        "bfd_echo_packets",
+        "BFD echo packets of ours, sent and come back",
+        echo_packets,
+    );
+    registry.register(
+        "bfd_echo_lost",
+        "BFD echo packets of ours that did not come back in time",
+        echo_lost,
+    );
+    registry.register_with_unit(
+        "bfd_echo_round_trip",
+        "How long the latest BFD echo packet was on its way there and back",
+        Unit::Seconds,
+        echo_round_trip,
     );
     registry.register_with_unit(
         "bfd_worst_detection_margin",

@@ -24,6 +24,13 @@ impl Speaker {
             let at = SystemTime::now();
             self.history.happened(at, name, Subject::Bfd, what);
         }
+        if let Ok(Some(id)) = set
+            && session.profile.has_echo()
+        {
+            for obstacle in self.bfd.new_echo_obstacles(id) {
+                warn!(bfd_session = %name, "BFD without echo: {obstacle}");
+            }
+        }
         set.map(drop)
     }
 

@@ -518,6 +518,13 @@ impl Speaker {
             self.note(format!("peer {name}: no BFD session: {error}"));
         }
         let session = bfd.as_ref().ok().copied().flatten();
+        let has_echo = peer.bfd.as_ref().is_some_and(|bfd| bfd.profile.has_echo());
+        if let Some(id) = session.filter(|_| has_echo) {
+            for obstacle in self.bfd.new_echo_obstacles(id) {
+                warn!(peer = %name, "BFD without echo: {obstacle}");
+                self.note(format!("peer {name}: BFD without echo: {obstacle}"));
+            }
+        }
         let now = Instant::now();
         let restarted = peer
             .graceful_restart

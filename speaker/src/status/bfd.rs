@@ -107,9 +107,39 @@ pub struct BfdSessionStatus {
     /// How long it was between packets while Up.
     #[serde(default)]
     pub receive_gaps: Vec<ReceiveGapsStatus>,
+    /// The echo function; null where there is none.
+    #[serde(default)]
+    pub echo: Option<BfdEchoStatus>,
 }
 
 impl Eq for BfdSessionStatus {}
+
+/// The echo function of a BFD session (RFC 5880 §6.8.9).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BfdEchoStatus {
+    /// How often we send echo packets; null while we do not.
+    pub transmit_interval_ms: Option<f64>,
+    /// After how long without one that came back the session is down; null while we send none.
+    pub detection_time_ms: Option<f64>,
+    /// How often the neighbor may send its own, as we say; 0: not at all.
+    pub receive_interval_ms: f64,
+    /// How often the neighbor says that we may; 0: not at all.
+    pub remote_receive_interval_ms: f64,
+    /// Ours that were sent.
+    pub packets_out: u64,
+    /// Ours that came back.
+    pub packets_in: u64,
+    /// Ours that did not come back in time.
+    pub packets_lost: u64,
+    /// The neighbor's that we sent back; over IPv4 the kernel does so, uncounted.
+    pub packets_returned: u64,
+    /// How long the latest was on its way there and back.
+    pub round_trip_ms: Option<f64>,
+    /// Why ours are not sent, if something is in the way.
+    pub transmit_obstacle: Option<String>,
+    /// Why the neighbor's would not be sent back, if something is in the way.
+    pub receive_obstacle: Option<String>,
+}
 
 /// A bucket of a histogram of the time between packets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,6 +344,19 @@ impl From<&bfd::SessionStatus> for BfdSessionStatus {
             up_count: counters.ups,
             down_count: counters.downs,
             late_timers: counters.late_timers,
+            echo: session.echo.as_ref().map(|echo| BfdEchoStatus {
+                transmit_interval_ms: echo.tx_interval.map(fine_millis),
+                detection_time_ms: echo.detection_time.map(fine_millis),
+                receive_interval_ms: ms(echo.required_min_rx_interval),
+                remote_receive_interval_ms: ms(session.remote_min_echo_rx_interval),
+                packets_out: echo.packets_out,
+                packets_in: echo.packets_in,
+                packets_lost: echo.packets_lost,
+                packets_returned: echo.packets_returned,
+                round_trip_ms: echo.last_round_trip.map(fine_millis),
+                transmit_obstacle: echo.obstacles.transmit.clone(),
+                receive_obstacle: echo.obstacles.receive.clone(),
+            }),
             worst_detection_margin_ms: counters
                 .detection_margin
                 .map(|margin| fine_millis(margin.left())),

@@ -1,5 +1,6 @@
 //! The link-layer addresses of neighbors, from the kernel's own table (rtnetlink(7)).
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
@@ -25,6 +26,8 @@ const ATTRIBUTE_HEADER: usize = 4;
 #[derive(Debug)]
 pub(super) struct Neighbors {
     socket: OwnedFd,
+    /// Of the latest question: its answer has the same.
+    sequence: Cell<u32>,
 }
 
 impl Neighbors {
@@ -33,7 +36,10 @@ impl Neighbors {
         // No protocol means NETLINK_ROUTE, which is 0.
         let socket =
             rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        Ok(Self { socket })
+        Ok(Self {
+            socket,
+            sequence: Cell::new(0),
+        })
     }
 
     /// The link-layer address of a neighbor at an interface; empty where the link has none.
@@ -42,12 +48,20 @@ impl Neighbors {
         interface_index: u32,
         neighbor: Ipv4Addr,
     ) -> io::Result<Vec<u8>> {
-        let request = request(interface_index, neighbor);
+        let sequence = self.sequence.get().wrapping_add(1);
+        self.sequence.set(sequence);
+        let request = request(sequence, interface_index, neighbor);
         let kernel = SocketAddrNetlink::new(0, 0);
         rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &kernel)?;
         // A request of this kind has been answered when it has been sent.
         let mut answer = [0; 1024];
-        let (received, _) = rustix::net::recv(&self.socket, &mut answer[..], RecvFlags::DONTWAIT)?;
+        let received = loop {
+            let flags = RecvFlags::DONTWAIT;
+            let (received, _) = rustix::net::recv(&self.socket, &mut answer[..], flags)?;
+            if answer.get(8..12) == Some(sequence.to_ne_bytes().as_slice()) {
+                break received;
+            }
+        };
         let answer = answer.get(..received).unwrap_or_default();
         read_answer(answer).map_err(|error| {
             let neighbor = IpAddr::V4(neighbor);
@@ -62,14 +76,15 @@ impl Neighbors {
     }
 }
 
-fn request(interface_index: u32, neighbor: Ipv4Addr) -> Vec<u8> {
+fn request(sequence: u32, interface_index: u32, neighbor: Ipv4Addr) -> Vec<u8> {
     let length = MESSAGE_HEADER + NEIGHBOR_HEADER + ATTRIBUTE_HEADER + 4;
     let mut message = Vec::with_capacity(length);
     message.extend((length as u32).to_ne_bytes());
     message.extend(RTM_GETNEIGH.to_ne_bytes());
     message.extend(NLM_F_REQUEST.to_ne_bytes());
-    // Sequence number and port.
-    message.extend([0; 8]);
+    message.extend(sequence.to_ne_bytes());
+    // The port, which the kernel fills in.
+    message.extend([0; 4]);
     // Family and padding, interface, state, flags and type.
     message.extend([libc::AF_INET as u8, 0, 0, 0]);
     message.extend(interface_index.to_ne_bytes());

@@ -4,7 +4,7 @@ use comfy_table::Cell;
 
 use super::page::{Page, seconds};
 use super::{age, bfd_state, ms, or_dash};
-use crate::status::{BfdSessionStatus, BfdStatus, EventStatus};
+use crate::status::{BfdEchoStatus, BfdSessionStatus, BfdStatus, EventStatus};
 
 /// Each session, one line.
 pub(super) fn table(sessions: &[BfdStatus], wide: bool) -> String {
@@ -230,6 +230,9 @@ impl Page {
             };
             self.line(4, format_args!("demand mode: {who}"));
         }
+        if let Some(echo) = &session.echo {
+            self.bfd_echo(echo);
+        }
         let discarded: u64 = session.discarded.values().sum();
         self.line(4, format_args!(
             "packets: {} in, {} out, {discarded} discarded, {} late, {} not sent; up {}, down {} times",
@@ -240,6 +243,33 @@ impl Page {
             session.up_count,
             session.down_count,
         ));
+    }
+
+    fn bfd_echo(&mut self, echo: &BfdEchoStatus) {
+        let or_none = |value: Option<f64>| value.map_or_else(|| "none".to_owned(), ms);
+        let allowed = |interval: f64| or_none((interval != 0.0).then_some(interval));
+        self.line(
+            4,
+            format_args!(
+                "echo: sent every {}, detection time {}, round trip {}; the neighbor takes {}, we take {}",
+                or_none(echo.transmit_interval_ms),
+                or_none(echo.detection_time_ms),
+                or_none(echo.round_trip_ms),
+                allowed(echo.remote_receive_interval_ms),
+                allowed(echo.receive_interval_ms),
+            ),
+        );
+        self.line(
+            4,
+            format_args!(
+                "echo packets: {} out, {} came back, {} lost; {} of the neighbor's returned",
+                echo.packets_out, echo.packets_in, echo.packets_lost, echo.packets_returned,
+            ),
+        );
+        let obstacles = [&echo.transmit_obstacle, &echo.receive_obstacle];
+        for obstacle in obstacles.into_iter().flatten() {
+            self.line(4, format_args!("echo: {obstacle}"));
+        }
     }
 
     fn variables(&mut self, session: &BfdSessionStatus) {

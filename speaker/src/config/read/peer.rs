@@ -462,6 +462,8 @@ impl PeerSection<'_> {
             const TWO: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
             let hops = keys.hops().map_or(TWO, |hops| hops.max(TWO));
             let minimum_ttl = NonZeroU8::new(minimum_ttl(hops)).unwrap_or(NonZeroU8::MIN);
+            let minimum_ttl = profile.minimum_ttl.unwrap_or(minimum_ttl);
+            self.warn_of_multihop_echo(profile, keys);
             BfdHops::Multi { minimum_ttl }
         } else {
             BfdHops::Single
@@ -481,6 +483,22 @@ impl PeerSection<'_> {
                 |port| port.value,
             ),
         })
+    }
+
+    /// RFC 5883 §4: packets of multihop sessions find no way back.
+    fn warn_of_multihop_echo(&self, profile: &BfdProfile, keys: &PeerKeys) {
+        if let Some(name) = keys.bfd_profile.as_ref()
+            && profile.has_echo()
+        {
+            self.section.warning(
+                name.line,
+                "bfd-profile",
+                format!(
+                    "{} has echo-mode, which a multihop session cannot have: it runs without; bfd-multihop = false makes it single hop",
+                    name.found
+                ),
+            );
+        }
     }
 
     fn check_passive(&self, keys: &PeerKeys, listens: bool) {
