@@ -102,6 +102,8 @@ pub struct Endpoint {
     sessions: SessionMap<Entry>,
     /// Where to look for the session of a packet without Your Discriminator. Removed sessions are not here.
     by_remote: BTreeMap<(Encapsulation, IpAddr), Vec<SessionId>>,
+    /// Sessions whose interface has one system on its other end: usually few, and looked at only for who is not found above.
+    point_to_point: BTreeSet<SessionId>,
     /// Sessions that say AdminDown and are then freed.
     leaving: BTreeSet<SessionId>,
     /// Discriminators of freed sessions, and until when they must not be used.
@@ -260,6 +262,7 @@ impl Endpoint {
             beginning: None,
             sessions: SessionMap::default(),
             by_remote: BTreeMap::new(),
+            point_to_point: BTreeSet::new(),
             leaving: BTreeSet::new(),
             retired: BTreeMap::new(),
             agenda: Agenda::default(),
@@ -321,6 +324,7 @@ impl Endpoint {
         entry.free_at = Some(now + entry.session.farewell_time());
         entry.rest = entry.session.longest_detection_time() * 2;
         self.agenda.note(id, entry);
+        self.point_to_point.remove(&id);
         let place = (entry.key.hop.encapsulation(), entry.key.remote.ip());
         if let Some(ids) = self.by_remote.get_mut(&place) {
             ids.retain(|other| *other != id);
@@ -381,6 +385,22 @@ impl Endpoint {
     /// Takes a session that is Init or Up to Down, for a reason found outside BFD. Unknown ids are ignored.
     pub fn take_down(&mut self, now: Instant, id: SessionId, diagnostic: Diagnostic) {
         self.update(id, |session| session.take_down(now, diagnostic));
+    }
+
+    /// Says that the interface of a session is a point-to-point link: the first packet of the remote system may then have any
+    /// source address (RFC 5881 §6). Where we send does not follow it. Means nothing for a session without an interface, and for
+    /// multihop; unknown ids are ignored.
+    pub fn set_point_to_point(&mut self, id: SessionId, point_to_point: bool) {
+        let is_bound = |entry: &Entry| {
+            entry.key.hop == HopKind::Single
+                && entry.expected_interface().is_some()
+                && entry.free_at.is_none()
+        };
+        if point_to_point && self.sessions.get(&id).is_some_and(is_bound) {
+            self.point_to_point.insert(id);
+        } else {
+            self.point_to_point.remove(&id);
+        }
     }
 
     /// Follows an interface that has been created anew with another index. Unknown ids are ignored.
@@ -575,7 +595,26 @@ impl Endpoint {
             .filter(|(_, entry)| entry.expects(meta))
             .max_by_key(|(_, entry)| entry.narrowness(meta))
             .map(|(id, _)| *id)
+            .or_else(|| self.select_by_link(meta))
             .ok_or(Discard::NoSession)
+    }
+
+    /// RFC 5881 §6: on a point-to-point link the source address plays no part. Two sessions of one family on such a link can be
+    /// told apart by nothing else, and so get none of it.
+    fn select_by_link(&self, meta: &RxMeta) -> Option<SessionId> {
+        if meta.encapsulation != Encapsulation::SingleHop {
+            return None;
+        }
+        let is_there = |id: &&SessionId| {
+            self.sessions.get(id).is_some_and(|entry| {
+                entry.expects(meta) && entry.key.remote.is_ipv4() == meta.source.is_ipv4()
+            })
+        };
+        let mut there = self.point_to_point.iter().filter(is_there);
+        match (there.next(), there.next()) {
+            (Some(id), None) => Some(*id),
+            _ => None,
+        }
     }
 
     /// A number for whatever else about a session is to be random.

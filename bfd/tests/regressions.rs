@@ -463,15 +463,26 @@ fn f_82_garbage_costs_a_counter() {
 
 #[test]
 fn f_86_both_sides_in_demand_mode() {
-    // We never ask for it; the neighbor does, and hears from us when it polls.
-    let mut rig = Rig::up();
-    rig.hear(with(UP, 1, 0xC2)).unwrap();
-    assert!(rig.pass(SECOND / 2).is_empty(), "both are Up: silence");
-    rig.hear(with(UP, 1, 0xE2)).unwrap();
-    let answers = rig.sent();
-    assert_eq!(answers.len(), 1);
-    assert_eq!(answers[0].poll_final, PollFinal::Final);
-    assert_eq!(rig.state(), State::Up);
+    for demand_mode in [false, true] {
+        let mut rig = Rig::up();
+        let config = SessionConfig {
+            demand_mode,
+            ..SessionConfig::default()
+        };
+        rig.endpoint.set_config(rig.now, rig.id, config);
+        rig.sent();
+        rig.hear(with(UP, 1, 0xD2)).unwrap();
+        rig.sent();
+        assert!(rig.pass(SECOND / 2).is_empty(), "both are Up: silence");
+        rig.hear(with(UP, 1, 0xE2)).unwrap();
+        let answers = rig.sent();
+        assert_eq!(answers.len(), 1);
+        assert_eq!(answers[0].poll_final, PollFinal::Final);
+        assert_eq!(rig.state(), State::Up);
+        // For ever, if we have asked for it as well.
+        assert!(!rig.pass(SECOND * 60).is_empty() || demand_mode);
+        assert_eq!(rig.state() == State::Up, demand_mode);
+    }
 }
 
 #[test]

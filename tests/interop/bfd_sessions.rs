@@ -134,6 +134,60 @@ fn c_140_a_cut_in_either_direction_is_noticed_at_both_ends() {
     }
 }
 
+/// RFC 5880 §6.6: BIRD ceases its periodic packets and FRR goes on with them; both answer our polls, and nobody goes down for the
+/// change. A dead path is found by a Poll that is not answered.
+#[test]
+fn c_139_demand_mode_of_ours() {
+    let Some(network) = Network::start("c_139_demand_mode_of_ours", &Routers::default()) else {
+        return;
+    };
+    let asynchronous = network.config(TIMERS, &Path::ALL, active);
+    let demand = asynchronous.replace(
+        "passive-mode = false\n",
+        "passive-mode = false\ndemand-mode = true\ndemand-poll-interval = \"500ms\"\n",
+    );
+    let herald = network.start_herald(&asynchronous);
+    network.wait_until_up(&herald, &Path::ALL);
+    reload(&herald, &demand);
+    let bird_sends = || {
+        let shown = herald.show("bfd");
+        let sessions = shown.as_array().unwrap().iter();
+        let bird = sessions.filter(|shown| shown["peer"].as_str().unwrap().starts_with("bird"));
+        bird.map(|shown| {
+            let session = &shown["session"];
+            assert_eq!(session["demand_mode"], true, "{session:#}");
+            session["packets_in"].as_u64().unwrap()
+        })
+        .collect::<Vec<_>>()
+    };
+    wait_until("BIRD is silent but for its answers", PROMPTLY, || {
+        let before = bird_sends();
+        std::thread::sleep(Duration::from_secs(3));
+        let sent = bird_sends().into_iter().zip(before);
+        let sent: Vec<u64> = sent.map(|(after, before)| after - before).collect();
+        // Six to eight verifications, each with its answer.
+        ensure(sent.iter().all(|sent| (4..=12).contains(sent)), || {
+            format!("{sent:?} packets in 3 s")
+        })
+    });
+    assert_undisturbed(&network.sessions(&herald, &Path::ALL).unwrap());
+
+    network.host.drop_packets("udp dport { 3784, 4784 }");
+    network.wait_until(&herald, "nobody hears anything", &Path::ALL, |seen| {
+        seen.are_lost(EXPIRED, EXPIRED)
+    });
+    network.host.drop_nothing();
+    network.wait_until_up(&herald, &Path::ALL);
+
+    reload(&herald, &asynchronous);
+    let sessions = network.wait_until(&herald, "back to periodic packets", &Path::ALL, |seen| {
+        seen.have_agreed(TIMERS, TIMERS)
+    });
+    for Seen { name, ours, .. } in sessions {
+        assert_eq!((ours.ups, ours.downs), (2, 1), "{name}: {ours:?}");
+    }
+}
+
 /// A daemon that has died and come back is another, with other discriminators: the session goes down once and comes up by itself.
 #[test]
 fn c_120_c_148_either_side_goes_and_comes_back() {

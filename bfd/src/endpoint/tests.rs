@@ -260,6 +260,67 @@ fn c_154_c_155_f_91_f_92_source_port_and_address_may_change() {
 }
 
 #[test]
+fn c_155_on_a_point_to_point_link_any_source_is_accepted() {
+    let mut rig = Rig::new();
+    let at_tunnel = SessionKey {
+        interface: Some("tun0".to_owned()),
+        ..key(PEER)
+    };
+    let add = |rig: &mut Rig, key| {
+        let config = SessionConfig::default();
+        rig.endpoint.add(rig.now, key, Some(5), config).unwrap()
+    };
+    let id = add(&mut rig, at_tunnel.clone());
+    let elsewhere = rig.add(key("192.0.2.9"));
+    let stranger = RxMeta {
+        interface_index: Some(5),
+        ..meta("198.51.100.1")
+    };
+    let first = packet(State::Down, None);
+    assert_eq!(rig.hear(&stranger, &first), Err(Discard::NoSession));
+    rig.endpoint.set_point_to_point(id, true);
+    // That one has no interface of which it could be true.
+    rig.endpoint.set_point_to_point(elsewhere, true);
+    assert_eq!(
+        rig.hear(&meta("198.51.100.1"), &first),
+        Err(Discard::NoSession)
+    );
+    let over_ipv6 = RxMeta {
+        source: "[2001:db8::1]:49152".parse().unwrap(),
+        ..stranger
+    };
+    assert_eq!(rig.hear(&over_ipv6, &first), Err(Discard::NoSession));
+    assert_eq!(rig.hear(&stranger, &first), Ok(id));
+    assert_eq!(rig.hear(&stranger, &packet(State::Init, Some(id))), Ok(id));
+    assert_eq!(rig.endpoint.session(id).unwrap().state(), State::Up);
+    let sent = rig.sent();
+    let ours = sent.iter().filter(|transmit| transmit.session == id);
+    for transmit in ours {
+        assert_eq!(transmit.destination, SocketAddr::new(ip(PEER), 3784));
+    }
+    // The TTL counts all the same, and of two sessions neither is meant.
+    let from_afar = RxMeta {
+        ttl: Some(254),
+        ..stranger
+    };
+    assert!(matches!(
+        rig.hear(&from_afar, &first),
+        Err(Discard::Ttl { .. })
+    ));
+    let other = add(
+        &mut rig,
+        SessionKey {
+            remote: SocketAddr::new(ip("192.0.2.8"), 3784),
+            ..at_tunnel
+        },
+    );
+    rig.endpoint.set_point_to_point(other, true);
+    assert_eq!(rig.hear(&stranger, &first), Err(Discard::NoSession));
+    rig.endpoint.remove(rig.now, other);
+    assert_eq!(rig.hear(&stranger, &first), Ok(id));
+}
+
+#[test]
 fn c_156_multihop_has_a_minimum_ttl() {
     for minimum_ttl in [254, 1] {
         let mut rig = Rig::new();

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsFd;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::EngineError;
+use super::{EngineError, sys};
 use crate::key::{SessionKey, TRANSMIT_TTL};
 
 /// Traffic class CS6, network control.
@@ -42,6 +43,8 @@ pub(super) struct Transmitter {
     pub(super) port: SourcePort,
     /// The interface that the socket is bound to, if the session names one.
     pub(super) interface_index: Option<u32>,
+    /// Whether that interface has one system on its other end.
+    pub(super) is_point_to_point: bool,
 }
 
 impl Transmitter {
@@ -49,6 +52,7 @@ impl Transmitter {
     pub(super) fn open(key: &SessionKey, port: SourcePort) -> Result<Self, EngineError> {
         check_addresses(key)?;
         let interface_index = key.interface.as_deref().map(interface_index).transpose()?;
+        let is_point_to_point = key.interface.as_deref().is_some_and(is_point_to_point);
         let local = local_address(key, interface_index);
         let socket = configured(key, local).map_err(|source| match &key.interface {
             Some(name) => EngineError::Interface {
@@ -62,6 +66,7 @@ impl Transmitter {
             socket,
             port,
             interface_index,
+            is_point_to_point,
         })
     }
 
@@ -102,6 +107,13 @@ pub(super) fn interface_index(name: &str) -> Result<u32, EngineError> {
         name: name.to_owned(),
         source,
     })
+}
+
+/// What cannot be found out is taken for a link with more than two systems.
+fn is_point_to_point(name: &str) -> bool {
+    Socket::new(Domain::UNIX, Type::DGRAM, None)
+        .and_then(|socket| sys::is_point_to_point(socket.as_fd(), name))
+        .unwrap_or(false)
 }
 
 fn local_address(key: &SessionKey, interface_index: Option<u32>) -> IpAddrWithScope {

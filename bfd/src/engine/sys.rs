@@ -2,8 +2,8 @@
 //! program, and the thread's priority.
 //!
 //! `unsafe` because neither rustix nor socket2 has `recvmmsg`, the control messages `IP_TTL`, `IP_PKTINFO`, `IPV6_HOPLIMIT` and
-//! `IPV6_PKTINFO`, the options that ask for them, `SO_ATTACH_REUSEPORT_CBPF` or `SO_MEMINFO`, nor `sched_setscheduler`. Nothing
-//! else is done here.
+//! `IPV6_PKTINFO`, the options that ask for them, `SO_ATTACH_REUSEPORT_CBPF` or `SO_MEMINFO`, nor `SIOCGIFFLAGS` or
+//! `sched_setscheduler`. Nothing else is done here.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -48,6 +48,33 @@ impl Switch {
 
 /// From `linux/udp.h`; the libc crate does not have it.
 const UDP_NO_CHECK6_RX: libc::c_int = 102;
+
+/// Whether an interface has one system on its other end, as a tunnel has.
+pub(super) fn is_point_to_point(socket: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    // SAFETY: a struct of numbers and characters, for which zeros are valid.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    // The last octet stays zero.
+    if name.len() >= request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (place, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *place = libc::c_char::from_ne_bytes([octet]);
+    }
+    // SAFETY: `request` is the struct that this call reads and writes, and outlives it.
+    let result = unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCGIFFLAGS,
+            ptr::from_mut(&mut request),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has succeeded, and so has written this field of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(libc::c_int::from(flags) & libc::IFF_POINTOPOINT != 0)
+}
 
 /// Turns an option on.
 pub(super) fn switch_on(socket: BorrowedFd<'_>, switch: Switch) -> io::Result<()> {

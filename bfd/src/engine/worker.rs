@@ -261,6 +261,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
         if transmitter.interface_index.is_some() {
             self.interface_check.get_or_insert(now + INTERFACE_CHECK);
         }
+        self.endpoint
+            .set_point_to_point(id, transmitter.is_point_to_point);
         self.transmitters.insert(id, transmitter);
         self.prepare_echo(now, id);
         Ok(id)
@@ -499,6 +501,8 @@ impl<F: Fn(&StateChange)> Worker<F> {
         {
             self.endpoint
                 .set_interface_index(id, transmitter.interface_index);
+            self.endpoint
+                .set_point_to_point(id, transmitter.is_point_to_point);
             self.transmitters.insert(id, transmitter);
         }
     }

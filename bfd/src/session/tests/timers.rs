@@ -307,6 +307,58 @@ fn c_143_lowered_required_min_rx_waits_for_the_final() {
 }
 
 #[test]
+fn c_143_what_waits_counts_at_once_when_the_session_goes_down() {
+    // Above a second, being Up or not makes no difference to what is advertised.
+    let mut rig = Rig::with_config_in_state(config(2000, 2000), State::Up);
+    rig.configure(config(3000, 1000));
+    let status = rig.status();
+    assert_eq!(
+        (
+            status.desired_min_tx_interval,
+            status.required_min_rx_interval
+        ),
+        (Micros::from_millis(2000), Micros::from_millis(2000))
+    );
+    rig.hear(&heard(State::Down));
+    let status = rig.status();
+    assert_eq!(
+        (
+            status.desired_min_tx_interval,
+            status.required_min_rx_interval
+        ),
+        (Micros::from_millis(3000), Micros::from_millis(1000))
+    );
+    assert_eq!(rig.session.tx_interval(), Some(SECOND * 3));
+}
+
+#[test]
+fn c_143_the_safe_order_holds_in_both_directions_at_once() {
+    let mut rig = Rig::in_state(State::Up);
+    // Slower to send, quicker to receive; and before that is known, the reverse.
+    rig.configure(config(900, 100));
+    rig.configure(config(100, 900));
+    let status = rig.status();
+    assert_eq!(
+        (
+            status.desired_min_tx_interval,
+            status.required_min_rx_interval
+        ),
+        (Micros::from_millis(100), Micros::from_millis(900)),
+        "faster and more patient at once"
+    );
+    rig.configure(config(900, 100));
+    let slow = |rig: &Rig| rig.status().required_min_rx_interval;
+    assert_eq!(slow(&rig), Micros::from_millis(900));
+    rig.run_until_sent();
+    rig.hear(&with(State::Up, PollFinal::Final));
+    assert_eq!(slow(&rig), Micros::from_millis(900), "an older answer");
+    rig.run_until_sent();
+    rig.hear(&with(State::Up, PollFinal::Final));
+    assert_eq!(slow(&rig), Micros::from_millis(100));
+    assert_eq!(rig.session.tx_interval(), Some(millis(900)));
+}
+
+#[test]
 fn c_144_what_makes_us_faster_or_more_patient_applies_at_once() {
     let mut rig = Rig::in_state(State::Up);
     rig.hear(&ControlPacket {
