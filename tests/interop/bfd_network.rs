@@ -254,8 +254,8 @@ impl Network {
         [&self.frr, &self.bird]
     }
 
-    /// A configuration with a peer for each router and path, with the keys that `keys` gives for its name, and the profiles `active`
-    /// and `passive` with these timers.
+    /// A configuration with a session for each router and path, with the keys that `keys` gives for its name, and the profiles
+    /// `active` and `passive` with these timers. Over [`Path::BGP`] it is a peer's, over the others it is there without BGP.
     pub(crate) fn config(
         &self,
         timers: Parameters,
@@ -282,12 +282,18 @@ impl Network {
         for (router, number, remote_as) in [FRR, BIRD] {
             for path in paths {
                 let name = session_name(router, *path);
-                let _ = write!(
-                    config,
-                    "[[peer]]\nname = {name:?}\naddress = {:?}\nremote-as = {remote_as}\n{}\n",
-                    path.scoped(number),
-                    keys(&name, *path),
-                );
+                let (address, keys) = (path.scoped(number), keys(&name, *path));
+                let _ = if Path::BGP.contains(path) {
+                    write!(
+                        config,
+                        "[[peer]]\nname = {name:?}\naddress = {address:?}\nremote-as = {remote_as}\n{keys}\n"
+                    )
+                } else {
+                    write!(
+                        config,
+                        "[[bfd-session]]\nname = {name:?}\naddress = {address:?}\n{keys}\n"
+                    )
+                };
             }
         }
         config
@@ -304,7 +310,7 @@ impl Network {
         let shown = herald.show("bfd");
         let shown = shown.as_array().into_iter().flatten();
         let ours: BTreeMap<&str, &Value> = shown
-            .filter_map(|session| Some((session["peer"].as_str()?, session)))
+            .filter_map(|session| Some((session["name"].as_str()?, session)))
             .collect();
         let mut seen = Vec::new();
         for router in self.routers() {
@@ -364,23 +370,27 @@ pub(crate) fn session_name(router: &str, path: Path) -> String {
     format!("{router}-{}", path.label())
 }
 
-/// The keys of a peer that is as far away as its path says, with an active session. BIRD sends multihop packets with the TTL of its
-/// system, 64, so its own may be as low as it likes.
+/// The keys of an active session that is as far away as its path says. BIRD sends multihop packets with the TTL of its system, 64.
 pub(crate) fn active(name: &str, path: Path) -> String {
-    format!("bfd-profile = \"active\"\n{}", distance(name, path))
+    let minimum_ttl = match path {
+        Path::FarV4 | Path::FarV6 if name.starts_with("bird") => "minimum-ttl = 63",
+        _ => "",
+    };
+    format!("{}{minimum_ttl}", active_by_default(path))
+}
+
+/// As [`active`], with the least TTL that is demanded by default.
+pub(crate) fn active_by_default(path: Path) -> String {
+    let multihop = Path::FAR.contains(&path);
+    format!(
+        "bfd-profile = \"active\"\n{}",
+        if multihop { "multihop = true\n" } else { "" }
+    )
 }
 
 /// As [`active`], for a session that waits to be spoken to.
 pub(crate) fn passive(name: &str, path: Path) -> String {
-    format!("bfd-profile = \"passive\"\n{}", distance(name, path))
-}
-
-fn distance(name: &str, path: Path) -> &'static str {
-    match path {
-        Path::FarV4 | Path::FarV6 if name.starts_with("bird") => "ebgp-multihop = 255",
-        Path::FarV4 | Path::FarV6 => "ebgp-multihop = 2",
-        _ => "",
-    }
+    active(name, path).replace("\"active\"", "\"passive\"")
 }
 
 /// One profile for each interface, called as the interface is.

@@ -101,14 +101,6 @@ pub trait BfdRouter: Sync {
 
     /// Starts it after either.
     fn launch_bfd(&self);
-
-    /// The session with this address of the host's.
-    #[track_caller]
-    fn bfd_session(&self, address: IpAddr) -> Result<BfdSession, String> {
-        let mut sessions = self.bfd_sessions().into_iter();
-        let session = sessions.find(|session| session.remote_address == address);
-        session.ok_or_else(|| format!("{} has no session with {address}", self.label()))
-    }
 }
 
 /// The number of a diagnostic that is written in words, whoever wrote it.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use super::bfd::{self, BfdSession};
 use super::namespace::Namespace;
 use super::process::{Line, Process};
 use super::{announce, try_run, wait_until};
@@ -111,16 +110,6 @@ impl Herald {
         let printed = self.command(&["show", what, "-o", "json"]);
         serde_json::from_str(&printed)
             .unwrap_or_else(|error| panic!("show {what}: {error} in {printed:?}"))
-    }
-
-    /// A peer's BFD session; `Err` if it has none.
-    #[track_caller]
-    pub fn bfd_session(&self, peer: &str) -> Result<BfdSession, String> {
-        let shown = self.show("bfd");
-        let mut sessions = shown.as_array().into_iter().flatten();
-        let session = sessions.find(|session| session["peer"] == peer);
-        let session = session.ok_or_else(|| format!("{peer} has no BFD session"))?;
-        bfd::of_herald(session)
     }
 
     pub fn pid(&self) -> Pid {
