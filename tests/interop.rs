@@ -15,6 +15,8 @@ mod add_path;
 mod attributes;
 #[path = "interop/bfd_and_bgp.rs"]
 mod bfd_and_bgp;
+#[path = "interop/bfd_authentication.rs"]
+mod bfd_authentication;
 #[path = "interop/bfd_echo.rs"]
 mod bfd_echo;
 #[path = "interop/bfd_network.rs"]

@@ -21,13 +21,16 @@ use bgp::{
 use ipnet::IpNet;
 
 use crate::config::{
-    ApiConfig, BfdConfig, BfdHops, BfdName, BfdProfile, Config, ExportConfig, ImportConfig,
-    LogConfig, OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig,
-    ServiceName, SpeakerConfig, link_local_next_hop_name,
+    ApiConfig, BfdAuth, BfdConfig, BfdHops, BfdName, BfdProfile, Config, ExportConfig,
+    ImportConfig, LogConfig, OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName,
+    RangeConfig, ServiceName, SpeakerConfig, link_local_next_hop_name,
 };
 
 /// The key whose change concerns both ends.
 const PASSWORD_FILE: &str = "password-file";
+const BFD_AUTH: &str = "auth";
+/// What is said of a key that we send with and did not accept before.
+const ANOTHER_BFD_KEY: &str = ", the first another key than before";
 
 /// One step from the running configuration to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +102,21 @@ impl Difference {
     fn ends_bfd(&self) -> bool {
         self.key == "bfd-profile" && self.to == BfdProfile::NONE
     }
+
+    /// What the neighbor has to do when keys change. The type is the first word of either value.
+    fn bfd_auth_advice(&self) -> Option<&'static str> {
+        if self.key != BFD_AUTH {
+            return None;
+        }
+        let auth_type = |text: &str| text.split(' ').next().map(str::to_owned);
+        if auth_type(&self.from) != auth_type(&self.to) {
+            Some("BFD goes down unless the peer does the same within the detection time")
+        } else if self.to.ends_with(ANOTHER_BFD_KEY) {
+            Some("BFD goes down unless the peer accepts the key that we send with")
+        } else {
+            None
+        }
+    }
 }
 
 impl Change {
@@ -125,6 +143,9 @@ impl fmt::Display for Change {
                 if differences.iter().any(Difference::ends_bfd) {
                     f.write_str(" (a router may end BGP when BFD goes, and wait for BFD to come back; FRR 10.3 does)")?;
                 }
+                if let Some(advice) = differences.iter().find_map(Difference::bfd_auth_advice) {
+                    write!(f, " ({advice})")?;
+                }
                 if differences.iter().any(|it| it.key == PASSWORD_FILE) {
                     f.write_str(" (the peer must have the new key within the hold time)")?;
                 }
@@ -145,11 +166,17 @@ impl fmt::Display for Change {
             Self::RemoveBfdSession(name) => {
                 write!(f, "bfd-session {name}: removed, it ends with AdminDown")
             }
-            Self::UpdateBfdSession(name, differences) => write!(
-                f,
-                "bfd-session {name}: updated in place: {}",
-                Listed(differences)
-            ),
+            Self::UpdateBfdSession(name, differences) => {
+                write!(
+                    f,
+                    "bfd-session {name}: updated in place: {}",
+                    Listed(differences)
+                )?;
+                if let Some(advice) = differences.iter().find_map(Difference::bfd_auth_advice) {
+                    write!(f, " ({advice})")?;
+                }
+                Ok(())
+            }
             Self::RestartBfdSession(name, differences) => write!(
                 f,
                 "bfd-session {name}: begins anew between other ends: {}",
@@ -685,6 +712,23 @@ fn compare_password(
     }
 }
 
+/// A roll-over needs no reset: the engine sends with the first key and accepts each. What the keys are, is not said.
+fn compare_bfd_auth(found: &mut Differences, running: Option<&BfdAuth>, wanted: Option<&BfdAuth>) {
+    if running == wanted {
+        return;
+    }
+    let text = |auth: Option<&BfdAuth>| auth.map_or_else(|| "none".to_owned(), ToString::to_string);
+    let (from, mut to) = (text(running), text(wanted));
+    if let (Some(running), Some(wanted)) = (running, wanted)
+        && wanted.sends_what_is_new_to(running)
+    {
+        to.push_str(ANOTHER_BFD_KEY);
+    } else if from == to {
+        to.push_str(", of which one that we accept is another");
+    }
+    found.compare(Effect::InPlace, BFD_AUTH, &from, &to);
+}
+
 /// A BFD session that goes, goes as AdminDown, which is no failure (RFC 5882 §4.2). BGP stays in either case.
 fn compare_bfd(found: &mut Differences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
     use Effect::InPlace;
@@ -731,6 +775,7 @@ fn compare_profile(found: &mut Differences, old: &BfdProfile, wanted: &BfdProfil
         echo_interval,
         echo_receive_interval,
         minimum_ttl,
+        auth,
     } = wanted;
     found.compare(InPlace, "bfd-profile", &old.name, name);
     found.compare(
@@ -770,6 +815,7 @@ fn compare_profile(found: &mut Differences, old: &BfdProfile, wanted: &BfdProfil
     let [old_ttl, minimum_ttl] =
         [&old.minimum_ttl, minimum_ttl].map(|ttl| ttl.map(|ttl| ttl.get()));
     found.compare(InPlace, "minimum-ttl", &old_ttl, &minimum_ttl);
+    compare_bfd_auth(found, old.auth.as_ref(), auth.as_ref());
 }
 
 fn compare<T: PartialEq + Shown>(

@@ -21,7 +21,9 @@ use crate::history::{Record, Subject};
 use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
 
-pub use self::bfd::{BfdEchoStatus, BfdSessionStatus, BfdStatus, ReceiveGapsStatus};
+pub use self::bfd::{
+    BfdAuthenticationStatus, BfdEchoStatus, BfdSessionStatus, BfdStatus, ReceiveGapsStatus,
+};
 pub use advertised::AdvertisedRouteStatus;
 pub use bfd_thread::BfdThreadStatus;
 pub use import::ImportStatus;

@@ -536,6 +536,51 @@ fn every_key_is_understood() {
     assert_eq!(again.map(|again| again.config), Ok(checked.config));
 }
 
+/// What is wrong with `auth` of a profile, whose key files are all one.
+fn bfd_auth_problem(content: &str, auth: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("bfd.key");
+    std::fs::write(&key, content).unwrap();
+    let key = key.to_str().unwrap();
+    let text = format!(
+        "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"fast\"\nauth = {}\n",
+        auth.replace("KEY", &format!("key-file = {key:?}"))
+    );
+    let error = Config::parse(Path::new("herald.toml"), &text).unwrap_err();
+    error.to_string().replace(key, "bfd.key")
+}
+
+#[test]
+fn bfd_keys_have_the_length_of_their_type_and_go_together() {
+    for (auth_type, longest) in [("simple", 16), ("keyed-md5", 16), ("keyed-sha1", 20)] {
+        let problem = bfd_auth_problem(
+            &"x".repeat(longest + 1),
+            &format!("{{ type = {auth_type:?}, key-id = 1, KEY }}"),
+        );
+        let told = format!(
+            "bfd.key holds {} octets; must hold a key of 1 to {longest} octets on one line",
+            longest + 1
+        );
+        assert!(problem.contains(&told), "{problem}");
+    }
+    let key = |auth_type: &str, id: u8| format!("{{ type = {auth_type:?}, key-id = {id}, KEY }}");
+    for (one, other, told) in [
+        (
+            key("keyed-sha1", 1),
+            key("keyed-md5", 2),
+            "found keyed-sha1 beside keyed-md5; must be one type in all of the list",
+        ),
+        (
+            key("keyed-sha1", 1),
+            key("keyed-sha1", 1),
+            "found key-id 1 twice; must be different",
+        ),
+    ] {
+        let problem = bfd_auth_problem("s3cret", &format!("[{one}, {other}]"));
+        assert!(problem.contains(told), "{problem}");
+    }
+}
+
 /// The part of docs/configuration.md about a section.
 fn documentation(section: &str) -> &'static str {
     const PAGE: &str = include_str!("../../docs/configuration.md");
@@ -1076,6 +1121,51 @@ ebgp-multihop = 2
 ttl-security = 1
 "#
         => r#"8: [[peer]] "192.0.2.1": ttl-security: found 1; must be absent beside ebgp-multihop: either says how far the neighbor may be"#;
+
+    bfd_auth_that_is_a_key: r#"
+[[bfd-profile]]
+name = "fast"
+auth = "s3cret"
+"#
+        => r#"6: [[bfd-profile]] "fast": auth: found something else; must be { type = "meticulous-keyed-sha1", key-id = 7, key-file = "/etc/herald/bfd.key" }, or a list of such tables"#;
+
+    bfd_auth_of_an_unknown_type: r#"
+[[bfd-profile]]
+name = "fast"
+auth = { type = "sha1", key-id = 7, key-file = "/etc/hostname" }
+"#
+        => r#"6: [[bfd-profile]] "fast" auth: type: found "sha1"; must be "meticulous-keyed-sha1", "keyed-sha1", "meticulous-keyed-md5", "keyed-md5" or "simple""#;
+
+    bfd_auth_with_a_key_in_the_place_of_a_file: r#"
+[[bfd-profile]]
+name = "fast"
+auth = { type = "keyed-sha1", key-id = 7, key-file = "s3cret" }
+"#
+        => r#"6: [[bfd-profile]] "fast" auth: key-file: found something else; must be the absolute path of a file with a key, such as "/etc/herald/tor.key""#;
+
+    bfd_auth_without_a_key_id: r#"
+[[bfd-profile]]
+name = "fast"
+auth = [
+    { type = "keyed-sha1", key-id = 255, key-file = "/etc/hostname" },
+    { type = "keyed-sha1", key-file = "/etc/hostname" },
+]
+"#
+        => r#"8: [[bfd-profile]] "fast" auth 2: key-id: is missing; must be a number from 0 to 255"#;
+
+    bfd_auth_without_a_file: r#"
+[[bfd-profile]]
+name = "fast"
+auth = { type = "keyed-sha1", key-id = 7, key-file = "/nonexistent/bfd.key" }
+"#
+        => r#"6: [[bfd-profile]] "fast" auth: key-file: found "/nonexistent/bfd.key"; must be the path of a file with a key: /nonexistent/bfd.key cannot be read: No such file or directory (os error 2)"#;
+
+    bfd_auth_of_nothing: r#"
+[[bfd-profile]]
+name = "fast"
+auth = []
+"#
+        => r#"6: [[bfd-profile]] "fast": auth: the list is empty; must hold a key, or go away for BFD without authentication"#;
 
     password_file_of_a_relative_path: r#"
 [[peer]]

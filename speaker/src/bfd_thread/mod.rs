@@ -344,7 +344,10 @@ fn session_config(profile: &BfdProfile) -> SessionConfig {
         demand_poll_interval: Some(profile.demand_poll_interval),
         // Both live and die with the daemon.
         control_plane_independent: false,
-        authentication: None,
+        authentication: profile
+            .auth
+            .as_ref()
+            .map(|auth| auth.authentication().clone()),
         echo: echo_config(profile),
     }
 }

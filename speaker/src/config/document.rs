@@ -177,12 +177,58 @@ impl<'d> Section<'d> {
         example: &str,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
     ) -> Option<Located<T>> {
-        if !self.has(key) {
-            self.known.push(key);
-            self.error(self.line, key, format!("is missing; must be {example}"));
-            return None;
-        }
+        self.must_have(key, example)?;
         self.take(key, parse)
+    }
+
+    /// Reads the path of a secret that must be there.
+    pub(super) fn require_path_of_secret<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Expected>,
+    ) -> Option<Located<T>> {
+        self.must_have(key, example)?;
+        self.take_path_of_secret(key, parse)
+    }
+
+    fn must_have(&mut self, key: &'static str, example: &str) -> Option<()> {
+        if self.has(key) {
+            return Some(());
+        }
+        self.known.push(key);
+        self.error(self.line, key, format!("is missing; must be {example}"));
+        None
+    }
+
+    /// Reads a table, or a list of tables, that stands for the value of a key, and the line of it. What is neither may be a
+    /// secret in the wrong place, and is not repeated.
+    pub(super) fn take_inline_tables(
+        &mut self,
+        key: &'static str,
+        example: &str,
+    ) -> Option<(usize, Vec<Self>)> {
+        let (line, value) = self.entry(key)?;
+        let elements = match value.into_inner() {
+            DeValue::Array(elements) => elements.into_iter().collect(),
+            single => vec![Spanned::new(0..0, single)],
+        };
+        let several = elements.len() > 1;
+        let mut sections = Vec::new();
+        for (index, element) in elements.into_iter().enumerate() {
+            let DeValue::Table(table) = element.into_inner() else {
+                self.wrong(line, key, "something else", &example.into());
+                return None;
+            };
+            let label = match several {
+                true => format!("{} {key} {}", self.label, index + 1),
+                false => format!("{} {key}", self.label),
+            };
+            let first = table.keys().next().map(|key| key.span().start);
+            let line = first.map_or(line, |at| self.lines.line(at));
+            sections.push(Self::new(&label, line, table, self.lines, self.report));
+        }
+        Some((line, sections))
     }
 
     /// Reads one key that holds an array. Each wrong element is reported at its own line.

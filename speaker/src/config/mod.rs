@@ -5,6 +5,7 @@
 //! resolved; nothing after it parses or checks again.
 
 mod attributes;
+mod bfd_auth;
 mod bfd_session;
 mod document;
 mod hook;
@@ -31,6 +32,7 @@ use bgp::{
 };
 use ipnet::IpNet;
 
+pub use bfd_auth::{BfdAuth, BfdKey};
 pub use bfd_session::BfdSessionConfig;
 pub use hook::{HookConfig, HookSubject};
 pub use name::{BfdName, Name, Party, PeerName, ServiceName};
@@ -286,6 +288,8 @@ pub struct BfdProfile {
     pub echo_receive_interval: Duration,
     /// Multihop only: the least TTL of a packet that counts; `None`: what the peer's hops allow.
     pub minimum_ttl: Option<NonZeroU8>,
+    /// The keys that packets are sent and accepted with.
+    pub auth: Option<BfdAuth>,
 }
 
 impl BfdProfile {
@@ -317,6 +321,7 @@ impl BfdProfile {
             echo_interval: Duration::from_millis(50),
             echo_receive_interval: Duration::ZERO,
             minimum_ttl: None,
+            auth: None,
         }
     }
 }

@@ -22,37 +22,10 @@ impl Password {
     /// # Errors
     /// In words, what is wrong with the file.
     pub fn load(file: &Path) -> Result<Self, String> {
-        let mut octets = super::read_bounded(file, 4096).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    "; it must be readable by the user who runs herald"
-                }
-                _ => "",
-            };
-            format!("{} cannot be read: {error}{hint}", file.display())
-        })?;
-        if octets.last() == Some(&b'\n') {
-            octets.pop();
-            if octets.last() == Some(&b'\r') {
-                octets.pop();
-            }
-        }
-        let wrong = |what: &str| {
-            Err(format!(
-                "{} holds {what}; must hold a key of 1 to {MAX_KEY} octets on one line, and nothing else",
-                file.display()
-            ))
-        };
-        match octets.len() {
-            0 => wrong("nothing"),
-            length if length > MAX_KEY => wrong(&format!("{length} octets")),
-            _ if octets.contains(&b'\n') => wrong("more than one line"),
-            _ if octets.contains(&0) => wrong("an octet of 0"),
-            _ => Ok(Self {
-                file: file.to_owned(),
-                key: octets.into(),
-            }),
-        }
+        Ok(Self {
+            file: file.to_owned(),
+            key: read_key(file, MAX_KEY)?.into(),
+        })
     }
 
     /// The file.
@@ -65,12 +38,48 @@ impl Password {
     pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
+}
 
-    /// The access rights of a file that everybody on this host may read, or replace the content of.
-    pub(super) fn exposed(file: &Path) -> Option<u32> {
-        let mode = std::fs::metadata(file).ok()?.mode() & 0o7777;
-        (mode & 0o006 != 0).then_some(mode)
+/// The key in a file: up to so many octets on one line, whose end does not count. The error tells, in words, what is wrong with
+/// the file.
+pub(super) fn read_key(file: &Path, longest: usize) -> Result<Vec<u8>, String> {
+    let mut octets = super::read_bounded(file, 4096).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied => "; it must be readable by the user who runs herald",
+            _ => "",
+        };
+        format!("{} cannot be read: {error}{hint}", file.display())
+    })?;
+    if octets.last() == Some(&b'\n') {
+        octets.pop();
+        if octets.last() == Some(&b'\r') {
+            octets.pop();
+        }
     }
+    let wrong = |what: &str| {
+        Err(format!(
+            "{} holds {what}; must hold a key of 1 to {longest} octets on one line, and nothing else",
+            file.display()
+        ))
+    };
+    match octets.len() {
+        0 => wrong("nothing"),
+        length if length > longest => wrong(&format!("{length} octets")),
+        _ if octets.contains(&b'\n') => wrong("more than one line"),
+        _ if octets.contains(&0) => wrong("an octet of 0"),
+        _ => Ok(octets),
+    }
+}
+
+/// What to warn of: a file that everybody on this host may read, or replace the content of.
+pub(super) fn exposure(file: &Path) -> Option<String> {
+    let mode = std::fs::metadata(file).ok()?.mode() & 0o7777;
+    (mode & 0o006 != 0).then(|| {
+        format!(
+            "everybody on this host may read or change {}, which has mode {mode:04o}; 0600 is better",
+            file.display(),
+        )
+    })
 }
 
 impl fmt::Debug for Password {

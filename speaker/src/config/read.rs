@@ -8,6 +8,7 @@ use bgp::RouteAttributes;
 use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
+mod bfd_auth;
 mod bfd_session;
 mod export;
 mod hook;
@@ -15,6 +16,7 @@ mod import;
 mod peer;
 mod range;
 
+use self::bfd_auth::read_auth;
 use self::bfd_session::read_bfd_sessions;
 use self::hook::read_hooks;
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
@@ -235,8 +237,7 @@ fn read_log(mut section: Section<'_>) -> LogConfig {
 fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
     let mut profiles = BTreeMap::new();
     let mut lines = BTreeMap::new();
-    for section in sections {
-        let mut section = section.plans(&["auth"]);
+    for mut section in sections {
         let interval = value::duration_between(10 * MILLISECOND, 60 * SECOND);
         let name = section.require("name", "the name that peers refer to", value::name::<Name>);
         let transmit_interval = section.take("transmit-interval", &interval);
@@ -250,6 +251,7 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         let echo_interval = section.take("echo-interval", &interval);
         let echo_receive_interval = section.take("echo-receive-interval", echo_receive);
         let minimum_ttl = section.take("minimum-ttl", value::nonzero_octet);
+        let auth = read_auth(&mut section);
         section.finish();
         for (key, interval) in [
             ("transmit-interval", &transmit_interval),
@@ -306,6 +308,7 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
                     None => standard.echo_receive_interval,
                 },
                 minimum_ttl: minimum_ttl.map(|ttl| ttl.value),
+                auth,
             },
         );
     }

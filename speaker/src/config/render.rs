@@ -8,8 +8,8 @@ use std::time::Duration;
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    BfdHops, BfdProfile, BfdSessionConfig, Config, ExportConfig, HookConfig, ImportConfig, OnExit,
-    PeerConfig, aggregator_text, community_texts, next_hop_texts,
+    BfdHops, BfdKey, BfdProfile, BfdSessionConfig, Config, ExportConfig, HookConfig, ImportConfig,
+    OnExit, PeerConfig, aggregator_text, community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -162,8 +162,21 @@ impl Config {
             if let Some(minimum_ttl) = profile.minimum_ttl {
                 out.plain("minimum-ttl", minimum_ttl);
             }
+            if let Some(auth) = &profile.auth {
+                let keys: Vec<String> = auth.keys().iter().map(bfd_key_text).collect();
+                out.plain("auth", format_args!("[{}]", keys.join(", ")));
+            }
         }
     }
+}
+
+fn bfd_key_text(key: &BfdKey) -> String {
+    format!(
+        "{{ type = {}, key-id = {}, key-file = {} }}",
+        quoted(key.auth_type()),
+        key.id(),
+        quoted(key.file().display())
+    )
 }
 
 fn write_peer(out: &mut Writer, peer: &PeerConfig) {

@@ -7,6 +7,7 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bfd::AuthType;
 use bgp::wire::AddPathDirection;
 use bgp::{
     AggregatedBy, Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, LongLivedStaleTime,
@@ -20,6 +21,9 @@ use super::document::Expected;
 use super::{LogFormat, LogLevel, Name, OnExit, Password, PeerAddress};
 
 pub(super) type Parsed<T> = Result<T, Expected>;
+
+/// The types of BFD authentication, the strongest first.
+pub(super) const AUTH_TYPES: &str = "\"meticulous-keyed-sha1\", \"keyed-sha1\", \"meticulous-keyed-md5\", \"keyed-md5\" or \"simple\"";
 
 /// An integer of this type, 0 included.
 pub(super) fn number<T: TryFrom<i64> + Bounds>(value: &DeValue<'_>) -> Parsed<T> {
@@ -80,12 +84,19 @@ pub(super) fn path(value: &DeValue<'_>) -> Parsed<PathBuf> {
         .ok_or_else(|| "a path, such as \"/var/lib/herald\"".into())
 }
 
-/// The key in a file.
-pub(super) fn password_file(value: &DeValue<'_>) -> Parsed<Password> {
-    let file = path(value)
+/// The path of a file with a key.
+pub(super) fn key_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
+    path(value)
         .ok()
         .filter(|file| file.is_absolute())
-        .ok_or("the absolute path of a file with a key, such as \"/etc/herald/tor.key\"")?;
+        .ok_or_else(|| {
+            "the absolute path of a file with a key, such as \"/etc/herald/tor.key\"".into()
+        })
+}
+
+/// The key in a file.
+pub(super) fn password_file(value: &DeValue<'_>) -> Parsed<Password> {
+    let file = key_file(value)?;
     Password::load(&file).map_err(|wrong| format!("the path of a file with a key: {wrong}").into())
 }
 
@@ -377,6 +388,13 @@ pub(super) fn never_or<T>(
             .map(Some)
             .map_err(|Expected(expected)| format!("\"never\", or {expected}").into()),
     }
+}
+
+pub(super) fn auth_type(value: &DeValue<'_>) -> Parsed<AuthType> {
+    let mut types = AuthType::ALL.into_iter();
+    types
+        .find(|auth_type| value.as_str() == Some(auth_type.to_string().as_str()))
+        .ok_or_else(|| AUTH_TYPES.into())
 }
 
 pub(super) fn nonzero_octet(value: &DeValue<'_>) -> Parsed<NonZeroU8> {

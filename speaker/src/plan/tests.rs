@@ -73,6 +73,75 @@ fn a_key_changes_in_place_and_is_not_said() {
 }
 
 #[test]
+fn bfd_keys_roll_over_in_place_and_are_not_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, secret: &str| std::fs::write(directory.path().join(name), secret);
+    write("old", "s3cret").unwrap();
+    write("new", "0ther").unwrap();
+    let with = |auth_type: &str, keys: &[(u8, &str)]| {
+        let keys = keys.iter().map(|(id, name)| {
+            let file = directory.path().join(name);
+            format!("{{ type = {auth_type:?}, key-id = {id}, key-file = {file:?} }}")
+        });
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        let auth = match keys.as_str() {
+            "" => String::new(),
+            keys => format!("auth = [{keys}]"),
+        };
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"keyed\"\n{auth}\n\
+             [[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"keyed\"\n"
+        ))
+    };
+    let sha1 = |keys: &[(u8, &str)]| with("keyed-sha1", keys);
+    let told = |running: &Config, wanted: &Config| {
+        let words = words(&plan(running, wanted)).join("; ");
+        let directory = format!("{}/", directory.path().display());
+        words.replace(&directory, "")
+    };
+    let (none, old, both) = (
+        sha1(&[]),
+        sha1(&[(1, "old")]),
+        sha1(&[(1, "old"), (2, "new")]),
+    );
+    let rolled = sha1(&[(2, "new"), (1, "old")]);
+    let in_place = "peer tor: updated in place: auth";
+    let within = "(BFD goes down unless the peer does the same within the detection time)";
+    let accepts = "(BFD goes down unless the peer accepts the key that we send with)";
+    assert_eq!(
+        told(&none, &old),
+        format!("{in_place} none -> keyed-sha1 1 (old) {within}")
+    );
+    assert_eq!(
+        told(&old, &both),
+        format!("{in_place} keyed-sha1 1 (old) -> keyed-sha1 1 (old), 2 (new)")
+    );
+    assert_eq!(
+        told(&both, &rolled),
+        format!("{in_place} keyed-sha1 1 (old), 2 (new) -> keyed-sha1 2 (new), 1 (old)")
+    );
+    assert_eq!(
+        told(&old, &with("keyed-md5", &[(1, "old")])),
+        format!("{in_place} keyed-sha1 1 (old) -> keyed-md5 1 (old) {within}")
+    );
+    assert_eq!(
+        told(&old, &sha1(&[(2, "new")])),
+        format!(
+            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 2 (new), the first another key than before {accepts}"
+        )
+    );
+    // The same files with another content.
+    write("old", "third").unwrap();
+    assert_eq!(
+        told(&old, &sha1(&[(1, "old")])),
+        format!(
+            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 1 (old), the first another key than before {accepts}"
+        )
+    );
+    assert_eq!(told(&both, &both), "");
+}
+
+#[test]
 fn dynamic_peers_stay_as_far_as_the_file_would_have_them() {
     let with = |ranges: &str| {
         config(&format!(

@@ -84,6 +84,8 @@ pub struct BfdSessionStatus {
     pub demand_mode: bool,
     /// The neighbor asks us to.
     pub remote_demand_mode: bool,
+    /// What packets are authenticated with; null: nothing.
+    pub authentication: Option<BfdAuthenticationStatus>,
     /// The C bit: the neighbor's BFD shares no fate with its control plane.
     pub remote_control_plane_independent: bool,
     pub detect_mult: u8,
@@ -139,6 +141,37 @@ pub struct BfdEchoStatus {
     pub transmit_obstacle: Option<String>,
     /// Why the neighbor's would not be sent back, if something is in the way.
     pub receive_obstacle: Option<String>,
+}
+
+/// Which keys a BFD session uses, and its sequence numbers (RFC 5880 §6.8.1). The keys themselves are nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BfdAuthenticationStatus {
+    /// As `type` in the configuration.
+    #[serde(rename = "type")]
+    pub auth_type: String,
+    /// The key that we send with.
+    pub sent_key_id: u8,
+    /// Every key that we accept.
+    pub accepted_key_ids: Vec<u8>,
+    /// The key in the latest packet accepted; null: none was.
+    pub received_key_id: Option<u8>,
+    /// bfd.RcvAuthSeq; null while bfd.AuthSeqKnown is 0, and with type `simple`.
+    pub rcv_auth_seq: Option<u32>,
+    /// bfd.XmitAuthSeq; null with type `simple`.
+    pub xmit_auth_seq: Option<u32>,
+}
+
+impl From<&bfd::AuthenticationStatus> for BfdAuthenticationStatus {
+    fn from(status: &bfd::AuthenticationStatus) -> Self {
+        Self {
+            auth_type: status.auth_type.to_string(),
+            sent_key_id: status.sent_key_id,
+            accepted_key_ids: status.accepted_key_ids.clone(),
+            received_key_id: status.received_key_id,
+            rcv_auth_seq: status.rcv_auth_seq,
+            xmit_auth_seq: status.xmit_auth_seq,
+        }
+    }
 }
 
 /// A bucket of a histogram of the time between packets.
@@ -326,6 +359,10 @@ impl From<&bfd::SessionStatus> for BfdSessionStatus {
             remote_min_rx_interval_ms: ms(session.remote_min_rx_interval),
             demand_mode: session.demand_mode,
             remote_demand_mode: session.remote_demand_mode,
+            authentication: session
+                .authentication
+                .as_ref()
+                .map(BfdAuthenticationStatus::from),
             remote_control_plane_independent: session.remote_control_plane_independent,
             detect_mult: session.detect_mult.get(),
             remote_detect_mult: session.remote_detect_mult.map(std::num::NonZeroU8::get),

@@ -4,7 +4,9 @@ use comfy_table::Cell;
 
 use super::page::{Page, seconds};
 use super::{age, bfd_state, ms, or_dash};
-use crate::status::{BfdEchoStatus, BfdSessionStatus, BfdStatus, EventStatus};
+use crate::status::{
+    BfdAuthenticationStatus, BfdEchoStatus, BfdSessionStatus, BfdStatus, EventStatus,
+};
 
 /// Each session, one line.
 pub(super) fn table(sessions: &[BfdStatus], wide: bool) -> String {
@@ -233,6 +235,9 @@ impl Page {
         if let Some(echo) = &session.echo {
             self.bfd_echo(echo);
         }
+        if let Some(authentication) = &session.authentication {
+            self.bfd_authentication(authentication);
+        }
         let discarded: u64 = session.discarded.values().sum();
         self.line(4, format_args!(
             "packets: {} in, {} out, {discarded} discarded, {} late, {} not sent; up {}, down {} times",
@@ -270,6 +275,22 @@ impl Page {
         for obstacle in obstacles.into_iter().flatten() {
             self.line(4, format_args!("echo: {obstacle}"));
         }
+    }
+
+    fn bfd_authentication(&mut self, authentication: &BfdAuthenticationStatus) {
+        let ids = authentication.accepted_key_ids.iter();
+        let accepted: Vec<String> = ids.map(u8::to_string).collect();
+        let received = authentication.received_key_id;
+        self.line(
+            4,
+            format_args!(
+                "authentication: {}, sent with key {}, accepted with {}, received with {}",
+                authentication.auth_type,
+                authentication.sent_key_id,
+                accepted.join(" and "),
+                received.map_or_else(|| "none yet".to_owned(), |id| id.to_string()),
+            ),
+        );
     }
 
     fn variables(&mut self, session: &BfdSessionStatus) {

@@ -11,6 +11,7 @@ use super::export::{self, ExportKeys};
 use super::import::{self, ImportKeys};
 use super::{MILLISECOND, SECOND, quoted, unique};
 use crate::config::document::{Located, Section, nearest};
+use crate::config::password::exposure;
 use crate::config::{
     BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, DEFAULT_DSCP, Name,
     Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, SpeakerConfig, minimum_ttl,
@@ -139,15 +140,8 @@ impl PeerKeys {
 fn read_password(section: &mut Section<'_>) -> Option<Located<Password>> {
     const KEY: &str = "password-file";
     let password = section.take_path_of_secret(KEY, value::password_file)?;
-    if let Some(mode) = Password::exposed(password.value.file()) {
-        section.warning(
-            password.line,
-            KEY,
-            format!(
-                "everybody on this host may read or change {}, which has mode {mode:04o}; 0600 is better",
-                password.value,
-            ),
-        );
+    if let Some(warning) = exposure(password.value.file()) {
+        section.warning(password.line, KEY, warning);
     }
     Some(password)
 }
