@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -16,6 +17,9 @@ use crate::key::{SessionKey, TRANSMIT_TTL};
 pub(super) const CLASS_SELECTOR_6: u32 = 0xc0;
 /// The highest priority that needs no privilege.
 pub(super) const PRIORITY: u32 = 6;
+
+/// How long a socket stays connected: so long may packets take a source address that routing would not choose any more.
+const CONNECTION: Duration = Duration::from_secs(1);
 
 /// A port that RFC 5881 §4 allows to send from: 49152 to 65535.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,8 @@ pub(super) struct Transmitter {
     pub(super) interface_index: Option<u32>,
     /// Whether that interface has one system on its other end.
     pub(super) is_point_to_point: bool,
+    /// Until when it stays connected, if it is.
+    connected_until: Option<Instant>,
 }
 
 impl Transmitter {
@@ -67,14 +73,47 @@ impl Transmitter {
             port,
             interface_index,
             is_point_to_point,
+            connected_until: None,
         })
     }
 
-    pub(super) fn send(&self, payload: &[u8], destination: SocketAddr) -> io::Result<()> {
-        self.socket
-            .send_to(payload, &destination.into())
-            .map(|_| ())
+    /// Sends a packet; a second time if the first failed for a reason that may have passed.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        destination: SocketAddr,
+    ) -> io::Result<()> {
+        if self.connected_until.is_none_or(|until| until <= now) {
+            self.connect(now, destination)?;
+        }
+        match self.socket.send(payload) {
+            Err(error) if !is_congestion(&error) => {
+                // Either ICMP's word about an earlier packet, or the address or the route has gone that it was connected by.
+                self.connect(now, destination)?;
+                self.socket.send(payload)
+            }
+            sent => sent,
+        }
+        .map(|_| ())
     }
+
+    /// Lets the system choose route and source address anew. They are kept for a while: to choose them for each packet takes a
+    /// tenth of the time that sending takes.
+    fn connect(&mut self, now: Instant, destination: SocketAddr) -> io::Result<()> {
+        if self.connected_until.take().is_some() {
+            rustix::net::connect_unspec(&self.socket)?;
+        }
+        self.socket.connect(&destination.into())?;
+        self.connected_until = Some(now + CONNECTION);
+        Ok(())
+    }
+}
+
+/// Whether the system had no room for a packet, which the next one may find.
+pub(super) fn is_congestion(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    [Some(Errno::AGAIN), Some(Errno::NOBUFS)].contains(&error)
 }
 
 fn check_addresses(key: &SessionKey) -> Result<(), EngineError> {
@@ -189,4 +228,48 @@ fn bind_to_source_port(
         }
     }
     Err(EngineError::NoSourcePort(local.address))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    fn transmitter(remote: SocketAddr) -> Transmitter {
+        let key = SessionKey {
+            remote,
+            ..SessionKey::single_hop(remote.ip())
+        };
+        Transmitter::open(&key, SourcePort::random(remote.port().into())).unwrap()
+    }
+
+    #[test]
+    fn a_port_that_nobody_listens_at_is_no_reason_not_to_send() {
+        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let listener = UdpSocket::bind((ip, 0)).unwrap();
+            let remote = listener.local_addr().unwrap();
+            drop(listener);
+            let mut transmitter = transmitter(remote);
+            for _ in 0..5 {
+                // The system tells of each packet when the next one is sent.
+                transmitter.send(Instant::now(), &[0; 24], remote).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn c_153_the_source_port_stays_when_the_route_is_chosen_anew() {
+        let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let remote = listener.local_addr().unwrap();
+        let mut transmitter = transmitter(remote);
+        let start = Instant::now();
+        for turn in 0..3 {
+            let now = start + turn * CONNECTION;
+            transmitter.send(now, &[0; 24], remote).unwrap();
+            let (_, source) = listener.recv_from(&mut [0; 24]).unwrap();
+            assert_eq!(source.port(), transmitter.port.0);
+        }
+    }
 }

@@ -1,33 +1,35 @@
 //! The thread: waits, reads what came in, does what is due, sends, reports; in this order, so that a packet that waits in a
 //! socket is read before its absence is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::{Duration, Instant};
+use std::vec;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::echo::{EchoSockets, SendError};
 use super::privileges::{self, Grant};
 use super::receiver::Receiver;
-use super::sockets::{SourcePort, Transmitter, interface_index};
+use super::sockets::{SourcePort, Transmitter, interface_index, is_congestion};
 use super::sys::{BATCH_SIZE, Batch};
 use super::{Command, EngineConfig, EngineError, EngineStatus, KernelDrops};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Event, RxMeta, Transmit, TransmitKind};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
-use crate::session::{EchoObstacles, SessionConfig, StateChange};
+use crate::session::{EchoObstacles, SessionConfig, SessionStatus, StateChange};
 use crate::session_map::SessionMap;
 
 /// Packets sent before the receive sockets are looked at again.
 const TRANSMISSIONS_PER_TURN: usize = 256;
 /// Packets that share a look at the clock.
 const TRANSMISSIONS_PER_BATCH: usize = 4;
+/// Sessions told about in one turn.
+const SNAPSHOTS_PER_TURN: usize = 64;
 /// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
 const COMMANDS_PER_TURN: usize = 32;
 /// How often interfaces are looked at.
@@ -63,8 +65,17 @@ pub(super) struct Worker<F> {
     transmissions_waiting: bool,
     /// When to look whether interfaces have been created anew; `None` while no session names one.
     interface_check: Option<Instant>,
+    /// Questions that are being answered, a part in each turn.
+    inquiries: VecDeque<Inquiry>,
     /// When to leave, come what may.
     leave_at: Option<Instant>,
+}
+
+/// Somebody wants to know of every session.
+struct Inquiry {
+    left: vec::IntoIter<SessionId>,
+    found: Vec<SessionStatus>,
+    reply: mpsc::SyncSender<Vec<SessionStatus>>,
 }
 
 impl<F: Fn(&StateChange)> Worker<F> {
@@ -93,6 +104,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             commands_waiting: false,
             transmissions_waiting: false,
             interface_check: None,
+            inquiries: VecDeque::new(),
             leave_at: None,
         }
     }
@@ -113,6 +125,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             self.transmit();
             self.check_interfaces(now);
             self.report();
+            self.answer();
         }
     }
 
@@ -136,7 +149,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .map(|receiver| receiver.rests_until(now));
         let deadline = deadlines.chain(rests).flatten().min();
         let mut timeout = deadline.map(|at| at.saturating_duration_since(now));
-        if self.commands_waiting || self.transmissions_waiting {
+        if self.commands_waiting || self.transmissions_waiting || !self.inquiries.is_empty() {
             timeout = Some(Duration::ZERO);
         }
         let timeout = timeout.map(|left| Timespec {
@@ -194,7 +207,11 @@ impl<F: Fn(&StateChange)> Worker<F> {
             }
             Command::Status { reply } => {
                 self.read_rejected();
-                let _ = reply.send(self.endpoint.status());
+                self.inquiries.push_back(Inquiry {
+                    left: self.endpoint.ids().into_iter(),
+                    found: Vec::with_capacity(self.endpoint.len()),
+                    reply,
+                });
             }
             Command::Discards { reply } => {
                 self.read_rejected();
@@ -388,19 +405,19 @@ impl<F: Fn(&StateChange)> Worker<F> {
                     self.transmissions_waiting = false;
                     return;
                 };
-                self.send(&transmit);
+                self.send(now, &transmit);
             }
         }
     }
 
-    fn send(&mut self, transmit: &Transmit) {
+    fn send(&mut self, now: Instant, transmit: &Transmit) {
         if transmit.kind != TransmitKind::Control {
             return self.send_echo(transmit);
         }
-        let Some(transmitter) = self.transmitters.get(&transmit.session) else {
+        let Some(transmitter) = self.transmitters.get_mut(&transmit.session) else {
             return;
         };
-        if let Err(error) = transmitter.send(&transmit.payload, transmit.destination) {
+        if let Err(error) = transmitter.send(now, &transmit.payload, transmit.destination) {
             self.endpoint.count_transmit_error(transmit.session);
             self.repair(transmit, &error);
         }
@@ -455,8 +472,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
 
     /// What cannot be sent may have to leave from another place.
     fn repair(&mut self, transmit: &Transmit, error: &io::Error) {
-        let congested = [Some(Errno::AGAIN), Some(Errno::NOBUFS)];
-        if congested.contains(&Errno::from_io_error(error)) {
+        if is_congestion(error) {
             return;
         }
         let key = self.endpoint.key(transmit.session);
@@ -504,6 +520,21 @@ impl<F: Fn(&StateChange)> Worker<F> {
             self.endpoint
                 .set_point_to_point(id, transmitter.is_point_to_point);
             self.transmitters.insert(id, transmitter);
+        }
+    }
+
+    /// Answers a part of the oldest question, so that it delays no packet however many sessions it is about.
+    fn answer(&mut self) {
+        let Some(inquiry) = self.inquiries.front_mut() else {
+            return;
+        };
+        for id in inquiry.left.by_ref().take(SNAPSHOTS_PER_TURN) {
+            inquiry.found.extend(self.endpoint.session_status(id));
+        }
+        if inquiry.left.len() == 0
+            && let Some(inquiry) = self.inquiries.pop_front()
+        {
+            let _ = inquiry.reply.send(inquiry.found);
         }
     }
 
