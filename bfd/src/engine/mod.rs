@@ -2,6 +2,36 @@
 //!
 //! The thread shares nothing with the rest of the program but a channel of commands, and so nothing slower can delay a packet.
 //! It reads its sockets before it believes that a remote system is silent. Nothing is bound while there are no sessions.
+//!
+//! Packets of different sessions leave together where jitter allows it, and datagrams that come in masses wait up to half a
+//! millisecond for each other, so that the thread wakes seldom; detection is exact nonetheless.
+//!
+//! ```no_run
+//! use std::sync::mpsc;
+//!
+//! use herald_bfd::engine::{Engine, EngineConfig};
+//! use herald_bfd::{Micros, SessionConfig, SessionKey, State};
+//!
+//! let (sender, changes) = mpsc::channel();
+//! let engine = Engine::start(EngineConfig::default(), move |change| {
+//!     // On the thread: hand it on, and work elsewhere.
+//!     let _ = sender.send(*change);
+//! })?;
+//! let config = SessionConfig {
+//!     desired_min_tx_interval: Micros::from_millis(50),
+//!     required_min_rx_interval: Micros::from_millis(50),
+//!     ..SessionConfig::default()
+//! };
+//! for host in 1..=200 {
+//!     engine.add(SessionKey::single_hop([192, 0, 2, host].into()), config.clone())?;
+//! }
+//! for change in changes {
+//!     if change.from == State::Up && change.remote_state != State::AdminDown {
+//!         println!("{} failed: {}", change.session, change.local_diag);
+//!     }
+//! }
+//! # Ok::<(), herald_bfd::engine::EngineError>(())
+//! ```
 
 mod echo;
 mod moderation;
@@ -322,6 +352,9 @@ impl Engine {
     }
 
     /// A snapshot of every session that is not being removed.
+    ///
+    /// However many there are, no packet waits for it: the thread tells of some of them in each turn, and so they are
+    /// snapshots of slightly different times.
     pub fn status(&self) -> Vec<SessionStatus> {
         self.ask(|reply| Command::Status { reply })
             .unwrap_or_default()

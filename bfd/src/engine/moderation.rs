@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long datagrams may wait while many come: a step of the grid that packets at 10 ms are sent on.
-const PAUSE: Duration = Duration::from_micros(256);
+/// How long datagrams may wait while many come: two steps of the grid that packets at 10 ms are sent on.
+const PAUSE: Duration = Duration::from_micros(512);
 /// Datagrams are counted over this time.
 const WINDOW: Duration = Duration::from_millis(1);
 /// As many in a window are many: below, the wake-up of each costs little.
@@ -12,7 +12,7 @@ const MANY: usize = 8;
 /// Interrupt moderation for a socket that the packets of sessions come in at.
 ///
 /// While datagrams come one by one, each wakes the thread. Once many have come within a millisecond, and for as long as they
-/// keep coming, those that follow wait up to a quarter of a millisecond for each other. Timers and commands wake the thread at
+/// keep coming, those that follow wait up to half a millisecond for each other. Timers and commands wake the thread at
 /// any time, and whatever woke it, everything that waits is read.
 #[derive(Debug, Default)]
 pub(super) struct Moderation {
