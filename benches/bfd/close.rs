@@ -21,7 +21,7 @@ use crate::observer::{Observer, Seen};
 use crate::responder::session::Nanoseconds;
 use crate::responder::{Down, Responder, Setup};
 use crate::speakers::Speaker;
-use crate::support::daemon::{Herald, socket_in};
+use crate::support::daemon::{self, Herald, socket_in};
 use crate::support::{Lab, announce};
 use crate::table::{Cell, Table};
 use crate::{floor, milliseconds, quantile};
@@ -56,6 +56,8 @@ pub struct Options {
 
 pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
     let samples = if options.quick { 20 } else { options.samples };
+    // Building it is no part of the load.
+    daemon::binary();
     let _busy = Busy::start(options.load);
     let floor = floor::timers(network, options.load, options.quick);
     let mut table = Table::new(format!(
