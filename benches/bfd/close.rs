@@ -78,16 +78,17 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
 struct Daemon(Herald);
 
 impl Daemon {
-    fn start(lab: &Lab, network: &Network, setup: Setup) -> Self {
+    fn start(lab: &Lab, network: &Network, setup: Setup, load: Load) -> Self {
         let directory = lab.directory("herald");
         let state = directory.join("state");
         let _ = std::fs::remove_dir_all(&state);
         let mut config = format!(
-            "[speaker]\nlocal-as = {SPEAKER_AS}\nrouter-id = \"{SPEAKER}\"\nlisten = [\"{SPEAKER}:{BGP_PORT}\"]\nstate-dir = \"{}\"\n\n[api]\nsocket = \"{}\"\n\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{interval}ms\"\nreceive-interval = \"{interval}ms\"\ndetect-multiplier = {}\n\n[peer-defaults]\npassive = true\nremote-as = {NEIGHBOR_AS}\nbfd-profile = \"fast\"\n\n",
+            "[speaker]\nlocal-as = {SPEAKER_AS}\nrouter-id = \"{SPEAKER}\"\nlisten = [\"{SPEAKER}:{BGP_PORT}\"]\nstate-dir = \"{}\"\n\n[api]\nsocket = \"{}\"\n\n[bfd]\nrealtime = {realtime}\nlock-memory = {realtime}\n\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{interval}ms\"\nreceive-interval = \"{interval}ms\"\ndetect-multiplier = {}\n\n[peer-defaults]\npassive = true\nremote-as = {NEIGHBOR_AS}\nbfd-profile = \"fast\"\n\n",
             state.display(),
             socket_in(&directory).display(),
             setup.detect_mult,
             interval = setup.interval.as_millis(),
+            realtime = load.realtime,
         );
         for neighbor in 0..setup.sessions {
             let _ = writeln!(
@@ -104,6 +105,9 @@ impl Speaker for Daemon {
     fn processes(&self) -> Vec<Pid> {
         vec![self.0.pid()]
     }
+
+    /// Its configuration says so.
+    fn prioritize(&self) {}
 }
 
 fn measure(lab: &Lab, network: &Network, setup: Setup, load: Load, samples: usize) -> Vec<Cell> {
@@ -112,7 +116,7 @@ fn measure(lab: &Lab, network: &Network, setup: Setup, load: Load, samples: usiz
         note(ends, &seen);
     });
     let responder = Responder::start(&network.responder, setup);
-    let daemon = Daemon::start(lab, network, setup);
+    let daemon = Daemon::start(lab, network, setup, load);
     load.prioritize(&daemon, &responder);
 
     let mut chance = SmallRng::seed_from_u64(1);

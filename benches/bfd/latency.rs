@@ -74,7 +74,7 @@ fn measure(
     samples: usize,
 ) -> Vec<Cell> {
     let responder = Responder::start(&network.responder, setup);
-    let speaker = kind.start(lab, network, setup);
+    let speaker = kind.start(lab, network, setup, load);
     let mut is_prioritized = false;
     let mut chance = SmallRng::seed_from_u64(1);
     let (mut latencies, mut missed, mut false_downs) = (Vec::new(), 0, 0);

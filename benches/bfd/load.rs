@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, set_parent_process_death_signal, setsid};
 use crate::responder::Responder;
 use crate::speakers::Speaker;
 
-/// Below what the kernel itself needs, above everything ordinary.
-const PRIORITY: &str = "10";
+/// What Herald's engine takes.
+const PRIORITY: &str = "40";
 
 /// Under which conditions a part is measured.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -39,9 +39,7 @@ impl Load {
     /// Speaker and responder alike.
     pub fn prioritize(self, speaker: &dyn Speaker, responder: &Responder) {
         if self.realtime {
-            for process in speaker.processes() {
-                change_priority(&["--all-tasks"], process);
-            }
+            speaker.prioritize();
             change_priority(&[], responder.task());
         }
     }
@@ -50,6 +48,13 @@ impl Load {
         if self.realtime {
             change_priority(&[], thread);
         }
+    }
+}
+
+/// Gives processes that cannot do it themselves real-time priority.
+pub fn prioritize_processes(processes: &[Pid]) {
+    for process in processes {
+        change_priority(&["--all-tasks"], *process);
     }
 }
 

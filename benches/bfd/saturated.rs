@@ -80,7 +80,7 @@ fn measure(
         note(arrivals, seen);
     });
     let responder = Responder::start(&network.responder, setup);
-    let speaker = kind.start(lab, network, setup);
+    let speaker = kind.start(lab, network, setup, load);
     assert!(
         responder.wait_until_up(&setup, Duration::from_secs(60)),
         "{kind}: sessions do not come up"

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::load::{Busy, Load};
 use crate::network::{MOST_SESSIONS, Network};
 use crate::responder::{Report, Responder, Setup};
 use crate::speakers::Kind;
@@ -19,6 +20,8 @@ const WARM_UP: Duration = Duration::from_secs(4);
 pub struct Options {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    load: Load,
     /// How many sessions.
     #[arg(long, value_delimiter = ',', default_values_t = [100, 500, 1000, 2000],
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_SESSIONS)))]
@@ -35,8 +38,10 @@ pub struct Options {
 }
 
 pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
+    let _busy = Busy::start(options.load);
     let mut table = Table::new(format!(
-        "Scale, x{DETECT_MULT}, {} s each; gaps between the speaker's packets in % of the interval",
+        "Scale, x{DETECT_MULT}, {}, {} s each; gaps between the speaker's packets in % of the interval",
+        options.load.describe(),
         options.watched().as_secs()
     ));
     for interval in &options.intervals {
@@ -74,8 +79,9 @@ impl Options {
 
 fn measure(lab: &Lab, network: &Network, kind: Kind, setup: Setup, options: &Options) -> Vec<Cell> {
     let responder = Responder::start(&network.responder, setup);
-    let speaker = kind.start(lab, network, setup);
+    let speaker = kind.start(lab, network, setup, options.load);
     responder.wait_until_up(&setup, Duration::from_secs(options.patience));
+    options.load.prioritize(speaker.as_ref(), &responder);
     thread::sleep(WARM_UP);
 
     let processes = speaker.processes();

@@ -10,6 +10,7 @@ use std::fmt;
 use clap::ValueEnum;
 use rustix::process::Pid;
 
+use crate::load::{self, Load};
 use crate::network::Network;
 use crate::responder::Setup;
 use crate::support::Lab;
@@ -35,9 +36,9 @@ impl Kind {
         }
     }
 
-    pub fn start(self, lab: &Lab, network: &Network, setup: Setup) -> Box<dyn Speaker> {
+    pub fn start(self, lab: &Lab, network: &Network, setup: Setup, load: Load) -> Box<dyn Speaker> {
         match self {
-            Self::Herald => Box::new(engine::Child::start(&network.speaker, setup)),
+            Self::Herald => Box::new(engine::Child::start(&network.speaker, setup, load)),
             Self::Bird => Box::new(bird::Daemon::start(lab, &network.speaker, setup)),
             Self::Frr => Box::new(frr::Daemon::start(lab, &network.speaker, setup)),
         }
@@ -54,6 +55,11 @@ impl fmt::Display for Kind {
 pub trait Speaker {
     /// What counts as its own when processor time is counted.
     fn processes(&self) -> Vec<Pid>;
+
+    /// Gives it real-time priority, unless it has taken that itself.
+    fn prioritize(&self) {
+        load::prioritize_processes(&self.processes());
+    }
 }
 
 pub use engine::{Arguments as EngineArguments, run as run_engine};
