@@ -22,9 +22,8 @@ pub struct Options {
     common: Common,
     #[command(flatten)]
     load: Load,
-    /// How many sessions.
-    #[arg(long, value_delimiter = ',', default_values_t = [100, 500, 1000, 2000],
-          value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_SESSIONS)))]
+    /// How many sessions [default: 100,500,1000,2000; with --quick 100,500].
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_SESSIONS)))]
     sessions: Vec<u16>,
     /// At which intervals, in ms.
     #[arg(long, value_delimiter = ',', default_values = ["50ms", "10ms"], value_parser = milliseconds)]
@@ -45,7 +44,7 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
         options.watched().as_secs()
     ));
     for interval in &options.intervals {
-        for sessions in options.sizes() {
+        for &sessions in options.sizes() {
             let setup = Setup {
                 sessions,
                 interval: *interval,
@@ -62,14 +61,12 @@ pub fn run(lab: &Lab, network: &Network, options: &Options) -> Vec<Table> {
 }
 
 impl Options {
-    fn sizes(&self) -> Vec<u16> {
-        let most = if self.common.quick {
-            500
-        } else {
-            MOST_SESSIONS
-        };
-        let sizes = self.sessions.iter().copied();
-        sizes.filter(|sessions| *sessions <= most).collect()
+    fn sizes(&self) -> &[u16] {
+        match (self.sessions.is_empty(), self.common.quick) {
+            (false, _) => &self.sessions,
+            (true, true) => &[100, 500],
+            (true, false) => &[100, 500, 1000, 2000],
+        }
     }
 
     fn watched(&self) -> Duration {
