@@ -20,6 +20,7 @@ pub mod last_run;
 pub mod logging;
 pub mod malformed;
 pub mod metrics;
+pub mod on_link;
 pub mod plan;
 pub mod router_id;
 pub mod speaker;

@@ -10,6 +10,7 @@ use super::{fine_millis, millis, text};
 use crate::bfd_thread::BfdReport;
 use crate::config::{BfdHops, BfdName, BfdSessionConfig, Party, PeerConfig};
 use crate::control::{Refusal, Snapshot};
+use crate::on_link;
 
 /// How long a session may take to come up before that is remarkable.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -291,8 +292,22 @@ impl Snapshot {
             }
             None => "no packet has come from there".to_owned(),
         };
-        Some(format!("has not been up in {waiting}: {why}"))
+        let far = match is_out_of_reach(&bfd.key) {
+            true => format!(
+                "; it is single hop, and {} is behind a gateway: is multihop meant?",
+                bfd.key.remote.ip()
+            ),
+            false => String::new(),
+        };
+        Some(format!("has not been up in {waiting}: {why}{far}"))
     }
+}
+
+/// RFC 5881 §2: what is on no link of ours needs multihop, unless an interface is said to lead there.
+fn is_out_of_reach(key: &bfd::SessionKey) -> bool {
+    key.hop == bfd::HopKind::Single
+        && key.interface.is_none()
+        && on_link::is_on_link(key.remote.ip()) == Some(false)
 }
 
 fn disabled(name: &BfdName, session: &BfdSessionConfig) -> BfdStatus {
