@@ -19,6 +19,8 @@ mod bfd_and_bgp;
 mod bfd_authentication;
 #[path = "interop/bfd_echo.rs"]
 mod bfd_echo;
+#[path = "interop/bfd_hooks.rs"]
+mod bfd_hooks;
 #[path = "interop/bfd_network.rs"]
 mod bfd_network;
 #[path = "interop/bfd_sessions.rs"]
