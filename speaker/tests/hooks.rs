@@ -95,3 +95,56 @@ fn other_programs_are_run_after_a_reload() {
     let _there = Daemon::start(&config(two, one, 64521, 64520));
     eventually("it is told", || is_told(&file, "peer", "up"));
 }
+
+/// What our own configuration ends was up before, and is down: who counts both must not go wrong.
+#[test]
+fn programs_are_told_what_the_configuration_ends() {
+    let [one, two] = [loopback(), loopback()];
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("told");
+    let _there = Daemon::start(&config(two, one, 64521, 64520));
+    let plain = config(one, two, 64520, 64521);
+    let with_hook = plain.clone() + &hook(&file, "");
+    let here = Daemon::start(&with_hook);
+    let up_and_told = || {
+        here.wait_until_up("tor");
+        eventually("it is told that both are up", || {
+            is_told(&file, "peer", "up") && is_told(&file, "bfd", "up")
+        });
+        std::fs::remove_file(&file).unwrap();
+    };
+    let down = |what: &str| {
+        eventually(what, || {
+            is_told(&file, "peer", "down") && is_told(&file, "bfd", "down")
+        });
+        assert_eq!(told(&file).len(), 2, "{:?}", told(&file));
+        std::fs::remove_file(&file).unwrap();
+    };
+    up_and_told();
+
+    here.ok(&["peer", "shutdown", "tor"]);
+    down("it is told that the peer was shut down");
+    let events = here.show(&["events", "--peer", "tor"]);
+    let is_end = |event: &Value| {
+        event["subject"] == "bfd"
+            && event["to"] == "AdminDown"
+            && event["cause"] == "ended by our configuration or command"
+    };
+    let events = events.as_array().unwrap();
+    assert!(events.iter().any(is_end), "{events:?}");
+    here.ok(&["peer", "enable", "tor"]);
+    up_and_told();
+
+    let disabled = plain.replace("name = \"tor\"", "name = \"tor\"\nenabled = false");
+    here.write(&(disabled + &hook(&file, "")));
+    here.ok(&["reload"]);
+    down("it is told that the peer was disabled");
+    here.write(&with_hook);
+    here.ok(&["reload"]);
+    up_and_told();
+
+    let alone = plain.split("[[peer]]").next().unwrap().to_owned();
+    here.write(&(alone + &hook(&file, "")));
+    here.ok(&["reload"]);
+    down("it is told that the peer was removed");
+}

@@ -1,6 +1,7 @@
 //! The BFD sessions, of peers and of paths without BGP. What the engine reports goes to the BGP
 //! thread at once, and a copy to the speaker task, which only remembers it.
 
+mod moves;
 mod place;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use bfd::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use self::moves::Moves;
+use self::moves::users_of;
 use self::place::{Place, Remote, Wish, remote_of};
 use crate::bgp_thread::BgpThread;
 use crate::config::{
@@ -29,6 +32,8 @@ pub struct BfdThread {
     keys: BTreeMap<SessionId, SessionKey>,
     /// What is in the way of the echo function, as far as it was told.
     echo_obstacles: BTreeMap<SessionId, EchoObstacles>,
+    /// What nobody has asked for yet.
+    moves: Vec<Moves>,
 }
 
 /// What there is to say of a BFD session.
@@ -104,6 +109,7 @@ impl BfdThread {
             users: BTreeMap::new(),
             keys: BTreeMap::new(),
             echo_obstacles: BTreeMap::new(),
+            moves: Vec::new(),
         })
     }
 
@@ -213,12 +219,22 @@ impl BfdThread {
         for (id, _) in ids(place) {
             self.keys.remove(&id);
         }
+        let before = users_of(place);
         let failed = place.settle(&self.engine);
         self.keys.extend(ids(place));
+        let moves = Moves::between(&before, &users_of(place));
+        if !moves.is_empty() {
+            self.moves.push(moves);
+        }
         if place.is_empty() {
             self.places.remove(remote);
         }
         failed
+    }
+
+    /// Who has come to a session and who has left one since the last call, step by step.
+    pub fn take_moves(&mut self) -> Vec<Moves> {
+        std::mem::take(&mut self.moves)
     }
 
     /// Tries to open what could not be opened. Says for whom it worked.

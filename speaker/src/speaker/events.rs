@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tracing::{debug, info, warn};
 
 use super::Speaker;
+use crate::bfd_thread::Moves;
 use crate::bgp_thread::BgpEvent;
 use crate::config::{HookSubject, Party, PeerName};
 use crate::history::{Novelty, Subject};
@@ -146,14 +147,63 @@ impl Speaker {
 
     pub(super) fn handle_bfd(&mut self, change: &bfd::StateChange) {
         for party in self.bfd.users(change.session).to_vec() {
-            let is_known = match &party {
-                Party::Peer(name) => self.config.peers.contains_key(name),
-                Party::BfdSession(name) => self.config.bfd_sessions.contains_key(name),
-            };
-            if is_known {
+            if self.is_known(&party) {
                 self.note_bfd(&party, change);
             }
         }
+    }
+
+    fn is_known(&self, party: &Party) -> bool {
+        match party {
+            Party::Peer(name) => self.config.peers.contains_key(name),
+            Party::BfdSession(name) => self.config.bfd_sessions.contains_key(name),
+        }
+    }
+
+    /// The end of a session that our own configuration or command has ended, and that somebody
+    /// shares one which was up already.
+    pub(super) fn note_bfd_moves(&mut self) {
+        for Moves { joined, left } in self.bfd.take_moves() {
+            let is_up = |party: &Party| self.up.contains_key(&(HookSubject::Bfd, party.clone()));
+            let joined = joined
+                .into_iter()
+                .filter(|(_, others)| others.iter().any(is_up));
+            let joined: Vec<Party> = joined.map(|(party, _)| party).collect();
+            let left: Vec<Party> = left.into_iter().filter(is_up).collect();
+            let (up, ended) = (bfd::State::Up, bfd::State::AdminDown);
+            for party in left {
+                self.note_bfd_move(&party, [up, ended], "ended by our configuration or command");
+            }
+            for party in joined {
+                self.note_bfd_move(&party, [ended, up], "shares a session that was up already");
+            }
+        }
+    }
+
+    fn note_bfd_move(&mut self, party: &Party, [from, to]: [bfd::State; 2], cause: &str) {
+        let peer = party.peer().map(tracing::field::display);
+        let bfd_session = party.bfd_session().map(tracing::field::display);
+        let up = to == bfd::State::Up;
+        match up {
+            true => info!(peer, bfd_session, "BFD session up: {cause}"),
+            false => info!(peer, bfd_session, "BFD session ended: {cause}"),
+        }
+        let states = [from.to_string(), to.to_string()];
+        self.tell_hooks(HookSubject::Bfd, party, up, &states, &cause);
+        // What was removed is forgotten.
+        if self.is_known(party) {
+            let (at, cause) = (SystemTime::now(), cause.to_owned());
+            let party = party.clone();
+            self.history
+                .transition(at, party, Subject::Bfd, states, cause);
+        }
+    }
+
+    /// What the BGP session of a peer that was removed says last finds nobody who remembers it.
+    pub(super) fn tell_hooks_of_removal(&mut self, peer: &PeerName) {
+        let states = [State::Established, State::Idle].map(|state| state.to_string());
+        let cause = "the peer was removed";
+        self.tell_hooks(HookSubject::Peer, &peer.into(), false, &states, &cause);
     }
 
     fn note_bfd(&mut self, party: &Party, change: &bfd::StateChange) {
@@ -181,8 +231,9 @@ impl Speaker {
             .transition(at, party.clone(), Subject::Bfd, states, cause);
     }
 
+    /// Something comes up once, and goes down once after that.
     fn tell_hooks(
-        &self,
+        &mut self,
         subject: HookSubject,
         party: &Party,
         up: bool,
@@ -190,10 +241,24 @@ impl Speaker {
         cause: &impl ToString,
     ) {
         let peer = party.peer().and_then(|name| self.config.peers.get(name));
+        let range = peer.and_then(|peer| peer.range.clone());
+        let key = (subject, party.clone());
+        let range = match (up, self.up.remove(&key)) {
+            (true, before) => {
+                self.up.insert(key, range.clone());
+                if before.is_some() {
+                    return;
+                }
+                range
+            }
+            // A peer that was removed is not in the configuration.
+            (false, Some(before)) => range.or(before),
+            (false, None) => return,
+        };
         self.hooks.tell(&Occurrence {
             at: SystemTime::now(),
             party: party.clone(),
-            range: peer.and_then(|peer| peer.range.clone()),
+            range,
             subject,
             up,
             states: states.clone(),

@@ -32,7 +32,9 @@ use crate::additions::{Kept, StateDir, StateError, addresses};
 use crate::announcer::{self, Announcement};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
-use crate::config::{Config, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest};
+use crate::config::{
+    Config, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
+};
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
 use crate::history::{History, Record};
 use crate::hooks::Hooks;
@@ -98,6 +100,8 @@ pub struct Speaker {
     errors_said: ByPeer<Instant>,
     /// Whose BGP session is Established.
     established: BTreeSet<PeerName>,
+    /// What is up as far as it was told, and the range that the peer has come from.
+    up: BTreeMap<(HookSubject, Party), Option<PeerName>>,
     bgp: BgpThread,
     bfd: BfdThread,
     /// Peers whose BFD session ends when BGP has said its last word.
@@ -171,6 +175,7 @@ impl Speaker {
             malformed: BTreeMap::new(),
             errors_said: BTreeMap::new(),
             established: BTreeSet::new(),
+            up: BTreeMap::new(),
             bgp,
             bfd,
             settling: JoinSet::new(),
@@ -237,6 +242,7 @@ impl Speaker {
     /// more.
     async fn next_command(&mut self, check: &mut Interval) -> Result<Option<Command>, ThreadEnded> {
         loop {
+            self.note_bfd_moves();
             tokio::select! {
                 // A BFD change comes before what BGP makes of it, in the log too.
                 biased;
@@ -546,6 +552,7 @@ impl Speaker {
         self.malformed.remove(name);
         self.errors_said.remove(name);
         self.established.remove(name);
+        self.tell_hooks_of_removal(name);
         self.forget_presence(name);
         self.placed.remove(name);
         self.history.forget(name);
