@@ -14,6 +14,8 @@ use rand::{RngExt, SeedableRng};
 use thiserror::Error;
 
 pub use self::echo::EchoMeta;
+#[cfg(feature = "engine")]
+pub(crate) use self::echo::MAX_RETURNED;
 use crate::discard::{Discard, DiscardCounters};
 use crate::echo_packet::ECHO_PORT;
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey, TRANSMIT_TTL};

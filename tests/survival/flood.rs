@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use bfd::State;
 use bfd::engine::EngineStatus;
+use bfd::{EchoConfig, Micros, SessionConfig, State};
 use socket2::{Domain, Socket, Type};
 
 use super::host::{
@@ -121,4 +121,58 @@ fn f_82_newcomers_that_nobody_expects() {
         return;
     };
     assert!(engine.discards.get("no-session") > 1000, "{engine:#?}");
+}
+
+/// Sessions with the echo function over IPv6 while port 3785 of the left host is flooded with `payload`; what its engine says in
+/// the end.
+fn echo_survives(label: &str, hop_limit: u32, payload: Vec<u8>) -> Option<EngineStatus> {
+    let cable = Cable::lay(label)?;
+    let (left, right) = (Host::start(&cable.left), Host::start(&cable.right));
+    let config = SessionConfig {
+        echo: Some(EchoConfig::both_ways(Micros::from_millis(50))),
+        ..brisk()
+    };
+    let l = left.engine.add(to(RIGHT_V6), config.clone()).unwrap();
+    let r = right.engine.add(to(LEFT_V6), config).unwrap();
+    for (host, id) in [(&left, l), (&right, r)] {
+        host.wait_until(id, "echo packets that come back", |status| {
+            let echo = status.echo.as_ref().unwrap();
+            echo.packets_in > 10 && echo.packets_returned > 10
+        });
+    }
+    let port = SocketAddr::new(LEFT_V6.parse().unwrap(), 3785);
+    let sent = flood(&sender(&cable.right, RIGHT_V6, port, hop_limit), &[payload]);
+    assert!(sent > 10_000, "{sent} datagrams are no flood");
+    left.assert_downs(l, 0);
+    right.assert_downs(r, 0);
+    let engine = left.engine.engine_status();
+    assert_eq!(engine.kernel_drops.late, 0, "{engine:#?}");
+    Some(engine)
+}
+
+/// GTSM for the echo function: nothing from beyond the link is looked at.
+#[test]
+fn f_82_echo_packets_from_too_far_away() {
+    let Some(engine) = echo_survives("f82echofar", 64, vec![0; 24]) else {
+        return;
+    };
+    assert!(engine.kernel_drops.echo > 10_000, "{engine:#?}");
+    assert_eq!(engine.discards.get("ttl"), 0, "{engine:#?}");
+}
+
+#[test]
+fn f_82_echo_packets_of_a_length_that_none_has() {
+    let Some(engine) = echo_survives("f82echolong", 255, vec![0; 129]) else {
+        return;
+    };
+    assert!(engine.kernel_drops.echo > 10_000, "{engine:#?}");
+    assert_eq!(engine.discards.get("echo-unwanted"), 0, "{engine:#?}");
+}
+
+#[test]
+fn f_82_echo_packets_that_nobody_has_sent() {
+    let Some(engine) = echo_survives("f82echoforged", 254, vec![0; 24]) else {
+        return;
+    };
+    assert!(engine.discards.get("echo-unknown") > 1000, "{engine:#?}");
 }

@@ -9,7 +9,7 @@ use crate::echo_packet::{EchoPacket, RETURNED_TTL};
 use crate::key::{Encapsulation, SessionId, TRANSMIT_TTL};
 
 /// The longest echo packet that is sent back. Ours have 24 octets, and so have those of FRR.
-const MAX_RETURNED: usize = 128;
+pub(crate) const MAX_RETURNED: usize = 128;
 
 /// What is known of an echo datagram besides its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

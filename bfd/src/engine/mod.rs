@@ -238,7 +238,7 @@ enum Command {
     Quit,
 }
 
-/// Datagrams that the kernel has dropped at the engine's ports because a buffer was full, since the engine started.
+/// Datagrams that the kernel has dropped at the engine's ports, since the engine started.
 ///
 /// The kernel sorts what comes in by form and TTL. What no session may accept has a buffer of its own, so that a flood of it
 /// leaves the packets of sessions alone.
@@ -250,6 +250,9 @@ pub struct KernelDrops {
     /// Datagrams that no session may accept, by form or TTL: they came faster than they are worth reading. Those that were
     /// read are among the discards, by reason.
     pub rejected: u64,
+    /// Datagrams at the echo function's port over IPv6 that no session may accept, by hop limit or length, and echo packets that
+    /// came faster than they were read. The echo packets of a session are not among the former.
+    pub echo: u64,
 }
 
 /// What there is to say of the engine itself.

@@ -32,6 +32,8 @@ const TRANSMISSIONS_PER_BATCH: usize = 4;
 const SNAPSHOTS_PER_TURN: usize = 64;
 /// Commands taken in one turn: a caller that adds thousands of sessions does not keep packets waiting.
 const COMMANDS_PER_TURN: usize = 32;
+/// Batches read from each socket of the echo function in one turn: more than its buffer holds, as with control packets.
+const ECHO_BATCHES_PER_TURN: usize = 8192 / BATCH_SIZE;
 /// How often interfaces are looked at.
 const INTERFACE_CHECK: Duration = Duration::from_secs(1);
 /// How often what is in the way of the echo function is looked at again.
@@ -147,7 +149,9 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .receivers
             .iter()
             .map(|receiver| receiver.rests_until(now));
-        let deadline = deadlines.chain(rests).flatten().min();
+        let echo_rests = self.echo.rests_until(now);
+        let deadlines = deadlines.chain(rests).chain([echo_rests]);
+        let deadline = deadlines.flatten().min();
         let mut timeout = deadline.map(|at| at.saturating_duration_since(now));
         if self.commands_waiting || self.transmissions_waiting || !self.inquiries.is_empty() {
             timeout = Some(Duration::ZERO);
@@ -163,7 +167,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             awake_receivers
                 .map(|receiver| PollFd::from_borrowed_fd(receiver.socket(), PollFlags::IN)),
         );
-        let echo = self.echo.sockets();
+        let echo = self.echo.sockets(now);
         interest.extend(echo.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         // Whatever it answers: what is there is looked at next.
         let _ = poll(&mut interest, timeout.as_ref());
@@ -382,6 +386,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
         for receiver in &mut self.receivers {
             receiver.take_drops(&mut self.kernel_drops);
         }
+        self.kernel_drops.echo = self.echo.count_drops();
         self.kernel_drops
     }
 
@@ -447,12 +452,21 @@ impl<F: Fn(&StateChange)> Worker<F> {
     }
 
     fn receive_echo(&mut self) {
-        let endpoint = &mut self.endpoint;
-        self.echo.receive(&mut self.batch, |meta, payload| {
-            // Discards are counted inside.
-            let _: Result<SessionId, Discard> =
-                endpoint.handle_echo_datagram(now(), &meta, payload);
-        });
+        for _ in 0..ECHO_BATCHES_PER_TURN {
+            let endpoint = &mut self.endpoint;
+            let may_have_more = self.echo.receive(&mut self.batch, |meta, payload| {
+                // Discards are counted inside.
+                let _: Result<SessionId, Discard> =
+                    endpoint.handle_echo_datagram(now(), &meta, payload);
+            });
+            if !may_have_more {
+                break;
+            }
+            // A flood does not keep our own packets back.
+            self.endpoint.handle_transmit_timeout(now());
+            self.transmit();
+        }
+        self.echo.was_read(now());
     }
 
     fn send_echo(&mut self, transmit: &Transmit) {

@@ -191,6 +191,7 @@ fn add_engine(registry: &mut Registry, engine: &EngineStatus) {
     for (reason, number) in [
         ("late", engine.kernel_drops.late),
         ("rejected", engine.kernel_drops.rejected),
+        ("echo", engine.kernel_drops.echo),
     ] {
         kernel_drops
             .get_or_create(&Reason { reason })
@@ -198,7 +199,7 @@ fn add_engine(registry: &mut Registry, engine: &EngineStatus) {
     }
     registry.register(
         "bfd_kernel_drops",
-        "Datagrams at the BFD ports that the kernel dropped because a buffer was full, by reason",
+        "Datagrams at the BFD ports that the kernel dropped, by reason",
         kernel_drops,
     );
     let realtime = Gauge::<i64>::default();

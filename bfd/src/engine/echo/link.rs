@@ -6,11 +6,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
 
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use rustix::net::RecvFlags;
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use super::super::sockets::PRIORITY;
+use super::super::sys::BATCH_SIZE;
+use super::inlet::Inlet;
 use super::sys;
 use crate::echo_packet::{ECHO_PORT, RETURNED_TTL};
 use crate::endpoint::EchoMeta;
@@ -27,7 +29,7 @@ const MAX_PACKET: usize = 256;
 /// The packet socket of an interface.
 #[derive(Debug)]
 pub(super) struct Link {
-    socket: Socket,
+    inlet: Inlet,
     interface_index: u32,
 }
 
@@ -38,7 +40,7 @@ impl Link {
         socket.attach_filter(&filter())?;
         socket.bind(&sys::packet_address(interface_index, &[])?)?;
         Ok(Self {
-            socket,
+            inlet: Inlet::new(socket),
             interface_index,
         })
     }
@@ -48,8 +50,12 @@ impl Link {
         packet_socket().map(|_| ())
     }
 
-    pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    pub(super) fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    pub(super) fn inlet_mut(&mut self) -> &mut Inlet {
+        &mut self.inlet
     }
 
     /// Sends an echo packet from `local` to itself, by way of the neighbor with this link-layer address.
@@ -60,23 +66,29 @@ impl Link {
         link_address: &[u8],
     ) -> io::Result<()> {
         let neighbor = sys::packet_address(self.interface_index, link_address)?;
-        self.socket.send_to(&packet(local, payload), &neighbor)?;
+        let socket = self.inlet.socket();
+        SockRef::from(&socket).send_to(&packet(local, payload), &neighbor)?;
         Ok(())
     }
 
-    /// The next packet that has come back, with what is known of it.
-    pub(super) fn receive<'a>(
-        &self,
-        buffer: &'a mut [u8; MAX_PACKET],
-    ) -> io::Result<Option<(EchoMeta, &'a [u8])>> {
-        let flags = rustix::net::RecvFlags::DONTWAIT;
-        let (received, _) = rustix::net::recv(&self.socket, &mut buffer[..], flags)?;
-        let packet = buffer.get(..received).unwrap_or_default();
-        Ok(read_packet(packet, self.interface_index))
-    }
-
-    pub(super) fn buffer() -> [u8; MAX_PACKET] {
-        [0; MAX_PACKET]
+    /// Takes some of the packets that have come back, and says whether there may be more.
+    pub(super) fn receive(&mut self, take: &mut impl FnMut(EchoMeta, &[u8])) -> bool {
+        let mut buffer = [0; MAX_PACKET];
+        for received in 0..BATCH_SIZE {
+            let flags = RecvFlags::DONTWAIT;
+            let Ok((length, _)) = rustix::net::recv(self.inlet.socket(), &mut buffer[..], flags)
+            else {
+                // Nothing there; or an error that sending meets too.
+                self.inlet.count_read(received);
+                return false;
+            };
+            let packet = buffer.get(..length).unwrap_or_default();
+            if let Some((meta, payload)) = read_packet(packet, self.interface_index) {
+                take(meta, payload);
+            }
+        }
+        self.inlet.count_read(BATCH_SIZE);
+        true
     }
 }
 

@@ -5,8 +5,10 @@
 //! - Over IPv6 they go to the neighbor's UDP port 3785, which sends them back with one hop less, and we do the same for the
 //!   neighbor's. That is what FRR does, and it works with link-local addresses, which nobody forwards.
 
+mod inlet;
 mod link;
 mod neighbors;
+mod reflector;
 mod sys;
 
 use std::collections::BTreeMap;
@@ -14,23 +16,21 @@ use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
 
+use self::inlet::Inlet;
 use self::link::Link;
 use self::neighbors::Neighbors;
-use super::sockets::{CLASS_SELECTOR_6, PRIORITY};
-use super::sys::{BATCH_SIZE, Batch, Switch, switch_on};
-use crate::echo_packet::{ECHO_PORT, RETURNED_TTL};
+use self::reflector::Reflector;
+use super::sys::Batch;
+use crate::echo_packet::RETURNED_TTL;
 use crate::endpoint::{EchoMeta, Transmit, TransmitKind};
 use crate::key::{SessionId, SessionKey, TRANSMIT_TTL};
 use crate::packet::Micros;
 use crate::session::{EchoConfig, EchoObstacles};
-
-/// Packets read from one socket in one turn: a flood does not keep the thread from its other work.
-const PACKETS_PER_TURN: usize = 1024;
 
 /// Why an echo packet was not sent.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(super) struct EchoSockets {
     neighbors: Option<Neighbors>,
     /// For IPv6.
     reflectors: Vec<Reflector>,
+    /// What the kernel has dropped at sockets, those that were closed among them.
+    drops: u64,
 }
 
 /// A session that uses the echo function.
@@ -63,13 +65,6 @@ struct User {
     obstacles: EchoObstacles,
 }
 
-/// Where IPv6 echo packets come in, ours and the neighbors'.
-#[derive(Debug)]
-struct Reflector {
-    socket: Socket,
-    local: Ipv6Addr,
-}
-
 impl EchoSockets {
     /// Nothing is opened yet. Over IPv6, echo packets will be received where control packets are.
     pub(super) fn new(listen: &[SocketAddr]) -> Self {
@@ -79,6 +74,7 @@ impl EchoSockets {
             links: BTreeMap::new(),
             neighbors: None,
             reflectors: Vec::new(),
+            drops: 0,
         }
     }
 
@@ -118,6 +114,7 @@ impl EchoSockets {
     }
 
     fn close_unused(&mut self) {
+        self.count_drops();
         let users = &self.users;
         let is_used = |index: &u32| users.values().any(|user| user.link == Some(*index));
         self.links.retain(|index, _| is_used(index));
@@ -140,42 +137,54 @@ impl EchoSockets {
         user.map(|user| user.obstacles.clone()).unwrap_or_default()
     }
 
-    /// What to wait for.
-    pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let links = self.links.values().map(Link::socket);
-        let reflectors = self.reflectors.iter();
-        links.chain(reflectors.map(|reflector| reflector.socket.as_fd()))
+    fn inlets(&self) -> impl Iterator<Item = &Inlet> {
+        let links = self.links.values().map(Link::inlet);
+        links.chain(self.reflectors.iter().map(Reflector::inlet))
     }
 
-    /// Takes what has come in.
-    pub(super) fn receive(&self, batch: &mut Batch, mut take: impl FnMut(EchoMeta, &[u8])) {
-        for link in self.links.values() {
-            let mut buffer = Link::buffer();
-            for _ in 0..PACKETS_PER_TURN {
-                match link.receive(&mut buffer) {
-                    Ok(Some((meta, payload))) => take(meta, payload),
-                    Ok(None) => {}
-                    // Nothing there; or an error that sending meets too.
-                    Err(_) => break,
-                }
-            }
+    fn inlets_mut(&mut self) -> impl Iterator<Item = &mut Inlet> {
+        let links = self.links.values_mut().map(Link::inlet_mut);
+        links.chain(self.reflectors.iter_mut().map(Reflector::inlet_mut))
+    }
+
+    /// What to wait for.
+    pub(super) fn sockets(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let awake = move |inlet: &&Inlet| inlet.rests_until(now).is_none();
+        self.inlets().filter(awake).map(Inlet::socket)
+    }
+
+    /// Until when some of the sockets are no reason to wake.
+    pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.inlets()
+            .filter_map(|inlet| inlet.rests_until(now))
+            .min()
+    }
+
+    /// Takes a batch of what has come in at each socket, and says whether there may be more.
+    pub(super) fn receive(
+        &mut self,
+        batch: &mut Batch,
+        mut take: impl FnMut(EchoMeta, &[u8]),
+    ) -> bool {
+        let mut may_have_more = false;
+        for link in self.links.values_mut() {
+            may_have_more |= link.receive(&mut take);
         }
-        for reflector in &self.reflectors {
-            for _ in 0..PACKETS_PER_TURN / BATCH_SIZE {
-                let received = batch.receive(reflector.socket.as_fd()).unwrap_or(0);
-                for datagram in batch.datagrams().take(received) {
-                    let meta = EchoMeta {
-                        source: datagram.source,
-                        interface_index: datagram.interface_index,
-                        ttl: datagram.ttl,
-                    };
-                    take(meta, datagram.payload);
-                }
-                if received < BATCH_SIZE {
-                    break;
-                }
-            }
+        for reflector in &mut self.reflectors {
+            may_have_more |= reflector.receive(batch, &mut take);
         }
+        may_have_more
+    }
+
+    /// Takes note that a turn has read what there was.
+    pub(super) fn was_read(&mut self, now: Instant) {
+        self.inlets_mut().for_each(|inlet| inlet.was_read(now));
+    }
+
+    /// How many datagrams the kernel has dropped at these sockets since the engine started.
+    pub(super) fn count_drops(&mut self) -> u64 {
+        self.drops += self.inlets_mut().map(Inlet::take_drops).sum::<u64>();
+        self.drops
     }
 
     /// Sends an echo packet of either kind.
@@ -194,10 +203,10 @@ impl EchoSockets {
                 let reflector = self
                     .reflectors
                     .iter()
-                    .find(|reflector| reflector.local.is_unspecified() || reflector.local == local)
+                    .find(|reflector| reflector.sends_from(local))
                     .ok_or(SendError::Refused)?;
                 let from = (local, interface_index.unwrap_or(0));
-                let socket = reflector.socket.as_fd();
+                let socket = reflector.inlet().socket();
                 sys::send_ipv6(socket, &transmit.payload, destination, from, ttl)
                     .map_err(|_| SendError::Refused)
             }
@@ -264,32 +273,6 @@ impl EchoSockets {
         let opened = addresses.map(Reflector::open).collect::<Result<_, _>>();
         self.reflectors = opened?;
         Ok(())
-    }
-}
-
-impl Reflector {
-    fn open(local: Ipv6Addr) -> Result<Self, String> {
-        let opened = || -> io::Result<Socket> {
-            let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
-            socket.set_nonblocking(true)?;
-            socket.set_only_v6(true)?;
-            socket.set_priority(PRIORITY)?;
-            socket.set_tclass_v6(CLASS_SELECTOR_6)?;
-            switch_on(socket.as_fd(), Switch::Ipv6ReceiveHopLimit)?;
-            switch_on(socket.as_fd(), Switch::Ipv6PacketInformation)?;
-            socket.bind(&SocketAddr::new(local.into(), ECHO_PORT).into())?;
-            Ok(socket)
-        };
-        let socket = opened().map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "; another BFD daemon (FRR's bfdd) likely holds it: `ss -ulnp 'sport = :3785'` names it"
-                }
-                _ => "",
-            };
-            format!("cannot listen for BFD echo at [{local}]:{ECHO_PORT}: {error}{hint}")
-        })?;
-        Ok(Self { socket, local })
     }
 }
 
