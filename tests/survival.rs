@@ -17,5 +17,7 @@ mod interfaces;
 mod odd_datagrams;
 #[path = "survival/stop.rs"]
 mod stop;
+#[path = "survival/unsolicited.rs"]
+mod unsolicited;
 
 mod support;

@@ -25,6 +25,16 @@ pub enum Discard {
     /// Your Discriminator is zero, and no session expects this sender here.
     #[error("no session with this sender is configured")]
     NoSession,
+    /// It might begin a session of a range, but comes from no network of the interface it came in at, or went to no address of
+    /// ours (RFC 9468 §2).
+    #[error("a range has the sender, but the interface it came in at has not")]
+    OffLink,
+    /// It might begin a session of a range, but that has as many as it may have.
+    #[error("there are {limit} sessions of the range already, its limit")]
+    RangeFull {
+        /// The range's limit.
+        limit: usize,
+    },
     /// A single-hop packet for a multihop session, or the reverse (RFC 5883 §4).
     #[error("came in at the other hop kind's port")]
     HopKind,
@@ -105,6 +115,8 @@ impl Discard {
             Self::UnknownDiscriminator(_) => "unknown-discriminator",
             Self::YourDiscriminatorZero(_) => "your-discriminator-zero",
             Self::NoSession => "no-session",
+            Self::OffLink => "off-link",
+            Self::RangeFull { .. } => "range-full",
             Self::HopKind => "hop-kind",
             Self::Interface { .. } => "interface",
             Self::Ttl { .. } => "ttl",

@@ -3,10 +3,12 @@
 //! Nothing here does I/O, and no operation looks at all sessions, save those that name them all.
 
 mod echo;
+mod unsolicited;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -16,6 +18,8 @@ use thiserror::Error;
 pub use self::echo::EchoMeta;
 #[cfg(feature = "engine")]
 pub(crate) use self::echo::MAX_RETURNED;
+use self::unsolicited::{Acceptance, Accepted};
+pub use self::unsolicited::{Link, Range, RangeStatus};
 use crate::discard::{Discard, DiscardCounters};
 use crate::echo_packet::ECHO_PORT;
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey, TRANSMIT_TTL};
@@ -57,7 +61,7 @@ pub struct Transmit {
 /// The kinds of datagrams that an endpoint sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransmitKind {
-    /// A control packet: TTL or hop limit [`TRANSMIT_TTL`](crate::TRANSMIT_TTL), from the session's own port.
+    /// A control packet: TTL or hop limit [`TRANSMIT_TTL`], from the session's own port.
     Control,
     /// An echo packet of ours: the same TTL, to port [`ECHO_PORT`]. It has to come back (RFC 5881 §4): either it
     /// is addressed to ourselves and handed to the remote system on the link, or the remote system is known to send back what it
@@ -75,12 +79,19 @@ pub enum TransmitKind {
 }
 
 /// What an endpoint reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A session changed its state.
     StateChanged(StateChange),
-    /// A removed session has said AdminDown for long enough and is gone.
+    /// A removed session has said AdminDown for long enough and is gone, or an accepted one has been given up.
     Removed(SessionId),
+    /// A remote system of a [`Range`] has begun a session.
+    Accepted(SessionId),
+    /// A range has as many sessions as it may have, and somebody wanted one more. Told once in a while.
+    RangeFull {
+        /// The range's name.
+        range: Arc<str>,
+    },
 }
 
 /// Why a session was not added.
@@ -114,6 +125,7 @@ pub struct Endpoint {
     /// Room for the sessions that are due.
     due: Vec<SessionId>,
     discards: DiscardCounters,
+    acceptance: Acceptance,
 }
 
 /// What is to be done, and what is to be told.
@@ -133,6 +145,9 @@ impl Agenda {
     /// Takes note of what an input has changed in a session.
     fn note(&mut self, id: SessionId, entry: &mut Entry) {
         while let Some(change) = entry.session.poll_event() {
+            if let Some(accepted) = &mut entry.accepted {
+                accepted.follow(&change, entry.session.longest_detection_time());
+            }
             self.events.push_back(Event::StateChanged(change));
         }
         if !entry.in_transmit_queue && entry.session.has_to_transmit() {
@@ -174,6 +189,8 @@ struct Entry {
     /// How long the discriminator of a freed session must not be used.
     rest: Duration,
     in_transmit_queue: bool,
+    /// The range that it comes from, if nobody has added it.
+    accepted: Option<Accepted>,
 }
 
 impl Entry {
@@ -184,6 +201,12 @@ impl Entry {
             _ => None,
         };
         self.interface_index.or(scope_id)
+    }
+
+    /// Whether it may receive at this interface.
+    fn is_at(&self, interface_index: Option<u32>) -> bool {
+        let expected = self.expected_interface();
+        expected.is_none() || expected == interface_index
     }
 
     fn destination(&self) -> SocketAddr {
@@ -199,9 +222,8 @@ impl Entry {
 
     /// RFC 5881 §3 and RFC 5883 §3: whether a packet without Your Discriminator may start this session.
     fn expects(&self, meta: &RxMeta) -> bool {
-        let interface = self.expected_interface();
         self.key.local.is_none_or(|local| local == meta.destination)
-            && (interface.is_none() || interface == meta.interface_index)
+            && self.is_at(meta.interface_index)
     }
 
     /// How narrow the key is: the narrowest of several that fit is meant. The source port decides between sessions that
@@ -249,7 +271,9 @@ impl Entry {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.session.poll_timeout(), self.free_at]
+        let accepted = self.accepted.as_ref();
+        let give_up_at = accepted.and_then(|accepted| accepted.give_up_at);
+        [self.session.poll_timeout(), self.free_at, give_up_at]
             .into_iter()
             .flatten()
             .min()
@@ -270,6 +294,7 @@ impl Endpoint {
             agenda: Agenda::default(),
             due: Vec::new(),
             discards: DiscardCounters::default(),
+            acceptance: Acceptance::default(),
         }
     }
 
@@ -277,7 +302,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// If there is a session with this key; one that is being removed gives way.
+    /// If there is a session with this key; one that is being removed gives way, and so does one that was accepted from a
+    /// [`Range`].
     pub fn add(
         &mut self,
         now: Instant,
@@ -289,6 +315,18 @@ impl Endpoint {
             return Err(AddError::Exists(existing));
         }
         self.free_leaving(now, &key);
+        self.release_covered(now, &key, interface_index);
+        Ok(self.insert(now, key, interface_index, config, None))
+    }
+
+    fn insert(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        interface_index: Option<u32>,
+        config: SessionConfig,
+        range: Option<&Arc<str>>,
+    ) -> SessionId {
         let id = self.unused_discriminator(now);
         let seed = self.rng.random();
         let config = without_multihop_echo(&key, config);
@@ -307,10 +345,14 @@ impl Endpoint {
             free_at: None,
             rest: Duration::ZERO,
             in_transmit_queue: false,
+            accepted: range.map(|range| Accepted {
+                range: Arc::clone(range),
+                give_up_at: Some(now + unsolicited::RETENTION),
+            }),
         };
         self.agenda.note(id, &mut entry);
         self.sessions.insert(id, entry);
-        Ok(id)
+        id
     }
 
     /// Removes a session: it says AdminDown for a Detection Time and is then freed (RFC 5880 §6.8.16). Unknown ids are ignored.
@@ -326,7 +368,15 @@ impl Endpoint {
         entry.free_at = Some(now + entry.session.farewell_time());
         entry.rest = entry.session.longest_detection_time() * 2;
         self.agenda.note(id, entry);
+        self.forget_place(id);
+    }
+
+    /// From here on, only its discriminator finds the session.
+    fn forget_place(&mut self, id: SessionId) {
         self.point_to_point.remove(&id);
+        let Some(entry) = self.sessions.get(&id) else {
+            return;
+        };
         let place = (entry.key.hop.encapsulation(), entry.key.remote.ip());
         if let Some(ids) = self.by_remote.get_mut(&place) {
             ids.retain(|other| *other != id);
@@ -397,6 +447,8 @@ impl Endpoint {
             entry.key.hop == HopKind::Single
                 && entry.expected_interface().is_some()
                 && entry.free_at.is_none()
+                // Whom a range accepts is known by its address.
+                && entry.accepted.is_none()
         };
         if point_to_point && self.sessions.get(&id).is_some_and(is_bound) {
             self.point_to_point.insert(id);
@@ -435,7 +487,11 @@ impl Endpoint {
             Ok(packet) => packet,
             Err(error) => return self.discard(error.into()),
         };
-        let id = match self.select(meta, &packet) {
+        let selected = match self.select(meta, &packet) {
+            Err(Discard::NoSession) => self.accept(now, meta, &packet),
+            selected => selected,
+        };
+        let id = match selected {
             Ok(id) => id,
             Err(discard) => return self.discard(discard),
         };
@@ -451,6 +507,9 @@ impl Endpoint {
             entry.heard_at = Some((meta.destination, meta.interface_index));
         }
         self.agenda.note(id, entry);
+        if entry.is_given_up(now) {
+            self.release(now, id);
+        }
         outcome.map(|()| id)
     }
 
@@ -465,6 +524,8 @@ impl Endpoint {
         for id in due.drain(..) {
             if self.may_be_freed(now, id) {
                 self.free(now, id);
+            } else if self.sessions.get(&id).is_some_and(|it| it.is_given_up(now)) {
+                self.release(now, id);
             } else {
                 self.update(id, |session| session.handle_timeout(now));
             }
@@ -535,13 +596,14 @@ impl Endpoint {
         self.sessions.get(&id).map(|entry| &entry.key)
     }
 
-    /// The session with this key, unless it is being removed.
+    /// The session that was added with this key, unless it is being removed.
     pub fn find(&self, key: &SessionKey) -> Option<SessionId> {
         let place = (key.hop.encapsulation(), key.remote.ip());
         let ids = self.by_remote.get(&place)?;
-        ids.iter()
-            .copied()
-            .find(|id| self.key(*id).is_some_and(|other| same_place(other, key)))
+        ids.iter().copied().find(|id| {
+            let entry = self.sessions.get(id);
+            entry.is_some_and(|it| it.accepted.is_none() && same_place(&it.key, key))
+        })
     }
 
     /// The lowest TTL that a session of this encapsulation accepts; 255 without sessions.
@@ -565,7 +627,11 @@ impl Endpoint {
     pub fn session_status(&self, id: SessionId) -> Option<SessionStatus> {
         let entry = self.sessions.get(&id)?;
         let stays = entry.free_at.is_none();
-        stays.then(|| entry.session.status(entry.key.clone()))
+        let accepted = entry.accepted.as_ref();
+        stays.then(|| SessionStatus {
+            range: accepted.map(|accepted| Arc::clone(&accepted.range)),
+            ..entry.session.status(entry.key.clone())
+        })
     }
 
     /// Every session, also those that are being removed, in order.
@@ -659,6 +725,9 @@ impl Endpoint {
         };
         if let Some(at) = entry.timer {
             self.agenda.timers.remove(at, id);
+        }
+        if let Some(accepted) = &entry.accepted {
+            self.leave_range(&accepted.range, id);
         }
         self.leaving.remove(&id);
         self.retired.insert(id, now + entry.rest);

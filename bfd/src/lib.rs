@@ -6,6 +6,7 @@ mod discard;
 mod echo_packet;
 mod endpoint;
 mod key;
+mod network;
 mod packet;
 mod session;
 mod session_map;
@@ -24,10 +25,13 @@ pub use crate::authentication::{
 };
 pub use crate::discard::{Discard, DiscardCounters};
 pub use crate::echo_packet::{ECHO_PORT, RETURNED_TTL};
-pub use crate::endpoint::{AddError, EchoMeta, Endpoint, Event, RxMeta, Transmit, TransmitKind};
+pub use crate::endpoint::{
+    AddError, EchoMeta, Endpoint, Event, Link, Range, RangeStatus, RxMeta, Transmit, TransmitKind,
+};
 pub use crate::key::{
     Encapsulation, HopKind, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey, TRANSMIT_TTL,
 };
+pub use crate::network::Network;
 pub use crate::packet::{
     AuthenticationSection, ControlPacket, Diagnostic, Micros, ParseError, PollFinal, State,
 };

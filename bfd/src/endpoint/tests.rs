@@ -1,6 +1,8 @@
 //! Demultiplexing, encapsulation and the life of sessions. One test per rule, named as in the conformance list.
 #![allow(clippy::disallowed_methods)]
 
+mod unsolicited;
+
 use std::num::NonZeroU8;
 
 use super::*;

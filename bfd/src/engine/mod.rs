@@ -34,12 +34,14 @@
 //! ```
 
 mod echo;
+mod links;
 mod moderation;
 mod privileges;
 mod receiver;
 mod sockets;
 mod sorting;
 mod sys;
+mod unsolicited;
 mod worker;
 
 use std::fmt;
@@ -57,7 +59,7 @@ use thiserror::Error;
 pub use self::privileges::{Grant, REALTIME_PRIORITY};
 use self::worker::Worker;
 use crate::discard::DiscardCounters;
-use crate::endpoint::AddError;
+use crate::endpoint::{AddError, Range, RangeStatus};
 use crate::key::{Encapsulation, MULTIHOP_PORT, SINGLE_HOP_PORT, SessionId, SessionKey};
 use crate::packet::Diagnostic;
 use crate::session::{SessionConfig, SessionStatus, StateChange};
@@ -209,12 +211,48 @@ fn local_hint(source: &io::Error) -> &'static str {
     }
 }
 
+/// What the engine reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// A session changed its state.
+    StateChanged(StateChange),
+    /// A remote system of a [`Range`] has begun a session, which is there from here on; its changes of state follow.
+    Accepted {
+        /// The session.
+        session: SessionId,
+        /// Between whom it runs.
+        key: SessionKey,
+        /// The range's name.
+        range: Arc<str>,
+    },
+    /// A session is gone: what was removed has said so for long enough, or what was accepted has been given up.
+    Removed(SessionId),
+    /// A range has as many sessions as it may have, and somebody wanted one more. Told once in a while.
+    RangeFull {
+        /// The range's name.
+        range: Arc<str>,
+    },
+    /// A session that was accepted cannot be sent for, and is removed. Told once in a while.
+    AcceptFailed {
+        /// Between whom it would have run.
+        key: SessionKey,
+        /// The range's name.
+        range: Arc<str>,
+        /// Why.
+        error: String,
+    },
+}
+
 /// What the thread is asked to do.
 enum Command {
     Add {
         key: SessionKey,
         config: SessionConfig,
         reply: mpsc::SyncSender<Result<SessionId, EngineError>>,
+    },
+    SetRanges {
+        ranges: Vec<Range>,
+        reply: mpsc::SyncSender<Result<(), EngineError>>,
     },
     SetConfig(SessionId, SessionConfig),
     SetAdminDown(SessionId, bool),
@@ -266,6 +304,8 @@ pub struct EngineStatus {
     pub discards: DiscardCounters,
     /// What the kernel has dropped before the engine could read it.
     pub kernel_drops: KernelDrops,
+    /// The ranges that sessions are accepted from.
+    pub ranges: Vec<RangeStatus>,
 }
 
 /// A handle to the BFD thread.
@@ -296,6 +336,22 @@ impl Engine {
         config: EngineConfig,
         on_change: impl Fn(&StateChange) + Send + 'static,
     ) -> Result<Self, EngineError> {
+        Self::start_observed(config, move |event| {
+            if let EngineEvent::StateChanged(change) = event {
+                on_change(change);
+            }
+        })
+    }
+
+    /// The same, and tells of sessions that come and go by themselves, too: see [`set_ranges`](Self::set_ranges).
+    ///
+    /// # Errors
+    ///
+    /// Likewise.
+    pub fn start_observed(
+        config: EngineConfig,
+        on_event: impl Fn(&EngineEvent) + Send + 'static,
+    ) -> Result<Self, EngineError> {
         let seed = match config.seed {
             Some(seed) => seed,
             None => random_seed().map_err(EngineError::Start)?,
@@ -307,7 +363,7 @@ impl Engine {
         let worker_wake = Arc::clone(&wake);
         let thread = thread::Builder::new()
             .name("bfd".to_owned())
-            .spawn(move || Worker::new(config, seed, received, worker_wake, on_change).run())
+            .spawn(move || Worker::new(config, seed, received, worker_wake, on_event).run())
             .map_err(EngineError::Start)?;
         Ok(Self {
             commands,
@@ -324,6 +380,17 @@ impl Engine {
     /// listen address cannot be bound.
     pub fn add(&self, key: SessionKey, config: SessionConfig) -> Result<SessionId, EngineError> {
         self.ask(|reply| Command::Add { key, config, reply })
+            .unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Says whom to accept single-hop sessions from that nobody has added (RFC 9468): see
+    /// [`Endpoint::set_ranges`](crate::Endpoint::set_ranges). The ports are open as long as there are ranges.
+    ///
+    /// # Errors
+    ///
+    /// If a listen address cannot be bound, or none would hear a range. The ranges are as they were then.
+    pub fn set_ranges(&self, ranges: Vec<Range>) -> Result<(), EngineError> {
+        self.ask(|reply| Command::SetRanges { ranges, reply })
             .unwrap_or(Err(EngineError::Stopped))
     }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
@@ -17,11 +16,11 @@ use super::privileges::{self, Grant};
 use super::receiver::Receiver;
 use super::sockets::{SourcePort, Transmitter, interface_index, is_congestion};
 use super::sys::{BATCH_SIZE, Batch};
-use super::{Command, EngineConfig, EngineError, EngineStatus, KernelDrops};
+use super::{Command, EngineConfig, EngineError, EngineEvent, EngineStatus, KernelDrops};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Event, RxMeta, Transmit, TransmitKind};
 use crate::key::{Encapsulation, HopKind, SessionId, SessionKey};
-use crate::session::{EchoObstacles, SessionConfig, SessionStatus, StateChange};
+use crate::session::{EchoObstacles, SessionConfig, SessionStatus};
 use crate::session_map::SessionMap;
 
 /// Packets sent before the receive sockets are looked at again.
@@ -46,15 +45,15 @@ const MAX_FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Worker<F> {
     config: EngineConfig,
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     receivers: Vec<Receiver>,
-    transmitters: SessionMap<Transmitter>,
+    pub(super) transmitters: SessionMap<Transmitter>,
     echo: EchoSockets,
     /// When to look again at what is in the way of the echo function; `None` where nobody uses it.
     check_echo_at: Option<Instant>,
     commands: mpsc::Receiver<Command>,
     wake: Arc<OwnedFd>,
-    on_change: F,
+    pub(super) on_event: F,
     batch: Batch,
     realtime: Grant,
     lock_memory: Grant,
@@ -67,10 +66,12 @@ pub(super) struct Worker<F> {
     transmissions_waiting: bool,
     /// When to look whether interfaces have been created anew; `None` while no session names one.
     interface_check: Option<Instant>,
+    /// When to look at the addresses of interfaces; `None` while there are no ranges.
+    pub(super) link_check: Option<Instant>,
     /// Questions that are being answered, a part in each turn.
     inquiries: VecDeque<Inquiry>,
     /// When to leave, come what may.
-    leave_at: Option<Instant>,
+    pub(super) leave_at: Option<Instant>,
 }
 
 /// Somebody wants to know of every session.
@@ -80,13 +81,13 @@ struct Inquiry {
     reply: mpsc::SyncSender<Vec<SessionStatus>>,
 }
 
-impl<F: Fn(&StateChange)> Worker<F> {
+impl<F: Fn(&EngineEvent)> Worker<F> {
     pub(super) fn new(
         config: EngineConfig,
         seed: u64,
         commands: mpsc::Receiver<Command>,
         wake: Arc<OwnedFd>,
-        on_change: F,
+        on_event: F,
     ) -> Self {
         Self {
             echo: EchoSockets::new(&config.single_hop_listen),
@@ -97,7 +98,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             transmitters: SessionMap::default(),
             commands,
             wake,
-            on_change,
+            on_event,
             batch: Batch::new(),
             realtime: Grant::NotAsked,
             lock_memory: Grant::NotAsked,
@@ -106,6 +107,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             commands_waiting: false,
             transmissions_waiting: false,
             interface_check: None,
+            link_check: None,
             inquiries: VecDeque::new(),
             leave_at: None,
         }
@@ -126,6 +128,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
             self.endpoint.handle_timeout(now);
             self.transmit();
             self.check_interfaces(now);
+            self.check_links(now);
             self.report();
             self.answer();
         }
@@ -141,6 +144,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
         let deadlines = [
             self.endpoint.poll_timeout(),
             self.interface_check,
+            self.link_check,
             self.leave_at,
             self.check_echo_at,
         ]
@@ -198,6 +202,9 @@ impl<F: Fn(&StateChange)> Worker<F> {
             Command::Add { key, config, reply } => {
                 let _ = reply.send(self.add(now, key, config));
             }
+            Command::SetRanges { ranges, reply } => {
+                let _ = reply.send(self.set_ranges(now, ranges));
+            }
             Command::SetConfig(id, config) => {
                 self.endpoint.set_config(now, id, config);
                 self.prepare_echo(now, id);
@@ -253,10 +260,13 @@ impl<F: Fn(&StateChange)> Worker<F> {
             lock_memory: self.lock_memory.clone(),
             discards: self.endpoint.discards().clone(),
             kernel_drops: self.count_kernel_drops(),
+            ranges: self.endpoint.range_status(),
         }
     }
 
     fn leave(&mut self, now: Instant, limit: Duration) {
+        self.endpoint.set_ranges(now, Vec::new());
+        self.link_check = None;
         self.endpoint.remove_all(now);
         self.leave_at = Some(now + limit);
     }
@@ -275,28 +285,33 @@ impl<F: Fn(&StateChange)> Worker<F> {
         }
         let port = SourcePort::random(self.endpoint.draw_seed());
         let transmitter = Transmitter::open(&key, port)?;
-        self.listen(key.hop, key.remote)?;
+        self.listen(key.hop, key.remote.is_ipv4())?;
         let id = self
             .endpoint
             .add(now, key, transmitter.interface_index, config)?;
+        self.keep(now, id, transmitter);
+        self.prepare_echo(now, id);
+        Ok(id)
+    }
+
+    /// A session is sent for from here on.
+    pub(super) fn keep(&mut self, now: Instant, id: SessionId, transmitter: Transmitter) {
         if transmitter.interface_index.is_some() {
             self.interface_check.get_or_insert(now + INTERFACE_CHECK);
         }
         self.endpoint
             .set_point_to_point(id, transmitter.is_point_to_point);
         self.transmitters.insert(id, transmitter);
-        self.prepare_echo(now, id);
-        Ok(id)
     }
 
     /// Opens what receives for such a session, unless it is open: all of it, or none.
-    fn listen(&mut self, hop: HopKind, remote: SocketAddr) -> Result<(), EngineError> {
+    pub(super) fn listen(&mut self, hop: HopKind, is_ipv4: bool) -> Result<(), EngineError> {
         let (encapsulation, minimum_ttl) = (hop.encapsulation(), hop.minimum_ttl());
         let mut is_open = false;
         for receiver in &mut self.receivers {
             if receiver.encapsulation == encapsulation {
                 receiver.set_minimum_ttl(minimum_ttl.min(receiver.minimum_ttl));
-                is_open |= receiver.local.is_ipv4() == remote.is_ipv4();
+                is_open |= receiver.local.is_ipv4() == is_ipv4;
             }
         }
         if is_open {
@@ -306,13 +321,13 @@ impl<F: Fn(&StateChange)> Worker<F> {
             .config
             .listen(encapsulation)
             .iter()
-            .filter(|local| local.is_ipv4() == remote.is_ipv4())
+            .filter(|local| local.is_ipv4() == is_ipv4)
             .map(|local| Receiver::open(*local, encapsulation, minimum_ttl))
             .collect::<Result<_, _>>()?;
         if opened.is_empty() {
             return Err(EngineError::NotListening {
                 encapsulation,
-                family: if remote.is_ipv4() { "IPv4" } else { "IPv6" },
+                family: if is_ipv4 { "IPv4" } else { "IPv6" },
             });
         }
         self.receivers.extend(opened.into_iter().flatten());
@@ -356,6 +371,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
         };
         let received = self.batch.receive(receiver.socket())?;
         let now = now();
+        let mut new = Vec::new();
         for datagram in self.batch.datagrams() {
             let meta = RxMeta {
                 source: datagram.source,
@@ -365,8 +381,16 @@ impl<F: Fn(&StateChange)> Worker<F> {
                 encapsulation: receiver.encapsulation,
             };
             // Discards are counted inside.
-            let _: Result<SessionId, Discard> =
-                self.endpoint.handle_datagram(now, &meta, datagram.payload);
+            let outcome = self.endpoint.handle_datagram(now, &meta, datagram.payload);
+            // Whoever has a session and nothing to send from has just been accepted.
+            new.extend(
+                outcome
+                    .ok()
+                    .filter(|id| !self.transmitters.contains_key(id)),
+            );
+        }
+        for id in new {
+            self.equip(now, id);
         }
         Ok(received)
     }
@@ -429,7 +453,7 @@ impl<F: Fn(&StateChange)> Worker<F> {
     }
 
     /// Gives a session the sockets of the echo function that its configuration asks for, or takes them away.
-    fn prepare_echo(&mut self, now: Instant, id: SessionId) {
+    pub(super) fn prepare_echo(&mut self, now: Instant, id: SessionId) {
         let session = self.endpoint.session(id);
         let config = session.and_then(|session| session.config().echo);
         let key = self.endpoint.key(id);
@@ -555,15 +579,21 @@ impl<F: Fn(&StateChange)> Worker<F> {
     fn report(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
-                Event::StateChanged(change) => (self.on_change)(&change),
+                Event::StateChanged(change) => {
+                    (self.on_event)(&EngineEvent::StateChanged(change));
+                }
+                Event::Accepted(session) => self.tell_of(session),
+                Event::RangeFull { range } => (self.on_event)(&EngineEvent::RangeFull { range }),
                 Event::Removed(id) => {
                     self.transmitters.remove(&id);
                     self.echo.release(id);
                     self.minimum_ttl_is_stale = true;
+                    (self.on_event)(&EngineEvent::Removed(id));
                 }
             }
         }
-        if self.endpoint.is_empty() && !self.receivers.is_empty() {
+        let is_expecting = !self.endpoint.is_empty() || self.endpoint.has_ranges();
+        if !is_expecting && !self.receivers.is_empty() {
             // Nothing is expected: leave the ports to others.
             self.count_kernel_drops();
             self.receivers.clear();

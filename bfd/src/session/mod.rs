@@ -296,6 +296,11 @@ impl Session {
         self.session_state
     }
 
+    /// Whether the remote system has been heard within the Detection Time (bfd.RemoteDiscr is not zero).
+    pub fn hears(&self) -> bool {
+        self.remote.discr.is_some()
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &SessionConfig {
         &self.config
@@ -340,6 +345,7 @@ impl Session {
         SessionStatus {
             id: self.id,
             key,
+            range: None,
             config: self.config.clone(),
             session_state: self.session_state,
             remote_session_state: self.remote.session_state,

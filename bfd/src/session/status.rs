@@ -1,6 +1,7 @@
 //! What a session tells about itself.
 
 use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{DetectionMargin, EchoStatus, ReceiveGaps, SessionConfig};
@@ -65,6 +66,8 @@ pub struct SessionStatus {
     pub id: SessionId,
     /// Between whom it runs.
     pub key: SessionKey,
+    /// The [`Range`](crate::Range) that it was accepted from; `None`: it was added.
+    pub range: Option<Arc<str>>,
     /// What was asked for.
     pub config: SessionConfig,
     /// bfd.SessionState.
