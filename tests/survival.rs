@@ -7,6 +7,8 @@
     reason = "a panic is a test's verdict"
 )]
 
+#[path = "survival/echo.rs"]
+mod echo;
 #[path = "survival/flood.rs"]
 mod flood;
 #[path = "survival/host.rs"]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::pair::{BOTH, COMES_UP, HOST_V4, HOST_V6, Pair, ROUTER_V4, peer, wait_established};
+use super::pair::{
+    BOTH, COMES_UP, HOST_V4, HOST_V6, Pair, ROUTER_V4, ROUTER_V6, peer, wait_established,
+};
 use super::support::daemon::Herald;
 use super::support::frr::Frr;
 use super::support::{ensure, wait_until};
@@ -58,16 +60,19 @@ fn a_path_that_returns_no_echo_goes_down() {
         return;
     };
     pair.host.sysctl("net/ipv4/ip_forward", "1");
-    let frr = start_frr(&pair, &["no echo-mode"]);
+    let frr = start_frr(&pair, &["echo-mode"]);
     let herald = pair.herald(&peers(PROFILE));
     for (router, host) in BOTH {
         wait_for_echo(&herald, router);
         wait_established(&herald, &frr, router, host);
     }
+    // Ours alone: those of FRR, which come back with one hop less, pass. Or else it might be the first to notice.
     pair.router.nft(
         "table inet echo_test { chain before {
-            type filter hook prerouting priority -300; udp dport 3785 drop;
-        } }",
+            type filter hook prerouting priority -300;
+            ip ttl 255 udp dport 3785 drop;
+            ip6 hoplimit 255 udp dport 3785 drop;
+        }; }",
     );
     for (router, _) in BOTH {
         wait_until(&format!("{router} is down"), COMES_UP, || {
@@ -86,6 +91,29 @@ fn a_path_that_returns_no_echo_goes_down() {
         wait_for_echo(&herald, router);
         wait_established(&herald, &frr, router, host);
     }
+}
+
+/// FRR says 50 ms all the same, and listens at port 3785 only while some session of its own has `echo-mode`.
+#[test]
+fn frr_without_echo_mode_returns_ipv4_alone() {
+    let Some(pair) = Pair::build("frr_without_echo_mode_returns_ipv4_alone") else {
+        return;
+    };
+    let frr = start_frr(&pair, &["no echo-mode"]);
+    let herald = pair.herald(&peers(PROFILE));
+    wait_for_echo(&herald, ROUTER_V4);
+    wait_until("the IPv6 session is down", COMES_UP, || {
+        let log = herald.log();
+        let mut lines = log.iter().map(|line| line.text.as_str());
+        let failed = "echo function failed";
+        ensure(
+            lines.any(|line| line.contains(failed) && line.contains(ROUTER_V6)),
+            || format!("{log:#?}"),
+        )
+    });
+    frr.configure(&["bfd", "profile echo", "echo-mode"]);
+    wait_for_echo(&herald, ROUTER_V6);
+    wait_established(&herald, &frr, ROUTER_V6, HOST_V6);
 }
 
 /// What a MetalLB user writes: everything in it is accepted, and runs.
