@@ -200,6 +200,110 @@ fn multihop_peers_have_multihop_bfd() {
     assert_eq!(bfd("192.0.2.3").hops, minimum(254));
 }
 
+/// A profile as operators have it: 35 ms times 37, echo both ways, and far more routers than there are.
+const ECHO_PROFILE: &str = r#"
+        [[bfd-profile]]
+        name = "echo"
+        detect-multiplier = 37
+        transmit-interval = "35ms"
+        receive-interval = "35ms"
+        echo-mode = true
+        passive-mode = true
+        minimum-ttl = 10
+"#;
+
+#[test]
+fn a_profile_with_everything_is_taken_as_written() {
+    let config = accepted(&format!(
+        "{ECHO_PROFILE}
+        [[peer]]
+        address = \"192.0.2.1\"
+        remote-as = 64521
+        bfd-profile = \"echo\""
+    ));
+    let bfd = config.peers["192.0.2.1"].bfd.clone().unwrap();
+    // On a link the TTL is 255 (RFC 5881 §5), whatever is required of multihop sessions.
+    assert_eq!(bfd.hops, BfdHops::Single);
+    let millis = Duration::from_millis;
+    let profile = bfd.profile;
+    assert_eq!(profile.detect_multiplier.get(), 37);
+    assert_eq!(profile.transmit_interval, millis(35));
+    assert_eq!(profile.receive_interval, millis(35));
+    assert_eq!(profile.echo_interval, millis(50));
+    assert_eq!(profile.echo_receive_interval, millis(50));
+    assert!(profile.echo_mode && profile.passive_mode);
+    assert_eq!(profile.minimum_ttl.unwrap().get(), 10);
+}
+
+#[test]
+fn the_minimum_ttl_of_a_profile_is_that_of_multihop_sessions_without_one() {
+    let config = accepted(&format!(
+        "{ECHO_PROFILE}
+        [peer-defaults]
+        remote-as = 64521
+        bfd-profile = \"echo\"
+        [[peer]]
+        address = \"192.0.2.1\"
+        bfd-multihop = true
+        [[bfd-session]]
+        name = \"from-the-profile\"
+        address = \"192.0.2.2\"
+        multihop = true
+        bfd-profile = \"echo\"
+        [[bfd-session]]
+        name = \"its-own\"
+        address = \"192.0.2.3\"
+        multihop = true
+        minimum-ttl = 200
+        bfd-profile = \"echo\"
+        [[bfd-session]]
+        name = \"from-neither\"
+        address = \"192.0.2.4\"
+        multihop = true
+        [[bfd-session]]
+        name = \"single-hop\"
+        address = \"192.0.2.5\"
+        bfd-profile = \"echo\""
+    ));
+    let minimum = |ttl| BfdHops::Multi {
+        minimum_ttl: std::num::NonZeroU8::new(ttl).unwrap(),
+    };
+    let session = |name: &str| config.bfd_sessions[name].hops;
+    assert_eq!(
+        config.peers["192.0.2.1"].bfd.clone().unwrap().hops,
+        minimum(10)
+    );
+    assert_eq!(session("from-the-profile"), minimum(10));
+    assert_eq!(session("its-own"), minimum(200));
+    assert_eq!(session("from-neither"), minimum(254));
+    assert_eq!(session("single-hop"), BfdHops::Single);
+}
+
+#[test]
+fn echo_is_nothing_for_multihop_sessions() {
+    let profile = "[[bfd-profile]]\nname = \"echo\"\necho-mode = true\n";
+    let peer = "[[peer]]\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"echo\"\n";
+    let session = "[[bfd-session]]\naddress = \"192.0.2.2\"\nbfd-profile = \"echo\"\n";
+    assert_eq!(
+        warnings(&format!("{profile}{peer}{session}")),
+        Vec::<String>::new()
+    );
+    let refusal = "asks for echo, which a multihop session cannot have: it runs without;";
+    assert_eq!(
+        warnings(&format!(
+            "{profile}{peer}bfd-multihop = true\n{session}multihop = true\n"
+        )),
+        [
+            format!(
+                "herald.toml:9: [[peer]] \"192.0.2.1\": bfd-profile: profile \"echo\" {refusal} bfd-multihop = false makes it single hop"
+            ),
+            format!(
+                "herald.toml:13: [[bfd-session]] \"192.0.2.2\": bfd-profile: profile \"echo\" {refusal} multihop = false makes it single hop"
+            ),
+        ]
+    );
+}
+
 #[test]
 fn what_a_peer_announces_is_counted_unless_it_is_to_be_kept_and_limited() {
     let config = accepted(

@@ -9,7 +9,7 @@ use super::super::{
     BFD_MULTIHOP_PORT, BFD_PORT, BfdConfig, BfdHops, BfdName, BfdProfile, BfdSessionConfig, Name,
     PeerAddress, PeerBfd, PeerConfig, PeerName, value,
 };
-use super::peer::{Peers, find_profile, require_multihop_listen};
+use super::peer::{Peers, find_profile, require_multihop_listen, warn_of_multihop_echo};
 use super::unique;
 
 /// One router may be on the way.
@@ -119,11 +119,11 @@ impl Keys {
         places: &mut BTreeMap<String, usize>,
     ) -> Option<BfdSessionConfig> {
         self.check_source(section, &address.value);
-        let hops = self.hops(section, bfd);
         let profile = match &self.profile {
-            Some(wanted) => find_profile(section, wanted, profiles).cloned(),
-            None => profiles.get(BfdProfile::DEFAULT_NAME).cloned(),
+            Some(wanted) => find_profile(section, wanted, profiles),
+            None => profiles.get(BfdProfile::DEFAULT_NAME),
         };
+        let hops = self.hops(section, bfd, profile);
         let standard_port = if self.is_multihop() {
             BFD_MULTIHOP_PORT
         } else {
@@ -136,7 +136,7 @@ impl Keys {
             port: self.port.as_ref().map_or(standard_port, |port| port.value),
             source_address: self.source_address.as_ref().map(|address| address.value),
             hops,
-            profile: profile?,
+            profile: profile?.clone(),
             enabled: self.enabled.as_ref().is_none_or(|enabled| enabled.value),
             description: self.description.as_ref().map(|text| text.value.clone()),
         };
@@ -184,7 +184,12 @@ impl Keys {
         }
     }
 
-    fn hops(&self, section: &Section<'_>, bfd: &BfdConfig) -> BfdHops {
+    fn hops(
+        &self,
+        section: &Section<'_>,
+        bfd: &BfdConfig,
+        profile: Option<&BfdProfile>,
+    ) -> BfdHops {
         if !self.is_multihop() {
             if let Some(minimum_ttl) = &self.minimum_ttl {
                 let expected = "absent without multihop = true: on a link, TTL 255 is required";
@@ -194,11 +199,15 @@ impl Keys {
         }
         let line = self.multihop.as_ref().map_or(section.line, |it| it.line);
         require_multihop_listen(section, "multihop", line, bfd);
+        if let Some(profile) = profile {
+            let named = self.profile.as_ref();
+            let (key, line) = named.map_or(("multihop", line), |named| ("bfd-profile", named.line));
+            warn_of_multihop_echo(section, key, line, profile, "multihop = false");
+        }
+        let own = self.minimum_ttl.as_ref().map(|ttl| ttl.value);
+        let minimum_ttl = own.or(profile.and_then(|profile| profile.minimum_ttl));
         BfdHops::Multi {
-            minimum_ttl: self
-                .minimum_ttl
-                .as_ref()
-                .map_or(DEFAULT_MINIMUM_TTL, |ttl| ttl.value),
+            minimum_ttl: minimum_ttl.unwrap_or(DEFAULT_MINIMUM_TTL),
         }
     }
 }

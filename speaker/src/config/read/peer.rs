@@ -457,7 +457,8 @@ impl PeerSection<'_> {
             let hops = keys.hops().map_or(TWO, |hops| hops.max(TWO));
             let minimum_ttl = NonZeroU8::new(minimum_ttl(hops)).unwrap_or(NonZeroU8::MIN);
             let minimum_ttl = profile.minimum_ttl.unwrap_or(minimum_ttl);
-            self.warn_of_multihop_echo(profile, keys);
+            let (key, remedy) = ("bfd-profile", "bfd-multihop = false");
+            warn_of_multihop_echo(self.section, key, wanted.line, profile, remedy);
             BfdHops::Multi { minimum_ttl }
         } else {
             BfdHops::Single
@@ -477,22 +478,6 @@ impl PeerSection<'_> {
                 |port| port.value,
             ),
         })
-    }
-
-    /// RFC 5883 §4: packets of multihop sessions find no way back.
-    fn warn_of_multihop_echo(&self, profile: &BfdProfile, keys: &PeerKeys) {
-        if let Some(name) = keys.bfd_profile.as_ref()
-            && profile.has_echo()
-        {
-            self.section.warning(
-                name.line,
-                "bfd-profile",
-                format!(
-                    "{} has echo-mode, which a multihop session cannot have: it runs without; bfd-multihop = false makes it single hop",
-                    name.found
-                ),
-            );
-        }
     }
 
     fn check_passive(&self, keys: &PeerKeys, listens: bool) {
@@ -542,6 +527,26 @@ pub(super) fn require_multihop_listen(
             key,
             "multihop BFD needs an address to receive on; [bfd] listen is set, so multihop-listen must be set too"
                 .to_owned(),
+        );
+    }
+}
+
+/// RFC 5883 §4: echo packets of multihop sessions would not find their way back.
+pub(super) fn warn_of_multihop_echo(
+    section: &Section<'_>,
+    key: &str,
+    line: usize,
+    profile: &BfdProfile,
+    remedy: &str,
+) {
+    if profile.has_echo() {
+        section.warning(
+            line,
+            key,
+            format!(
+                "profile {:?} asks for echo, which a multihop session cannot have: it runs without; {remedy} makes it single hop",
+                profile.name
+            ),
         );
     }
 }
