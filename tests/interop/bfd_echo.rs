@@ -164,11 +164,7 @@ fn without_forwarding_no_echo_is_asked_for() {
     let echo = &bfd(&herald, ROUTER_V4)["echo"];
     let obstacle = echo["receive_obstacle"].as_str().unwrap();
     assert!(obstacle.contains("net.ipv4.ip_forward"), "{obstacle}");
-    let warned = herald
-        .log()
-        .iter()
-        .any(|line| line.text.contains("net.ipv4.ip_forward") && line.text.contains("WARN"));
-    assert!(warned, "{:#?}", herald.log());
+    wait_for_lines(&herald, "BFD without echo: net.ipv4.ip_forward", 1);
     thread::sleep(Duration::from_secs(2));
     let seen = frr.bfd_peer(address(HOST_V4));
     assert_eq!(seen.status(), "up", "{:#}", seen.0);
@@ -180,6 +176,28 @@ fn without_forwarding_no_echo_is_asked_for() {
         ensure(counters["echo-packet-input"].as_u64() > Some(20), || {
             format!("{counters:#}")
         })
+    });
+    wait_for_lines(&herald, "BFD echo is possible; it was not", 1);
+
+    pair.host.sysctl("net/ipv4/ip_forward", "0");
+    wait_for_lines(&herald, "BFD without echo: net.ipv4.ip_forward", 2);
+    wait_until("FRR may send none", COMES_UP, || {
+        let seen = frr.bfd_peer(address(HOST_V4));
+        seen.ensure_up()?;
+        let allowed = seen.number("remote-echo-receive-interval");
+        ensure(allowed == 0, || format!("{:#}", seen.0))
+    });
+    wait_for_lines(&herald, "BFD echo is possible; it was not", 1);
+}
+
+/// So many lines of the log say this, and no more.
+#[track_caller]
+fn wait_for_lines(herald: &Herald, text: &str, wanted: usize) {
+    wait_until(&format!("{wanted} times {text:?}"), COMES_UP, || {
+        let log = herald.log();
+        let found = log.iter().filter(|line| line.text.contains(text)).count();
+        assert!(found <= wanted, "{log:#?}");
+        ensure(found == wanted, || format!("{log:#?}"))
     });
 }
 

@@ -1,6 +1,7 @@
 //! The BFD sessions, of peers and of paths without BGP. What the engine reports goes to the BGP
 //! thread at once, and a copy to the speaker task, which only remembers it.
 
+mod echo;
 mod moves;
 mod place;
 
@@ -9,11 +10,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bfd::engine::{Engine, EngineConfig, EngineError, EngineStatus};
-use bfd::{
-    EchoConfig, EchoObstacles, HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange,
-};
+use bfd::{EchoConfig, HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange};
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use self::echo::EchoNews;
+use self::echo::EchoWatch;
 pub use self::moves::Moves;
 use self::moves::users_of;
 use self::place::{Place, Remote, Wish, remote_of};
@@ -30,8 +31,7 @@ pub struct BfdThread {
     /// With which remote system everybody has a session.
     users: BTreeMap<Party, Remote>,
     keys: BTreeMap<SessionId, SessionKey>,
-    /// What is in the way of the echo function, as far as it was told.
-    echo_obstacles: BTreeMap<SessionId, EchoObstacles>,
+    echo_watch: EchoWatch,
     /// What nobody has asked for yet.
     moves: Vec<Moves>,
 }
@@ -108,7 +108,7 @@ impl BfdThread {
             places: BTreeMap::new(),
             users: BTreeMap::new(),
             keys: BTreeMap::new(),
-            echo_obstacles: BTreeMap::new(),
+            echo_watch: EchoWatch::default(),
             moves: Vec::new(),
         })
     }
@@ -149,24 +149,22 @@ impl BfdThread {
         self.set(Party::BfdSession(name.clone()), wish)
     }
 
-    /// What has come in the way of a session's echo function since the last call.
-    pub fn new_echo_obstacles(&mut self, id: SessionId) -> Vec<String> {
-        let status = self.engine.status();
-        self.echo_obstacles
-            .retain(|id, _| status.iter().any(|status| status.id == *id));
-        let session = status.into_iter().find(|status| status.id == id);
-        let Some(obstacles) = session.and_then(|session| Some(session.echo?.obstacles)) else {
-            self.echo_obstacles.remove(&id);
+    /// Whether a session has the echo function.
+    #[must_use]
+    pub fn has_echo(&self) -> bool {
+        let places = self.places.values();
+        let mut sessions = places.flat_map(|place| place.sessions.values());
+        sessions.any(|running| running.config.echo.is_some())
+    }
+
+    /// What has come in the way of the echo function, or out of it, since it was last told.
+    pub fn echo_news(&mut self) -> Vec<(SessionId, EchoNews)> {
+        if !self.echo_watch.is_due(Instant::now()) {
             return Vec::new();
-        };
-        let known = self.echo_obstacles.insert(id, obstacles.clone());
-        let known = known.unwrap_or_default();
-        let pairs = [
-            (known.transmit, obstacles.transmit),
-            (known.receive, obstacles.receive),
-        ];
-        let new = pairs.into_iter().filter(|(known, found)| known != found);
-        new.filter_map(|(_, found)| found).collect()
+        }
+        let status = self.engine.status().into_iter();
+        let with_echo = status.filter_map(|status| Some((status.id, status.echo?.obstacles)));
+        self.echo_watch.news(with_echo)
     }
 
     /// Ends somebody's session with AdminDown, unless somebody else has it too.

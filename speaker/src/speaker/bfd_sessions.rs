@@ -1,11 +1,12 @@
-//! BFD sessions that belong to no peer.
+//! BFD sessions that belong to no peer, and what is in the way of echo.
 
 use std::time::SystemTime;
 
 use bfd::engine::EngineError;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Speaker, not_found};
+use crate::bfd_thread::EchoNews;
 use crate::config::{BfdName, BfdSessionConfig, Party};
 use crate::control::Refusal;
 use crate::history::Subject;
@@ -24,14 +25,32 @@ impl Speaker {
             let at = SystemTime::now();
             self.history.happened(at, name, Subject::Bfd, what);
         }
-        if let Ok(Some(id)) = set
-            && session.profile.has_echo()
-        {
-            for obstacle in self.bfd.new_echo_obstacles(id) {
-                warn!(bfd_session = %name, "BFD without echo: {obstacle}");
+        set.map(drop)
+    }
+
+    /// The sessions run without what is impossible; whoever asked for it wants to know, and when it
+    /// is over.
+    pub(super) fn check_echo(&mut self) {
+        for (id, news) in self.bfd.echo_news() {
+            for party in self.bfd.users(id).to_vec() {
+                let peer = party.peer().map(tracing::field::display);
+                let bfd_session = party.bfd_session().map(tracing::field::display);
+                let what = match &news {
+                    EchoNews::Begins(obstacle) => {
+                        warn!(peer, bfd_session, "BFD without echo: {obstacle}");
+                        format!("{party}: BFD without echo: {obstacle}")
+                    }
+                    EchoNews::Ends(obstacle) => {
+                        info!(
+                            peer,
+                            bfd_session, "BFD echo is possible; it was not: {obstacle}"
+                        );
+                        format!("{party}: BFD echo is possible; it was not: {obstacle}")
+                    }
+                };
+                self.note(what);
             }
         }
-        set.map(drop)
     }
 
     /// Ends it with AdminDown, unless a peer has it too.

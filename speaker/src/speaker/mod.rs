@@ -258,6 +258,7 @@ impl Speaker {
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
                 _ = check.tick(), if self.has_checks() => {
                     self.check_interfaces();
+                    self.check_echo();
                     self.dismiss_absent();
                     self.place_peers();
                 }
@@ -524,13 +525,6 @@ impl Speaker {
             self.note(format!("peer {name}: no BFD session: {error}"));
         }
         let session = bfd.as_ref().ok().copied().flatten();
-        let has_echo = peer.bfd.as_ref().is_some_and(|bfd| bfd.profile.has_echo());
-        if let Some(id) = session.filter(|_| has_echo) {
-            for obstacle in self.bfd.new_echo_obstacles(id) {
-                warn!(peer = %name, "BFD without echo: {obstacle}");
-                self.note(format!("peer {name}: BFD without echo: {obstacle}"));
-            }
-        }
         let now = Instant::now();
         let restarted = peer
             .graceful_restart
@@ -579,6 +573,7 @@ impl Speaker {
     /// Whether there is something to look at each second.
     fn has_checks(&self) -> bool {
         self.bfd.is_incomplete()
+            || self.bfd.has_echo()
             || !self.scopes.is_empty()
             || !self.absent.is_empty()
             || !self.placed.is_empty()
