@@ -642,15 +642,15 @@ fn every_key_is_understood() {
 
 /// What is wrong with `auth` of a profile, whose key files are all one.
 fn bfd_auth_problem(content: &str, auth: &str) -> String {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let key = directory.path().join("bfd.key");
-    std::fs::write(&key, content).unwrap();
-    let key = key.to_str().unwrap();
+    std::fs::write(&key, content).expect("a key file");
+    let key = key.to_str().expect("a path in UTF-8");
     let text = format!(
         "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"fast\"\nauth = {}\n",
         auth.replace("KEY", &format!("key-file = {key:?}"))
     );
-    let error = Config::parse(Path::new("herald.toml"), &text).unwrap_err();
+    let error = Config::parse(Path::new("herald.toml"), &text).expect_err("must be refused");
     error.to_string().replace(key, "bfd.key")
 }
 
