@@ -704,11 +704,16 @@ impl Endpoint {
         }
     }
 
+    /// Sessions that leave this place are freed, or as soon as they have said AdminDown: a remote system that has not heard it
+    /// would take the new session for the old one with another discriminator.
     fn free_leaving(&mut self, now: Instant, key: &SessionKey) {
         let like_it = |id: &SessionId| self.key(*id).is_some_and(|other| same_place(other, key));
         let ids: Vec<_> = self.leaving.iter().copied().filter(like_it).collect();
         for id in ids {
-            self.free(now, id);
+            match self.sessions.get_mut(&id) {
+                Some(entry) if entry.in_transmit_queue => entry.free_at = Some(now),
+                _ => self.free(now, id),
+            }
         }
     }
 

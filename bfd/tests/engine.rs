@@ -696,3 +696,39 @@ fn nothing_is_bound_without_sessions() {
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn c_148_an_engine_that_is_dropped_tells_every_neighbor() {
+    let port = free_port(V4).port();
+    let neighbors: Vec<_> = (0..300_u16)
+        .map(|number| {
+            let [high, low] = (number + 1).to_be_bytes();
+            UdpSocket::bind((Ipv4Addr::new(127, 1, high, low), port)).unwrap()
+        })
+        .collect();
+    let config = EngineConfig {
+        single_hop_listen: vec![free_port(V4)],
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config, |_| {}).unwrap();
+    for neighbor in &neighbors {
+        let key = to(neighbor.local_addr().unwrap());
+        engine.add(key, SessionConfig::default()).unwrap();
+    }
+    drop(engine);
+    for neighbor in &neighbors {
+        neighbor.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 256];
+        let received = std::iter::from_fn(|| {
+            neighbor
+                .recv(&mut buffer)
+                .ok()
+                .map(|len| buffer[..len].to_vec())
+        });
+        let latest = received.last().expect("a packet");
+        assert_eq!(
+            ControlPacket::parse(&latest).unwrap().state,
+            State::AdminDown
+        );
+    }
+}

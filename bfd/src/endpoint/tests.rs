@@ -463,11 +463,30 @@ fn a_session_being_removed_gives_way_to_a_new_one() {
         .add(rig.now, key(PEER), None, SessionConfig::default());
     assert_eq!(exists, Err(AddError::Exists(old)));
     rig.endpoint.remove(rig.now, old);
+    rig.sent();
     let new = rig.add(key(PEER));
     assert_ne!(new, old);
     assert!(rig.endpoint.session(old).is_none());
     assert!(rig.events().contains(&Event::Removed(old)));
     assert_eq!(rig.hear(&meta(PEER), &packet(State::Down, None)), Ok(new));
+}
+
+#[test]
+fn c_148_a_session_that_comes_back_at_once_has_said_admin_down() {
+    let mut rig = Rig::new();
+    let old = rig.add(key(PEER));
+    rig.bring_up(&meta(PEER), old);
+    rig.sent();
+    rig.endpoint.remove(rig.now, old);
+    let new = rig.add(key(PEER));
+    let said = rig.sent().into_iter().map(|transmit| {
+        let packet = ControlPacket::parse(&transmit.payload).unwrap();
+        (transmit.session, packet.state)
+    });
+    let said: Vec<_> = said.collect();
+    assert_eq!(said, [(old, State::AdminDown), (new, State::Down)]);
+    rig.endpoint.handle_timeout(rig.now);
+    assert!(rig.endpoint.session(old).is_none());
 }
 
 #[test]

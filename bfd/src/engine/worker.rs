@@ -134,9 +134,11 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
         }
     }
 
+    /// Every session has said AdminDown once, however many they are, and until `leave_at` repeats it.
     fn is_done(&self) -> bool {
-        self.leave_at
-            .is_some_and(|at| self.endpoint.is_empty() || at <= now())
+        self.leave_at.is_some_and(|at| {
+            self.endpoint.is_empty() || (at <= now() && !self.transmissions_waiting)
+        })
     }
 
     fn wait(&mut self) {
