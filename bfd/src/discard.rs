@@ -38,7 +38,7 @@ pub enum Discard {
     /// A single-hop packet for a multihop session, or the reverse (RFC 5883 §4).
     #[error("came in at the other hop kind's port")]
     HopKind,
-    /// The session is bound to another interface.
+    /// The session is bound to another interface, or is Up at another one and the packet does not name its discriminator.
     #[error("came in at interface {got:?} instead of {expected}")]
     Interface {
         /// Interface index of arrival, if known.

@@ -237,11 +237,15 @@ impl Entry {
     }
 
     /// What the encapsulation demands of a packet for this session.
-    fn admit(&self, meta: &RxMeta) -> Result<(), Discard> {
+    fn admit(&self, meta: &RxMeta, packet: &ControlPacket) -> Result<(), Discard> {
         if self.key.hop.encapsulation() != meta.encapsulation {
             return Err(Discard::HopKind);
         }
-        if let Some(expected) = self.expected_interface()
+        let expected = match packet.your_discriminator {
+            Some(_) => self.expected_interface(),
+            None => self.expected_interface().or(self.heard_interface()),
+        };
+        if let Some(expected) = expected
             && meta.interface_index != Some(expected)
         {
             let got = meta.interface_index;
@@ -253,6 +257,15 @@ impl Entry {
             return Err(Discard::Ttl { got, minimum });
         }
         Ok(())
+    }
+
+    /// Where a session that is Up hears its neighbor. Who does not know our discriminator can only be that neighbor if it is on
+    /// the same link: a source address is forged easily, and the TTL says nothing of who sends on another link.
+    fn heard_interface(&self) -> Option<u32> {
+        let is_up = self.session.state() == State::Up && self.key.hop == HopKind::Single;
+        self.heard_at
+            .filter(|_| is_up)
+            .and_then(|(_, interface)| interface)
     }
 
     /// A control packet if one is due, or else an echo packet.
@@ -498,7 +511,7 @@ impl Endpoint {
         let Some(entry) = self.sessions.get_mut(&id) else {
             return self.discard(Discard::UnknownDiscriminator(id.local_discr().get()));
         };
-        if let Err(discard) = entry.admit(meta) {
+        if let Err(discard) = entry.admit(meta, &packet) {
             entry.session.count_discard(&discard);
             return Err(discard);
         }

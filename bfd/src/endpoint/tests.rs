@@ -553,6 +553,31 @@ fn f_81_a_down_without_discriminator_counts_only_from_where_the_session_is() {
 }
 
 #[test]
+fn f_81_a_down_without_discriminator_counts_only_at_the_link_of_a_session_that_is_up() {
+    let mut rig = Rig::new();
+    let id = rig.add(key(PEER));
+    let down = packet(State::Down, None);
+    let at = |interface_index| RxMeta {
+        interface_index,
+        ..meta(PEER)
+    };
+    // Nobody has been heard yet.
+    assert_eq!(rig.hear(&at(Some(7)), &down), Ok(id));
+    rig.bring_up(&at(Some(2)), id);
+    for got in [Some(7), None] {
+        let expected = 2;
+        let refused = rig.hear(&at(got), &down);
+        assert_eq!(refused, Err(Discard::Interface { got, expected }));
+    }
+    assert_eq!(rig.state(id), State::Up);
+    // Who knows our discriminator may come another way, and is expected there from then on.
+    rig.hear(&at(Some(7)), &packet(State::Up, Some(id)))
+        .unwrap();
+    assert_eq!(rig.hear(&at(Some(7)), &down), Ok(id));
+    assert_eq!(rig.state(id), State::Down);
+}
+
+#[test]
 fn f_85_a_peer_restarted_with_another_discriminator_comes_back() {
     let mut rig = Rig::new();
     let id = rig.add(key(PEER));
