@@ -6,16 +6,14 @@ mod run;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::{debug, info, warn};
 
-use crate::config::{HookConfig, HookSubject, Party, PeerName};
+use crate::config::{HookConfig, HookSubject, Name, Party, PeerName};
 
 /// How many events may wait for a program. The oldest give way: what is so now matters more.
 const QUEUE: usize = 256;
@@ -42,7 +40,7 @@ pub struct Occurrence {
 }
 
 /// How a hook has fared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HookCounts {
     /// Runs that were begun.
     pub runs: u64,
@@ -58,72 +56,97 @@ pub struct HookCounts {
 
 /// All hooks.
 #[derive(Debug, Default)]
-pub struct Hooks(Vec<Hook>);
+pub struct Hooks {
+    current: Vec<Hook>,
+    /// Those that were taken away while there was something to run.
+    former: Vec<Hook>,
+}
 
 #[derive(Debug)]
 struct Hook {
-    config: HookConfig,
+    name: Name,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
 /// What a hook's task shares with the speaker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    queue: Mutex<VecDeque<Occurrence>>,
+    state: Mutex<State>,
     news: Notify,
-    closing: AtomicBool,
-    runs: AtomicU64,
-    failures: AtomicU64,
-    timeouts: AtomicU64,
-    dropped: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    config: Arc<HookConfig>,
+    queue: VecDeque<Occurrence>,
+    /// Events have had to give way since the queue was empty.
+    overflows: bool,
+    stage: Stage,
+    counts: HookCounts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// It ends when nothing waits.
+    Closing,
+    Ended,
+}
+
+/// What a hook's task has to do.
+enum Next {
+    Run(Arc<HookConfig>, Box<Occurrence>),
+    Wait,
+    End,
 }
 
 impl Hooks {
-    /// Has these hooks, and no others. One that is as before goes on; one that goes still runs what
-    /// waits for it.
+    /// Has these hooks, and no others. One of the same name goes on, with what waits for it and with
+    /// its counts, also where it is to run something else from here on. One that goes still runs
+    /// what waits for it until the hooks are changed once more.
     pub fn set(&mut self, configs: &[HookConfig]) {
-        let mut former = std::mem::take(&mut self.0);
+        let mut former = std::mem::take(&mut self.current);
+        former.append(&mut self.former);
+        former.retain(|hook| !hook.task.is_finished());
         for config in configs {
-            let same = former.iter().position(|hook| hook.config == *config);
+            let same = former
+                .iter()
+                .position(|hook| hook.name == config.name && hook.shared.set_config(config));
             let hook = match same {
                 Some(index) => former.swap_remove(index),
                 None => Hook::start(config.clone()),
             };
-            self.0.push(hook);
+            self.current.push(hook);
         }
-        for hook in former {
+        for hook in &former {
             hook.shared.close();
         }
+        self.former = former;
     }
 
     /// Tells those whom it concerns. Never waits.
     pub fn tell(&self, occurrence: &Occurrence) {
-        for hook in &self.0 {
-            if occurrence.concerns(&hook.config) {
-                hook.shared.push(&hook.config, occurrence.clone());
-            }
+        for hook in &self.current {
+            hook.shared.tell(occurrence);
         }
     }
 
     /// How each has fared.
     #[must_use]
     pub fn counts(&self) -> Vec<(String, HookCounts)> {
-        let hooks = self.0.iter();
-        let counts = hooks.map(|hook| {
-            let name = hook.config.name.as_str().to_owned();
-            (name, hook.shared.counts())
-        });
+        let hooks = self.current.iter();
+        let counts = hooks.map(|hook| (hook.name.as_str().to_owned(), hook.shared.counts()));
         counts.collect()
     }
 
     /// Runs what waits, for ten seconds at most.
     pub async fn finish(self) {
-        for hook in &self.0 {
+        for hook in &self.current {
             hook.shared.close();
         }
         let all = async {
-            for hook in self.0 {
+            for hook in self.current.into_iter().chain(self.former) {
                 let _ = hook.task.await;
             }
         };
@@ -137,13 +160,10 @@ impl Hooks {
 
 impl Hook {
     fn start(config: HookConfig) -> Self {
-        let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(work(config.clone(), Arc::clone(&shared)));
-        Self {
-            config,
-            shared,
-            task,
-        }
+        let name = config.name.clone();
+        let shared = Arc::new(Shared::new(config));
+        let task = tokio::spawn(work(Arc::clone(&shared)));
+        Self { name, shared, task }
     }
 }
 
@@ -161,66 +181,146 @@ impl Occurrence {
 }
 
 impl Shared {
-    fn push(&self, config: &HookConfig, occurrence: Occurrence) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.len() == QUEUE {
-            queue.pop_front();
-            if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
-                warn!(
-                    hook = config.name.as_str(),
-                    "{QUEUE} events wait for this hook, and the oldest are dropped; herald_hook_dropped_total counts them"
-                );
-            }
+    fn new(config: HookConfig) -> Self {
+        Self {
+            state: Mutex::new(State {
+                config: Arc::new(config),
+                queue: VecDeque::new(),
+                overflows: false,
+                stage: Stage::Open,
+                counts: HookCounts::default(),
+            }),
+            news: Notify::new(),
         }
-        queue.push_back(occurrence);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, occurrence: &Occurrence) {
+        self.state().tell(occurrence);
         self.news.notify_one();
     }
 
-    fn pop(&self) -> Option<Occurrence> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.pop_front()
+    /// False: its task has ended.
+    fn set_config(&self, config: &HookConfig) -> bool {
+        self.state().set_config(config)
     }
 
     fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.state().close();
         self.news.notify_one();
     }
 
     fn counts(&self) -> HookCounts {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         HookCounts {
-            runs: self.runs.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-            timeouts: self.timeouts.load(Ordering::Relaxed),
-            dropped: self.dropped.load(Ordering::Relaxed),
-            waiting: queue.len(),
+            waiting: state.queue.len(),
+            ..state.counts
+        }
+    }
+
+    fn note(&self, result: &Result<(), run::Failure>) {
+        let counts = &mut self.state().counts;
+        match result {
+            Ok(()) => {}
+            Err(run::Failure::Timeout(_)) => counts.timeouts += 1,
+            Err(_) => counts.failures += 1,
+        }
+    }
+}
+
+impl State {
+    fn tell(&mut self, occurrence: &Occurrence) {
+        if !occurrence.concerns(&self.config) {
+            return;
+        }
+        if self.queue.len() == QUEUE {
+            self.queue.pop_front();
+            self.counts.dropped += 1;
+            if !std::mem::replace(&mut self.overflows, true) {
+                warn!(
+                    hook = self.config.name.as_str(),
+                    "{QUEUE} events wait for this hook, and the oldest are dropped until it has caught up; herald_hook_dropped_total counts them"
+                );
+            }
+        }
+        self.queue.push_back(occurrence.clone());
+    }
+
+    fn next(&mut self) -> Next {
+        if let Some(occurrence) = self.queue.pop_front() {
+            self.counts.runs += 1;
+            return Next::Run(Arc::clone(&self.config), Box::new(occurrence));
+        }
+        self.overflows = false;
+        match self.stage {
+            Stage::Open => Next::Wait,
+            Stage::Closing | Stage::Ended => {
+                self.stage = Stage::Ended;
+                Next::End
+            }
+        }
+    }
+
+    fn set_config(&mut self, config: &HookConfig) -> bool {
+        if self.stage == Stage::Ended {
+            return false;
+        }
+        self.stage = Stage::Open;
+        if *self.config != *config {
+            self.config = Arc::new(config.clone());
+            self.queue.retain(|occurrence| occurrence.concerns(config));
+        }
+        true
+    }
+
+    /// Who closes it once more does not want what waits still.
+    fn close(&mut self) {
+        match self.stage {
+            Stage::Open => self.stage = Stage::Closing,
+            Stage::Closing | Stage::Ended => self.queue.clear(),
         }
     }
 }
 
 /// Runs the program for one event after the other.
-async fn work(config: HookConfig, shared: Arc<Shared>) {
+async fn work(shared: Arc<Shared>) {
+    let mut trouble = None;
     loop {
-        let Some(occurrence) = shared.pop() else {
-            if shared.closing.load(Ordering::Acquire) {
-                return;
+        let next = shared.state().next();
+        match next {
+            Next::Run(config, occurrence) => {
+                let result = run::run(&config, &occurrence).await;
+                shared.note(&result);
+                trouble = say(&config, trouble, result.err());
             }
-            shared.news.notified().await;
-            continue;
-        };
-        shared.runs.fetch_add(1, Ordering::Relaxed);
-        match run::run(&config, &occurrence).await {
-            Ok(()) => {}
-            Err(failure) => {
-                let counter = match failure {
-                    run::Failure::Timeout(_) => &shared.timeouts,
-                    _ => &shared.failures,
-                };
-                counter.fetch_add(1, Ordering::Relaxed);
-                warn!(hook = config.name.as_str(), "{failure}");
-            }
+            Next::Wait => shared.news.notified().await,
+            Next::End => return,
         }
     }
+}
+
+/// What went wrong with which program.
+type Trouble = Option<(Arc<HookConfig>, String)>;
+
+/// A program that always fails in the same way is worth one line.
+fn say(config: &Arc<HookConfig>, known: Trouble, failure: Option<run::Failure>) -> Trouble {
+    let hook = config.name.as_str();
+    let trouble = failure.map(|failure| (Arc::clone(config), failure.to_string()));
+    match &trouble {
+        None if known.is_some() => info!(hook, "succeeded again"),
+        None => {}
+        Some((_, failure)) if trouble == known => debug!(hook, "{failure}"),
+        Some((_, failure)) => {
+            warn!(
+                hook,
+                "{failure}; the same is only counted until a run succeeds"
+            );
+        }
+    }
+    trouble
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn what_takes_too_long_is_killed_with_what_it_started() {
         let script = "sleep 1000 & echo $! > child; wait";
         hooks.set(&[hook(directory.path(), script, Duration::from_millis(500))]);
         hooks.tell(&occurrence(1));
-        let shared = Arc::clone(&hooks.0[0].shared);
+        let shared = Arc::clone(&hooks.current[0].shared);
         hooks.finish().await;
         shared.counts()
     });
@@ -111,7 +111,7 @@ fn failures_are_counted() {
         hooks.set(&[failing, missing]);
         hooks.tell(&occurrence(1));
         let shared: Vec<_> = hooks
-            .0
+            .current
             .iter()
             .map(|hook| Arc::clone(&hook.shared))
             .collect();
@@ -136,7 +136,9 @@ fn the_oldest_give_way() {
         }
         let (_, counts) = hooks.counts().remove(0);
         assert_eq!((counts.dropped, counts.waiting), (2, QUEUE));
-        assert_eq!(hooks.0[0].shared.pop().unwrap().cause, "cause 2");
+        let mut state = hooks.current[0].shared.state();
+        assert!(state.overflows);
+        assert_eq!(state.queue.pop_front().unwrap().cause, "cause 2");
     });
 }
 
@@ -152,4 +154,84 @@ fn only_those_are_told_whom_it_concerns() {
     assert!(occurrence.concerns(&config));
     occurrence.subject = HookSubject::Peer;
     assert!(!occurrence.concerns(&config));
+}
+
+/// Waits until a file is there.
+async fn appears(file: &std::path::Path) {
+    for _ in 0..2000 {
+        if file.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} did not appear", file.display());
+}
+
+fn log_of(directory: &std::path::Path) -> String {
+    std::fs::read_to_string(directory.join("log")).unwrap_or_default()
+}
+
+#[test]
+fn a_hook_that_is_changed_does_not_run_beside_its_former_self() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let counts = block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "touch begun; until [ -e go ]; do sleep 0.02; done; echo \"former $HERALD_CAUSE\" >> log";
+        hooks.set(&[hook(path, script, Duration::from_secs(60))]);
+        hooks.tell(&occurrence(1));
+        hooks.tell(&occurrence(2));
+        appears(&path.join("begun")).await;
+        let script = "echo \"changed $HERALD_CAUSE\" >> log";
+        hooks.set(&[hook(path, script, Duration::from_secs(60))]);
+        hooks.tell(&occurrence(3));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(log_of(path), "");
+        std::fs::write(path.join("go"), "").unwrap();
+        let shared = Arc::clone(&hooks.current[0].shared);
+        hooks.finish().await;
+        shared.counts()
+    });
+    assert_eq!(
+        log_of(path),
+        "former cause 1\nchanged cause 2\nchanged cause 3\n"
+    );
+    assert_eq!(counts.runs, 3);
+}
+
+#[test]
+fn a_hook_that_is_taken_away_comes_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "touch begun; sleep 0.3; echo \"$HERALD_CAUSE\" >> log";
+        hooks.set(&[hook(path, script, Duration::from_secs(60))]);
+        hooks.tell(&occurrence(1));
+        hooks.tell(&occurrence(2));
+        appears(&path.join("begun")).await;
+        hooks.set(&[]);
+        hooks.tell(&occurrence(3));
+        hooks.finish().await;
+    });
+    assert_eq!(log_of(path), "cause 1\ncause 2\n");
+}
+
+#[test]
+fn what_waits_for_a_hook_that_is_gone_is_dropped_at_the_next_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    block_on(async {
+        let mut hooks = Hooks::default();
+        let script = "touch begun; sleep 0.3; echo \"$HERALD_CAUSE\" >> log";
+        hooks.set(&[hook(path, script, Duration::from_secs(60))]);
+        hooks.tell(&occurrence(1));
+        hooks.tell(&occurrence(2));
+        appears(&path.join("begun")).await;
+        hooks.set(&[]);
+        hooks.set(&[]);
+        assert_eq!(hooks.former.len(), 1);
+        hooks.finish().await;
+    });
+    assert_eq!(log_of(path), "cause 1\n");
 }
