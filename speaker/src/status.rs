@@ -5,6 +5,7 @@
 mod advertised;
 mod bfd;
 mod bfd_thread;
+mod hooks;
 mod import;
 mod received;
 mod routes;
@@ -26,6 +27,7 @@ pub use self::bfd::{
 };
 pub use advertised::AdvertisedRouteStatus;
 pub use bfd_thread::BfdThreadStatus;
+pub use hooks::HookStatus;
 pub use import::ImportStatus;
 pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
@@ -47,6 +49,9 @@ pub struct DaemonStatus {
     /// The BFD thread.
     #[serde(default)]
     pub bfd: BfdThreadStatus,
+    /// Programs that are run on events, in the order of the file.
+    #[serde(default)]
+    pub hooks: Vec<HookStatus>,
 }
 
 /// `GET /v1/peers/NAME`, and an element of `GET /v1/peers`.
@@ -387,6 +392,7 @@ impl DaemonStatus {
             local_as: speaker.local_as.map(bgp::Asn::value),
             router_id: speaker.router_id.map(|id| id.to_string()),
             bfd: (&snapshot.bfd_engine).into(),
+            hooks: snapshot.hooks.iter().map(HookStatus::from).collect(),
         }
     }
 }

@@ -148,3 +148,27 @@ fn programs_are_told_what_the_configuration_ends() {
     here.ok(&["reload"]);
     down("it is told that the peer was removed");
 }
+
+#[test]
+fn a_program_that_fails_is_told_of_once() {
+    let [one, two] = [loopback(), loopback()];
+    let failing = "[[hook]]\nname = \"page\"\non = [\"peer\", \"bfd\"]\nexec = [\"/bin/sh\", \"-c\", \"exit 3\"]\n";
+    let here = Daemon::start(&(config(one, two, 64520, 64521) + failing));
+    let _there = Daemon::start(&config(two, one, 64521, 64520));
+    here.wait_until_up("tor");
+    let failures = || {
+        let metrics = here.ok(&["show", "status", "-o", "json"]);
+        let status: Value = serde_json::from_str(&metrics).unwrap();
+        status["hooks"][0].clone()
+    };
+    eventually("both runs have failed", || failures()["failures"] == 2);
+    assert_eq!(failures()["name"], "page");
+    assert_eq!(failures()["runs"], 2);
+    let table = here.ok(&["show", "status"]);
+    assert!(
+        table.contains("hook page: runs 2, failures 2, timeouts 0, dropped 0, waiting 0"),
+        "{table}"
+    );
+    let log = here.log();
+    assert_eq!(log.matches("exit status: 3").count(), 1, "{log}");
+}

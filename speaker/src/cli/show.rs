@@ -1,5 +1,6 @@
 //! `herald show`: tables for people, JSON for programs.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
@@ -293,7 +294,7 @@ fn event_text(event: &EventStatus) -> String {
 
 fn status(daemon: &DaemonStatus) -> String {
     let bfd = &daemon.bfd;
-    format!(
+    let mut text = format!(
         "herald {}, up {} since {}\nAS {}, router id {}\n\
          BFD: real-time priority {}\n     locked memory {}\n     \
          datagrams for no session {}, dropped by the kernel {} (late {}, rejected {})",
@@ -310,7 +311,16 @@ fn status(daemon: &DaemonStatus) -> String {
         bfd.dropped_late + bfd.dropped_rejected,
         bfd.dropped_late,
         bfd.dropped_rejected,
-    )
+    );
+    for hook in &daemon.hooks {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\nhook {}: runs {}, failures {}, timeouts {}, dropped {}, waiting {}",
+            hook.name, hook.runs, hook.failures, hook.timeouts, hook.dropped, hook.waiting
+        );
+    }
+    text
 }
 
 fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, wide: bool, empty: &str) -> String {
