@@ -4,17 +4,23 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Occurrence;
-use crate::config::{HookConfig, Party};
+use crate::config::HookConfig;
 
 /// How much of what a program writes goes to the log; the rest is thrown away.
 const OUTPUT: u64 = 16 * 1024;
+/// What a program has of our environment: the rest is ours alone, such as what a service manager
+/// tells its services.
+pub(super) const ENVIRONMENT: [&str; 6] = ["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"];
+/// How many files a program may open without asking for more: we raise our own limit, and one that
+/// uses `select` cannot stand that.
+const OPEN_FILES: u64 = 1024;
 
 /// How a run went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +63,7 @@ impl<'o> Told<'o> {
             name: party.name(),
             peer: party.peer().map(|_| party.name()),
             peer_range: occurrence.range.as_ref().map(|range| range.as_str()),
-            bfd_session: match party {
-                Party::BfdSession(name) => Some(name.as_str()),
-                Party::Peer(_) => None,
-            },
+            bfd_session: party.bfd_session().map(|name| name.as_str()),
             from,
             to,
             cause: &occurrence.cause,
@@ -68,7 +71,7 @@ impl<'o> Told<'o> {
     }
 
     /// For scripts that read no JSON.
-    fn variables(&self) -> [(&'static str, String); 8] {
+    fn variables(&self) -> [(&'static str, String); 11] {
         // A variable ends at a NUL, which a neighbor may have sent us in a text.
         let text = |text: &str| text.replace('\0', " ");
         [
@@ -77,6 +80,15 @@ impl<'o> Told<'o> {
             ("HERALD_SUBJECT", self.subject.clone()),
             ("HERALD_EVENT", self.event.to_owned()),
             ("HERALD_NAME", text(self.name)),
+            ("HERALD_PEER", text(self.peer.unwrap_or_default())),
+            (
+                "HERALD_PEER_RANGE",
+                text(self.peer_range.unwrap_or_default()),
+            ),
+            (
+                "HERALD_BFD_SESSION",
+                text(self.bfd_session.unwrap_or_default()),
+            ),
             ("HERALD_FROM", text(self.from)),
             ("HERALD_TO", text(self.to)),
             ("HERALD_CAUSE", text(self.cause)),
@@ -95,8 +107,6 @@ pub(super) async fn run(config: &HookConfig, occurrence: &Occurrence) -> Result<
         let _ = group.leader.wait().await;
         return Err(Failure::Timeout(config.timeout));
     };
-    // Its number may be another's from here on.
-    group.id = None;
     let status = status.map_err(Failure::Wait)?;
     status
         .success()
@@ -109,8 +119,11 @@ fn start(config: &HookConfig, told: &Told<'_>) -> io::Result<Child> {
         .exec
         .split_first()
         .ok_or(io::ErrorKind::InvalidInput)?;
+    let inherited = ENVIRONMENT.map(|name| Some((name, std::env::var_os(name)?)));
     Command::new(program)
         .args(arguments)
+        .env_clear()
+        .envs(inherited.into_iter().flatten())
         .envs(told.variables())
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -123,16 +136,18 @@ fn start(config: &HookConfig, told: &Told<'_>) -> io::Result<Child> {
 /// A program and what it has started. All of it is killed when nobody waits for it any more.
 struct Group {
     leader: Child,
+    /// The group's number, while it cannot be another's: until the leader has been waited for.
     id: Option<Pid>,
 }
 
 impl Group {
     fn of(leader: Child) -> Self {
         let id = leader.id().and_then(|id| i32::try_from(id).ok());
-        Self {
-            id: id.and_then(Pid::from_raw),
-            leader,
+        let id = id.and_then(Pid::from_raw);
+        if let Some(id) = id {
+            limit_open_files(id);
         }
+        Self { leader, id }
     }
 
     async fn communicate(
@@ -146,12 +161,15 @@ impl Group {
             self.leader.stderr.take(),
         );
         let name = config.name.as_str();
-        let (status, (), (), ()) = tokio::join!(
-            self.leader.wait(),
+        tokio::join!(
             write(stdin, told),
             log(stdout, |line| info!(hook = name, "{line}")),
             log(stderr, |line| warn!(hook = name, "{line}")),
         );
+        // Not before: what has left the group may keep the output open for longer than the group
+        // lives, and its number must stay ours as long as it may have to be killed.
+        let status = self.leader.wait().await;
+        self.id = None;
         status
     }
 
@@ -166,6 +184,21 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// It may have begun already: what it asks for itself counts, and it may have ended.
+fn limit_open_files(program: Pid) {
+    let own = getrlimit(Resource::Nofile);
+    let current = own
+        .current
+        .map_or(OPEN_FILES, |limit| limit.min(OPEN_FILES));
+    let limit = Rlimit {
+        current: Some(current),
+        ..own
+    };
+    if let Err(error) = prlimit(Some(program), Resource::Nofile, limit) {
+        debug!("cannot set the limit of open files of a hook: {error}");
     }
 }
 

@@ -43,9 +43,12 @@ fn a_program_is_told_by_json_and_by_variables() {
     let directory = tempfile::tempdir().unwrap();
     block_on(async {
         let mut hooks = Hooks::default();
-        let script = "cat > told; echo \"$HERALD_SUBJECT $HERALD_EVENT $HERALD_NAME $HERALD_CAUSE\" > variables";
+        let script = "cat > told; echo \"$HERALD_SUBJECT $HERALD_EVENT $HERALD_NAME $HERALD_CAUSE, $HERALD_PEER, $HERALD_PEER_RANGE, ${HERALD_BFD_SESSION-unset}\" > variables";
         hooks.set(&[hook(directory.path(), script, Duration::from_secs(60))]);
-        hooks.tell(&occurrence(1));
+        hooks.tell(&Occurrence {
+            range: PeerName::new("leafs"),
+            ..occurrence(1)
+        });
         hooks.finish().await;
     });
     let told = std::fs::read_to_string(directory.path().join("told")).unwrap();
@@ -57,7 +60,7 @@ fn a_program_is_told_by_json_and_by_variables() {
     );
     assert_eq!((&told["from"], &told["to"]), (&"Up".into(), &"Down".into()));
     let variables = std::fs::read_to_string(directory.path().join("variables")).unwrap();
-    assert_eq!(variables, "bfd down tor cause 1\n");
+    assert_eq!(variables, "bfd down tor cause 1, tor, leafs, \n");
 }
 
 #[test]
@@ -234,4 +237,66 @@ fn what_waits_for_a_hook_that_is_gone_is_dropped_at_the_next_change() {
         hooks.finish().await;
     });
     assert_eq!(log_of(path), "cause 1\n");
+}
+
+#[test]
+fn a_program_has_its_own_environment_and_limits() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    // Cargo has set it.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    block_on(async {
+        let mut hooks = Hooks::default();
+        // What is told comes after the limit has been set.
+        let script = "read told; env > environment; ulimit -Sn > files";
+        hooks.set(&[hook(path, script, Duration::from_secs(60))]);
+        hooks.tell(&occurrence(1));
+        hooks.finish().await;
+    });
+    let environment = std::fs::read_to_string(path.join("environment")).unwrap();
+    let mut names: Vec<_> = environment
+        .lines()
+        .filter_map(|it| it.split_once('='))
+        .collect();
+    names.retain(|(name, _)| !name.starts_with("HERALD_"));
+    // Those of the shell's own making are in there as well.
+    let others = ["OLDPWD", "PWD", "SHLVL", "_"];
+    for (name, _) in names {
+        assert!(
+            run::ENVIRONMENT.contains(&name) || others.contains(&name),
+            "{name}"
+        );
+    }
+    let files = std::fs::read_to_string(path.join("files")).unwrap();
+    assert!(files.trim().parse::<u64>().unwrap() <= 1024, "{files}");
+}
+
+/// Its number is not free for others before.
+#[test]
+fn a_program_is_not_waited_for_before_its_output_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let counts = block_on(async {
+        let mut hooks = Hooks::default();
+        // What has a group of its own keeps the output open, and goes when it is told.
+        let keeper = format!(
+            "cd {}; until [ -e go ]; do sleep 0.02; done",
+            path.display()
+        );
+        let script = format!("echo $$ > leader; setsid sh -c '{keeper}' & exit 0");
+        hooks.set(&[hook(path, &script, Duration::from_millis(500))]);
+        hooks.tell(&occurrence(1));
+        appears(&path.join("leader")).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let leader = std::fs::read_to_string(path.join("leader")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", leader.trim()));
+        assert!(stat.unwrap().contains(") Z "));
+        let shared = Arc::clone(&hooks.current[0].shared);
+        hooks.finish().await;
+        shared.counts()
+    });
+    std::fs::write(path.join("go"), "").unwrap();
+    // The keeper looks for it there.
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!((counts.runs, counts.timeouts), (1, 1));
 }
