@@ -17,6 +17,8 @@ mod attributes;
 mod bfd_and_bgp;
 #[path = "interop/bfd_authentication.rs"]
 mod bfd_authentication;
+#[path = "interop/bfd_by_route.rs"]
+mod bfd_by_route;
 #[path = "interop/bfd_echo.rs"]
 mod bfd_echo;
 #[path = "interop/bfd_hooks.rs"]

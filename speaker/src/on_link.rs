@@ -12,6 +12,7 @@ const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
 const NLM_F_REQUEST: u16 = 1;
 const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_VIA: u16 = 18;
 const RTN_UNICAST: u8 = 1;
@@ -23,11 +24,12 @@ const ROUTE_HEADER: usize = 12;
 /// struct rtattr
 const ATTRIBUTE_HEADER: usize = 4;
 
-/// Whether packets go there without a gateway; `None` while there is no route, or when the kernel does
-/// not say.
+/// Whether packets go there, by this interface if there is one, without a gateway; `None` while there is
+/// no route, or when the kernel does not say.
 #[must_use]
-pub fn is_on_link(ip: IpAddr) -> Option<bool> {
-    read_answer(&ask(&request(ip)).ok()?)
+pub fn is_on_link(ip: IpAddr, interface: Option<&str>) -> Option<bool> {
+    let index = interface.map(nix::net::if_::if_nametoindex);
+    read_answer(&ask(&request(ip, index.transpose().ok()?)).ok()?)
 }
 
 fn ask(request: &[u8]) -> io::Result<Vec<u8>> {
@@ -43,13 +45,16 @@ fn ask(request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn request(ip: IpAddr) -> Vec<u8> {
+fn request(ip: IpAddr, interface_index: Option<u32>) -> Vec<u8> {
     let (family, octets) = match ip {
         IpAddr::V4(ip) => (AddressFamily::INET, ip.octets().to_vec()),
         IpAddr::V6(ip) => (AddressFamily::INET6, ip.octets().to_vec()),
     };
-    let attribute = ATTRIBUTE_HEADER + octets.len();
-    let length = MESSAGE_HEADER + ROUTE_HEADER + attribute;
+    let mut attributes = attribute(RTA_DST, &octets);
+    if let Some(index) = interface_index {
+        attributes.extend(attribute(RTA_OIF, &index.to_ne_bytes()));
+    }
+    let length = MESSAGE_HEADER + ROUTE_HEADER + attributes.len();
     let mut message = Vec::with_capacity(length);
     message.extend((length as u32).to_ne_bytes());
     message.extend(RTM_GETROUTE.to_ne_bytes());
@@ -59,10 +64,14 @@ fn request(ip: IpAddr) -> Vec<u8> {
     // Family and length of the destination; then what the kernel is to say.
     message.extend([family.as_raw() as u8, (octets.len() * 8) as u8]);
     message.extend([0; ROUTE_HEADER - 2]);
-    message.extend((attribute as u16).to_ne_bytes());
-    message.extend(RTA_DST.to_ne_bytes());
-    message.extend(octets);
+    message.extend(attributes);
     message
+}
+
+/// All that we send are multiples of four octets long, and need no padding.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = (ATTRIBUTE_HEADER + value.len()) as u16;
+    [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
 }
 
 fn read_answer(answer: &[u8]) -> Option<bool> {
@@ -103,8 +112,12 @@ mod tests {
 
     #[test]
     fn loopback_is_on_link() {
-        assert_eq!(is_on_link("127.1.2.3".parse().unwrap()), Some(true));
-        assert_eq!(is_on_link("::1".parse().unwrap()), Some(true));
+        for ip in ["127.1.2.3", "::1"] {
+            let ip = ip.parse().unwrap();
+            assert_eq!(is_on_link(ip, None), Some(true));
+            assert_eq!(is_on_link(ip, Some("lo")), Some(true));
+            assert_eq!(is_on_link(ip, Some("no-such-one")), None);
+        }
     }
 
     fn answer(kind: u16, route_type: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
@@ -112,9 +125,7 @@ mod tests {
         message[4..6].copy_from_slice(&kind.to_ne_bytes());
         message[MESSAGE_HEADER + 7] = route_type;
         for (kind, value) in attributes {
-            message.extend(((ATTRIBUTE_HEADER + value.len()) as u16).to_ne_bytes());
-            message.extend(kind.to_ne_bytes());
-            message.extend(*value);
+            message.extend(attribute(*kind, value));
         }
         message
     }
@@ -123,7 +134,7 @@ mod tests {
     fn a_gateway_is_a_hop() {
         let (table, interface) = (
             (15, [254, 0, 0, 0].as_slice()),
-            (4, [2, 0, 0, 0].as_slice()),
+            (RTA_OIF, [2, 0, 0, 0].as_slice()),
         );
         let gateway = (RTA_GATEWAY, [192, 0, 2, 1].as_slice());
         let via = (RTA_VIA, [10, 0, 0xfe, 0x80].as_slice());

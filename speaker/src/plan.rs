@@ -22,8 +22,8 @@ use ipnet::IpNet;
 
 use crate::config::{
     ApiConfig, BfdAuth, BfdConfig, BfdHops, BfdName, BfdProfile, Config, ExportConfig,
-    ImportConfig, LogConfig, OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerName,
-    RangeConfig, ServiceName, SpeakerConfig, link_local_next_hop_name,
+    ImportConfig, LogConfig, OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerHops,
+    PeerName, RangeConfig, ServiceName, SpeakerConfig, link_local_next_hop_name,
 };
 
 /// The key whose change concerns both ends.
@@ -956,6 +956,15 @@ impl Shown for Never {
         self.0
             .as_ref()
             .map_or_else(|| "never".to_owned(), Shown::shown)
+    }
+}
+
+impl Shown for PeerHops {
+    fn shown(&self) -> String {
+        match self {
+            Self::Fixed(hops) => hops.shown(),
+            Self::ByRoute { .. } => "as the route says".to_owned(),
+        }
     }
 }
 

@@ -1,11 +1,17 @@
 //! What a configuration file may say, and the exact words for each way of getting it wrong.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 
 use bgp::wire::AddPathDirection;
 use bgp::{AdjRibInLimit, Family, LinkLocalNextHop, ReceivedRoutes, RemoteAs, Role};
-use herald::config::{BfdHops, Config};
+use herald::config::{BfdHops, Config, PeerHops};
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
 
@@ -70,7 +76,8 @@ fn the_smallest_useful_file() {
     let bfd = peer.bfd.as_ref().unwrap();
     assert_eq!(bfd.profile.transmit_interval, Duration::from_millis(300));
     assert_eq!(bfd.profile.detect_multiplier.get(), 3);
-    assert_eq!((bfd.hops, bfd.port), (BfdHops::Single, 3784));
+    assert_eq!(bfd.hops, PeerHops::Fixed(BfdHops::Single));
+    assert_eq!(bfd.port, Some(3784));
     assert_eq!(config.services["web"].addresses.len(), 2);
     assert_eq!(config.speaker.listen, []);
     assert_eq!(config.api.socket, Path::new("/run/herald/herald.sock"));
@@ -166,7 +173,7 @@ fn a_peer_that_says_how_far_it_is_takes_neither_default_about_it() {
     assert_eq!((far.ttl_security, far.hops().get()), (None, 3));
     let minimum_ttl = std::num::NonZeroU8::new(254).unwrap();
     let hops = near.bfd.as_ref().unwrap().hops;
-    assert_eq!(hops, BfdHops::Multi { minimum_ttl });
+    assert_eq!(hops, PeerHops::Fixed(BfdHops::Multi { minimum_ttl }));
 }
 
 #[test]
@@ -189,14 +196,17 @@ fn multihop_peers_have_multihop_bfd() {
         "#,
     );
     let bfd = |name: &str| config.peers[name].bfd.clone().unwrap();
-    let minimum = |ttl| BfdHops::Multi {
-        minimum_ttl: std::num::NonZeroU8::new(ttl).unwrap(),
+    let minimum = |ttl| {
+        PeerHops::Fixed(BfdHops::Multi {
+            minimum_ttl: std::num::NonZeroU8::new(ttl).unwrap(),
+        })
     };
     assert_eq!(
         (bfd("192.0.2.1").hops, bfd("192.0.2.1").port),
-        (minimum(253), 4784)
+        (minimum(253), Some(4784))
     );
-    assert_eq!(bfd("192.0.2.2").hops, BfdHops::Single);
+    let single = PeerHops::Fixed(BfdHops::Single);
+    assert_eq!(bfd("192.0.2.2").hops, single);
     assert_eq!(bfd("192.0.2.3").hops, minimum(254));
 }
 
@@ -223,7 +233,7 @@ fn a_profile_with_everything_is_taken_as_written() {
     ));
     let bfd = config.peers["192.0.2.1"].bfd.clone().unwrap();
     // On a link the TTL is 255 (RFC 5881 §5), whatever is required of multihop sessions.
-    assert_eq!(bfd.hops, BfdHops::Single);
+    assert_eq!(bfd.hops, PeerHops::Fixed(BfdHops::Single));
     let millis = Duration::from_millis;
     let profile = bfd.profile;
     assert_eq!(profile.detect_multiplier.get(), 37);
@@ -271,7 +281,7 @@ fn the_minimum_ttl_of_a_profile_is_that_of_multihop_sessions_without_one() {
     let session = |name: &str| config.bfd_sessions[name].hops;
     assert_eq!(
         config.peers["192.0.2.1"].bfd.clone().unwrap().hops,
-        minimum(10)
+        PeerHops::Fixed(minimum(10))
     );
     assert_eq!(session("from-the-profile"), minimum(10));
     assert_eq!(session("its-own"), minimum(200));
@@ -302,6 +312,56 @@ fn echo_is_nothing_for_multihop_sessions() {
             ),
         ]
     );
+}
+
+#[test]
+fn the_route_says_how_far_an_internal_peer_is_unless_a_key_does() {
+    let config = accepted(
+        r#"
+        [[bfd-profile]]
+        name = "near"
+        minimum-ttl = 250
+        [peer-defaults]
+        remote-as = "internal"
+        bfd-profile = "default"
+        [[peer]]
+        address = "192.0.2.1"
+        [[peer]]
+        address = "192.0.2.2"
+        bfd-profile = "near"
+        bfd-port = 13784
+        [[peer]]
+        address = "192.0.2.3"
+        bfd-multihop = false
+        [[peer]]
+        address = "192.0.2.4"
+        ttl-security = 1
+        [[peer]]
+        address = "192.0.2.5"
+        ttl-security = 2
+        [[peer]]
+        address = "fe80::1%eth0"
+        "#,
+    );
+    let bfd = |name: &str| config.peers[name].bfd.clone().unwrap();
+    let minimum_ttl = |ttl| std::num::NonZeroU8::new(ttl).unwrap();
+    let single = PeerHops::Fixed(BfdHops::Single);
+    let by_route = |ttl| PeerHops::ByRoute {
+        minimum_ttl: minimum_ttl(ttl),
+    };
+    let anywhere = bfd("192.0.2.1");
+    assert_eq!((anywhere.hops, anywhere.port), (by_route(1), None));
+    let [near, far] = [true, false].map(|on_link| anywhere.hops.when(on_link));
+    assert_eq!([near, far].map(|hops| anywhere.port(hops)), [3784, 4784]);
+    let near = bfd("192.0.2.2");
+    assert_eq!((near.hops, near.port), (by_route(250), Some(13784)));
+    assert_eq!(bfd("192.0.2.3").hops, single);
+    assert_eq!(bfd("192.0.2.4").hops, single);
+    let behind_one = BfdHops::Multi {
+        minimum_ttl: minimum_ttl(254),
+    };
+    assert_eq!(bfd("192.0.2.5").hops, PeerHops::Fixed(behind_one));
+    assert_eq!(bfd("fe80::1%eth0").hops, single);
 }
 
 #[test]

@@ -104,6 +104,11 @@ impl Path {
     }
 }
 
+/// What `herald` calls the sessions over a path, and where they lead to.
+pub(crate) fn ends(path: Path) -> [(String, String); 2] {
+    [FRR, BIRD].map(|(router, number, _)| (session_name(router, path), path.scoped(number)))
+}
+
 const HOST: u8 = 71;
 const FRR: (&str, u8, u32) = ("frr", 1, 64521);
 const BIRD: (&str, u8, u32) = ("bird", 2, 64522);

@@ -5,7 +5,7 @@ mod echo;
 mod moves;
 mod place;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -20,8 +20,10 @@ use self::moves::users_of;
 use self::place::{Place, Remote, Wish, remote_of};
 use crate::bgp_thread::BgpThread;
 use crate::config::{
-    BfdConfig, BfdHops, BfdName, BfdProfile, BfdSessionConfig, Party, PeerBfd, PeerConfig, PeerName,
+    BfdConfig, BfdHops, BfdName, BfdProfile, BfdSessionConfig, Party, PeerBfd, PeerConfig,
+    PeerHops, PeerName,
 };
+use crate::on_link;
 
 /// The engine, and which of its sessions runs for whom.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct BfdThread {
     users: BTreeMap<Party, Remote>,
     keys: BTreeMap<SessionId, SessionKey>,
     echo_watch: EchoWatch,
+    /// What has been up.
+    proven: BTreeSet<SessionId>,
     /// What nobody has asked for yet.
     moves: Vec<Moves>,
 }
@@ -109,6 +113,7 @@ impl BfdThread {
             users: BTreeMap::new(),
             keys: BTreeMap::new(),
             echo_watch: EchoWatch::default(),
+            proven: BTreeSet::new(),
             moves: Vec::new(),
         })
     }
@@ -125,7 +130,7 @@ impl BfdThread {
     ) -> Result<Option<SessionId>, EngineError> {
         let user = Party::Peer(name.clone());
         let wish = peer.bfd.as_ref().filter(|_| peer.enabled).map(|bfd| Wish {
-            key: peer_key(peer, bfd),
+            key: self.key_of(peer, bfd),
             config: session_config(&bfd.profile),
             profile: bfd.profile.name.clone(),
         });
@@ -204,6 +209,69 @@ impl BfdThread {
         }
     }
 
+    /// Between whom a peer's session is to run. One that has been up is proof of how far the neighbor
+    /// is: another route does not end it.
+    fn key_of(&self, peer: &PeerConfig, bfd: &PeerBfd) -> SessionKey {
+        let key = |on_link| peer_key(peer, bfd, bfd.hops.when(on_link));
+        if let PeerHops::Fixed(_) = bfd.hops {
+            return key(true);
+        }
+        let running = |on_link: &bool| self.running(&key(*on_link)).is_some();
+        let running = [true, false].into_iter().find(running);
+        let found = on_link::is_on_link(peer.ip(), peer.interface());
+        // Until there is a route, it stays as it is.
+        let wanted = found.or(running).unwrap_or(true);
+        match running {
+            Some(running) if running != wanted && self.was_up(&key(running)) => key(running),
+            _ => key(wanted),
+        }
+    }
+
+    fn running(&self, key: &SessionKey) -> Option<SessionId> {
+        let running = self.places.get(&remote_of(key))?.sessions.get(key)?;
+        running.id.as_ref().ok().copied()
+    }
+
+    fn was_up(&self, key: &SessionKey) -> bool {
+        self.running(key).is_some_and(|id| {
+            let mut status = self.engine.status().into_iter();
+            let session = status.find(|status| status.id == id);
+            session.is_some_and(|session| session.counters.ups > 0)
+        })
+    }
+
+    /// Remembers that a session's place is the right one.
+    pub fn note_up(&mut self, id: SessionId) {
+        if self.keys.contains_key(&id) {
+            self.proven.insert(id);
+        }
+    }
+
+    /// Whether the route decides how far a peer is, and its session has not been up to prove it.
+    #[must_use]
+    pub fn is_unproven(&self, name: &PeerName, peer: &PeerConfig) -> bool {
+        let by_route = |bfd: &PeerBfd| matches!(bfd.hops, PeerHops::ByRoute { .. });
+        peer.bfd.as_ref().is_some_and(by_route)
+            && self.key_in_use(name).is_some_and(|key| {
+                !self
+                    .running(key)
+                    .is_some_and(|id| self.proven.contains(&id))
+            })
+    }
+
+    /// Whether a peer's route says something else than when its session was opened.
+    #[must_use]
+    pub fn is_misplaced(&self, name: &PeerName, peer: &PeerConfig) -> bool {
+        let wanted = peer.bfd.as_ref().map(|bfd| self.key_of(peer, bfd));
+        self.key_in_use(name) != wanted.as_ref()
+    }
+
+    fn key_in_use(&self, name: &PeerName) -> Option<&SessionKey> {
+        let user = Party::Peer(name.clone());
+        let place = self.places.get(self.users.get(&user)?)?;
+        Some(place.session_of(&user)?.0)
+    }
+
     fn settle(&mut self, remote: &Remote) -> Vec<(SessionKey, EngineError)> {
         let Some(place) = self.places.get_mut(remote) else {
             return Vec::new();
@@ -214,8 +282,9 @@ impl BfdThread {
                 sessions.filter_map(|(key, running)| Some((*running.id.as_ref().ok()?, key)));
             running.map(|(id, key)| (id, key.clone())).collect()
         };
-        for (id, _) in ids(place) {
-            self.keys.remove(&id);
+        let ran = ids(place);
+        for (id, _) in &ran {
+            self.keys.remove(id);
         }
         let before = users_of(place);
         let failed = place.settle(&self.engine);
@@ -226,6 +295,11 @@ impl BfdThread {
         }
         if place.is_empty() {
             self.places.remove(remote);
+        }
+        for (id, _) in &ran {
+            if !self.keys.contains_key(id) {
+                self.proven.remove(id);
+            }
         }
         failed
     }
@@ -319,12 +393,12 @@ impl BfdThread {
     }
 }
 
-fn peer_key(peer: &PeerConfig, bfd: &PeerBfd) -> SessionKey {
+fn peer_key(peer: &PeerConfig, bfd: &PeerBfd, hops: BfdHops) -> SessionKey {
     SessionKey {
-        remote: SocketAddr::new(peer.ip(), bfd.port),
+        remote: SocketAddr::new(peer.ip(), bfd.port(hops)),
         local: peer.source_address,
         interface: peer.interface().map(str::to_owned),
-        hop: hop_kind(bfd.hops),
+        hop: hop_kind(hops),
     }
 }
 

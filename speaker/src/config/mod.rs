@@ -434,6 +434,12 @@ impl PeerConfig {
         hops.unwrap_or(NonZeroU8::MIN)
     }
 
+    /// Whether it is in our own AS, as far as that is known before it says so.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        [RemoteAs::Internal, RemoteAs::Is(self.local_as)].contains(&self.remote_as)
+    }
+
     /// Its address; unspecified while that of an unnumbered peer is not known.
     pub(crate) fn ip(&self) -> IpAddr {
         self.address.ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into())
@@ -553,11 +559,47 @@ pub struct PeerBfd {
     /// Its timers.
     pub profile: BfdProfile,
     /// How far the neighbor is.
-    pub hops: BfdHops,
-    /// Where the neighbor receives BFD packets.
-    pub port: u16,
+    pub hops: PeerHops,
+    /// Where the neighbor receives BFD packets; `None`: at the port of the hops that its route says.
+    pub port: Option<u16>,
     /// No BGP session before BFD is up, and how long to wait for that; `None`: BFD may come later.
     pub strict: Option<Duration>,
+}
+
+impl PeerBfd {
+    /// Where a neighbor that is so far receives BFD packets.
+    #[must_use]
+    pub const fn port(&self, hops: BfdHops) -> u16 {
+        match (self.port, hops) {
+            (Some(port), _) => port,
+            (None, BfdHops::Single) => BFD_PORT,
+            (None, BfdHops::Multi { .. }) => BFD_MULTIHOP_PORT,
+        }
+    }
+}
+
+/// What says how far a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerHops {
+    /// The configuration, or that an external peer is on-link unless it is said to be elsewhere.
+    Fixed(BfdHops),
+    /// The kernel's route: an internal peer may be anywhere.
+    ByRoute {
+        /// Of one that is not on-link.
+        minimum_ttl: NonZeroU8,
+    },
+}
+
+impl PeerHops {
+    /// How far it is when the route says whether it is on-link (RFC 5881 §2, RFC 5883 §2).
+    #[must_use]
+    pub const fn when(self, on_link: bool) -> BfdHops {
+        match self {
+            Self::Fixed(hops) => hops,
+            Self::ByRoute { .. } if on_link => BfdHops::Single,
+            Self::ByRoute { minimum_ttl } => BfdHops::Multi { minimum_ttl },
+        }
+    }
 }
 
 /// How far a BFD neighbor is.

@@ -9,7 +9,7 @@ use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttribu
 
 use super::{
     BfdHops, BfdKey, BfdProfile, BfdSessionConfig, Config, ExportConfig, HookConfig, ImportConfig,
-    OnExit, PeerConfig, aggregator_text, community_texts, next_hop_texts,
+    OnExit, PeerConfig, PeerHops, aggregator_text, community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -232,8 +232,12 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     }
     if let Some(bfd) = &peer.bfd {
         out.text("bfd-profile", &bfd.profile.name);
-        out.plain("bfd-multihop", bfd.hops != BfdHops::Single);
-        out.plain("bfd-port", bfd.port);
+        if let PeerHops::Fixed(hops) = bfd.hops {
+            out.plain("bfd-multihop", hops != BfdHops::Single);
+        }
+        if let Some(port) = bfd.port {
+            out.plain("bfd-port", port);
+        }
         out.plain("bfd-strict", bfd.strict.is_some());
         if let Some(time) = bfd.strict {
             out.duration("bfd-strict-hold-time", time);

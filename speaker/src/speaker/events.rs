@@ -146,6 +146,9 @@ impl Speaker {
     }
 
     pub(super) fn handle_bfd(&mut self, change: &bfd::StateChange) {
+        if change.to == bfd::State::Up {
+            self.bfd.note_up(change.session);
+        }
         for party in self.bfd.users(change.session).to_vec() {
             if self.is_known(&party) {
                 self.note_bfd(&party, change);

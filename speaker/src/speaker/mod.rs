@@ -259,6 +259,7 @@ impl Speaker {
                 _ = check.tick(), if self.has_checks() => {
                     self.check_interfaces();
                     self.check_echo();
+                    self.check_routes();
                     self.dismiss_absent();
                     self.place_peers();
                 }
@@ -574,6 +575,7 @@ impl Speaker {
     fn has_checks(&self) -> bool {
         self.bfd.is_incomplete()
             || self.bfd.has_echo()
+            || self.unproven_peers().next().is_some()
             || !self.scopes.is_empty()
             || !self.absent.is_empty()
             || !self.placed.is_empty()
@@ -600,6 +602,30 @@ impl Speaker {
                 let _ = self.set_peer(&name, peer);
             }
         }
+    }
+
+    /// A route that comes, or changes, before a peer's BFD session has ever been up decides anew whether
+    /// that is single hop.
+    fn check_routes(&mut self) {
+        let config = Arc::clone(&self.config);
+        let is_misplaced = |name: &PeerName, peer| self.bfd.is_misplaced(name, peer);
+        let misplaced: Vec<PeerName> = self
+            .unproven_peers()
+            .filter(|(name, peer)| is_misplaced(name, peer))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in misplaced {
+            if let Some(peer) = config.peers.get(&name) {
+                info!(peer = %name, "BFD begins anew: the route says how far the peer is");
+                // What went wrong is logged, shown, and tried again.
+                let _ = self.set_peer(&name, peer);
+            }
+        }
+    }
+
+    fn unproven_peers(&self) -> impl Iterator<Item = (&PeerName, &PeerConfig)> {
+        let peers = self.config.peers.iter();
+        peers.filter(|(name, peer)| self.bfd.is_unproven(name, peer))
     }
 
     /// Works out what each peer is to be told, and tells those for whom it changed.

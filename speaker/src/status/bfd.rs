@@ -1,14 +1,14 @@
 //! What the API says of BFD.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
-use bgp::RemoteAs;
 use serde::{Deserialize, Serialize};
 
 use super::{fine_millis, millis, text};
 use crate::bfd_thread::BfdReport;
-use crate::config::{BfdHops, BfdName, BfdSessionConfig, Party, PeerConfig};
+use crate::config::{BfdHops, BfdName, BfdSessionConfig, Party, PeerBfd, PeerConfig, PeerHops};
 use crate::control::{Refusal, Snapshot};
 use crate::on_link;
 
@@ -292,22 +292,21 @@ impl Snapshot {
             }
             None => "no packet has come from there".to_owned(),
         };
-        let far = match is_out_of_reach(&bfd.key) {
-            true => format!(
-                "; it is single hop, and {} is behind a gateway: is multihop meant?",
-                bfd.key.remote.ip()
-            ),
-            false => String::new(),
-        };
+        let far = route_trouble(&bfd.key).unwrap_or_default();
         Some(format!("has not been up in {waiting}: {why}{far}"))
     }
 }
 
-/// RFC 5881 §2: what is on no link of ours needs multihop, unless an interface is said to lead there.
-fn is_out_of_reach(key: &bfd::SessionKey) -> bool {
-    key.hop == bfd::HopKind::Single
-        && key.interface.is_none()
-        && on_link::is_on_link(key.remote.ip()) == Some(false)
+/// RFC 5881 §2: who is on no link of ours needs multihop.
+fn route_trouble(key: &bfd::SessionKey) -> Option<String> {
+    let ip = key.remote.ip();
+    match on_link::is_on_link(ip, key.interface.as_deref()) {
+        None => Some(format!("; there is no route to {ip}")),
+        Some(false) if key.hop == bfd::HopKind::Single => Some(format!(
+            "; it is single hop, and {ip} is behind a gateway: is multihop meant?"
+        )),
+        Some(_) => None,
+    }
 }
 
 fn disabled(name: &BfdName, session: &BfdSessionConfig) -> BfdStatus {
@@ -344,13 +343,18 @@ const fn standalone_hops_because(multihop: bool) -> &'static str {
 
 /// What of the configuration decided how far a BFD session reaches.
 fn hops_because(peer: &PeerConfig, multihop: bool) -> &'static str {
-    let far = peer.hops().get() > 1;
-    let internal = [RemoteAs::Internal, RemoteAs::Is(peer.local_as)].contains(&peer.remote_as);
-    match (multihop, far) {
-        (true, true) if peer.ttl_security.is_some() => "ttl-security",
-        (true, true) => "ebgp-multihop",
-        (false, false) if internal => "default",
-        (false, false) => "on-link",
+    let by_route = |bfd: &PeerBfd| matches!(bfd.hops, PeerHops::ByRoute { .. });
+    if peer.bfd.as_ref().is_some_and(by_route) {
+        return if multihop { "not on-link" } else { "on-link" };
+    }
+    // Other hops mean nothing for an internal peer.
+    let says = |key: Option<NonZeroU8>| key.is_some_and(|hops| (hops.get() > 1) == multihop);
+    let internal = peer.is_internal();
+    match multihop {
+        _ if says(peer.ttl_security) && (multihop || internal) => "ttl-security",
+        true if says(peer.ebgp_multihop) && !internal => "ebgp-multihop",
+        false if peer.is_link_local() => "interface",
+        false if !internal && peer.hops().get() == 1 => "on-link",
         _ => "bfd-multihop",
     }
 }
@@ -380,7 +384,7 @@ impl From<&bfd::SessionStatus> for BfdSessionStatus {
                 .map(BfdAuthenticationStatus::from),
             remote_control_plane_independent: session.remote_control_plane_independent,
             detect_mult: session.detect_mult.get(),
-            remote_detect_mult: session.remote_detect_mult.map(std::num::NonZeroU8::get),
+            remote_detect_mult: session.remote_detect_mult.map(NonZeroU8::get),
             passive: session.config.passive,
             polling: session.polling,
             transmit_interval_ms: session.tx_interval.map(fine_millis),
@@ -436,8 +440,13 @@ mod tests {
         let cases = [
             ("remote-as = 64521", "on-link"),
             ("remote-as = 64521\nebgp-multihop = 1", "on-link"),
-            ("remote-as = \"internal\"", "default"),
-            ("remote-as = 64520", "default"),
+            ("remote-as = \"internal\"", "on-link"),
+            ("remote-as = 64520", "on-link"),
+            ("remote-as = 64520\nbfd-multihop = false", "bfd-multihop"),
+            ("remote-as = 64520\nbfd-multihop = true", "bfd-multihop"),
+            ("remote-as = 64520\nttl-security = 1", "ttl-security"),
+            ("remote-as = 64520\nttl-security = 3", "ttl-security"),
+            ("remote-as = 64520\nebgp-multihop = 3", "on-link"),
             ("remote-as = 64521\nebgp-multihop = 2", "ebgp-multihop"),
             ("remote-as = 64521\nttl-security = 1", "on-link"),
             ("remote-as = 64521\nttl-security = 2", "ttl-security"),
@@ -455,7 +464,7 @@ mod tests {
                 .unwrap()
                 .config;
             let peer = &config.peers["192.0.2.1"];
-            let multihop = peer.bfd.as_ref().unwrap().hops != BfdHops::Single;
+            let multihop = peer.bfd.as_ref().unwrap().hops.when(true) != BfdHops::Single;
             assert_eq!(hops_because(peer, multihop), because, "{keys}");
         }
     }

@@ -221,16 +221,18 @@ fn warn_of_peer(
     peer: &PeerConfig,
 ) {
     let Some(peer_bfd) = &peer.bfd else { return };
-    let is_single = |hops| hops == BfdHops::Single;
     let PeerBfd {
         profile,
         hops,
-        port,
+        port: _,
         strict: _,
     } = peer_bfd;
+    // One of them, where that is for the route to say.
+    let likely = hops.when(session.hops == BfdHops::Single);
+    let is_single = |hops| hops == BfdHops::Single;
     if Some(session.address) != peer.address.ip
-        || session.port != *port
-        || is_single(session.hops) != is_single(*hops)
+        || session.port != peer_bfd.port(likely)
+        || is_single(session.hops) != is_single(likely)
     {
         return;
     }
@@ -251,7 +253,7 @@ fn warn_of_peer(
             key,
             format!("is other than that of peer {name}, which has a BFD session with the same address: there will be two, and the other end must tell them apart"),
         );
-    } else if session.profile != *profile || session.hops != *hops {
+    } else if session.profile != *profile || session.hops != likely {
         let (key, line) = keys
             .profile
             .as_ref()

@@ -14,8 +14,8 @@ use crate::config::document::{Located, Section, nearest};
 use crate::config::password::exposure;
 use crate::config::{
     BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, DEFAULT_DSCP, Name,
-    Password, PeerAddress, PeerBfd, PeerConfig, PeerName, RangeConfig, SpeakerConfig, minimum_ttl,
-    value,
+    Password, PeerAddress, PeerBfd, PeerConfig, PeerHops, PeerName, RangeConfig, SpeakerConfig,
+    minimum_ttl, value,
 };
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
@@ -267,11 +267,15 @@ impl PeerSection<'_> {
             .map_or(HoldTime::DEFAULT, |time| time.value);
         self.check_timers(&keys, hold_time);
         let families = self.check_families(keys.families.as_deref());
-        let bfd = self.check_bfd(&keys, bfd, profiles);
         self.check_passive(&keys, listens);
         let import = import::check(&keys.import, self.section, &families);
-        let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as)?;
-        let remote_as = keys.remote_as.as_ref()?.value;
+        let local_as = keys.local_as.as_ref().map(|asn| asn.value).or(speaker_as);
+        let remote_as = keys.remote_as.as_ref().map(|remote_as| remote_as.value);
+        let internal = local_as
+            .zip(remote_as)
+            .is_some_and(|(local_as, remote_as)| is_internal(local_as, remote_as));
+        let bfd = self.check_bfd(&keys, internal, bfd, profiles);
+        let (local_as, remote_as) = (local_as?, remote_as?);
         self.check_multihop(&keys, local_as, remote_as);
         let address = &self.address.value;
         let export = export::check(&keys.export, self.section, address, local_as, remote_as);
@@ -427,6 +431,7 @@ impl PeerSection<'_> {
     fn check_bfd(
         &self,
         keys: &PeerKeys,
+        internal: bool,
         bfd: &BfdConfig,
         profiles: &BTreeMap<String, BfdProfile>,
     ) -> Option<PeerBfd> {
@@ -442,26 +447,18 @@ impl PeerSection<'_> {
             );
         }
         let wanted = profile?;
-        let multihop = keys.bfd_multihop.as_ref().map_or_else(
-            || keys.hops().is_some_and(|hops| hops.get() > 1),
-            |multihop| multihop.value,
-        );
-        if multihop {
-            require_multihop_listen(self.section, "bfd-profile", wanted.line, bfd);
-        }
         let profile = find_profile(self.section, wanted, profiles)?;
-        let hops = if multihop {
-            // As many routers as the BGP session may cross; one at least, or it would not be
-            // multihop.
-            const TWO: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
-            let hops = keys.hops().map_or(TWO, |hops| hops.max(TWO));
-            let minimum_ttl = NonZeroU8::new(minimum_ttl(hops)).unwrap_or(NonZeroU8::MIN);
-            let minimum_ttl = profile.minimum_ttl.unwrap_or(minimum_ttl);
-            let (key, remedy) = ("bfd-profile", "bfd-multihop = false");
-            warn_of_multihop_echo(self.section, key, wanted.line, profile, remedy);
-            BfdHops::Multi { minimum_ttl }
-        } else {
-            BfdHops::Single
+        let hops = self.peer_hops(keys, internal, profile);
+        let port = keys.bfd_port.as_ref().map(|port| port.value);
+        let port = match hops {
+            PeerHops::Fixed(BfdHops::Single) => port.or(Some(BFD_PORT)),
+            PeerHops::Fixed(BfdHops::Multi { .. }) => {
+                require_multihop_listen(self.section, "bfd-profile", wanted.line, bfd);
+                let (key, remedy) = ("bfd-profile", "bfd-multihop = false");
+                warn_of_multihop_echo(self.section, key, wanted.line, profile, remedy);
+                port.or(Some(BFD_MULTIHOP_PORT))
+            }
+            PeerHops::ByRoute { .. } => port,
         };
         let strict = keys.bfd_strict.as_ref().filter(|strict| strict.value);
         let strict_hold_time = keys.bfd_strict_hold_time.as_ref();
@@ -469,15 +466,34 @@ impl PeerSection<'_> {
             profile: profile.clone(),
             strict: strict.map(|_| strict_hold_time.map_or(30 * SECOND, |time| time.value)),
             hops,
-            port: keys.bfd_port.as_ref().map_or(
-                if multihop {
-                    BFD_MULTIHOP_PORT
-                } else {
-                    BFD_PORT
-                },
-                |port| port.value,
-            ),
+            port,
         })
+    }
+
+    /// An internal peer may be any number of hops away; an external one is on-link unless it is said
+    /// to be elsewhere, and so is one that is known by its interface.
+    fn peer_hops(&self, keys: &PeerKeys, internal: bool, profile: &BfdProfile) -> PeerHops {
+        // What has no meaning for an internal peer says nothing of it here either.
+        let allowed = match internal {
+            true => keys.ttl_security.as_ref().map(|hops| hops.value),
+            false => keys.hops(),
+        };
+        // As many routers as the BGP session may cross; one at least, or it would not be multihop.
+        const TWO: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
+        let routers = match allowed {
+            None if internal => NonZeroU8::MAX,
+            allowed => allowed.map_or(TWO, |hops| hops.max(TWO)),
+        };
+        let minimum_ttl = NonZeroU8::new(minimum_ttl(routers)).unwrap_or(NonZeroU8::MIN);
+        let minimum_ttl = profile.minimum_ttl.unwrap_or(minimum_ttl);
+        let multihop = keys.bfd_multihop.as_ref().map(|multihop| multihop.value);
+        let multihop = multihop.or(allowed.map(|hops| hops.get() > 1));
+        let is_anywhere = internal && !self.address.value.is_link_local();
+        match multihop {
+            Some(true) => PeerHops::Fixed(BfdHops::Multi { minimum_ttl }),
+            None if is_anywhere => PeerHops::ByRoute { minimum_ttl },
+            Some(false) | None => PeerHops::Fixed(BfdHops::Single),
+        }
     }
 
     fn check_passive(&self, keys: &PeerKeys, listens: bool) {
@@ -499,10 +515,8 @@ impl PeerSection<'_> {
                 "absent beside ebgp-multihop: either says how far the neighbor may be",
             );
         }
-        let internal =
-            matches!(remote_as, RemoteAs::Internal) || remote_as == RemoteAs::Is(local_as);
         if let Some(multihop) = &keys.ebgp_multihop
-            && internal
+            && is_internal(local_as, remote_as)
         {
             self.section.warning(
                 multihop.line,
@@ -515,6 +529,10 @@ impl PeerSection<'_> {
 }
 
 /// Multihop BFD needs to hear as well.
+fn is_internal(local_as: Asn, remote_as: RemoteAs) -> bool {
+    [RemoteAs::Internal, RemoteAs::Is(local_as)].contains(&remote_as)
+}
+
 pub(super) fn require_multihop_listen(
     section: &Section<'_>,
     key: &str,
