@@ -28,6 +28,12 @@ use crate::session::{EchoObstacles, Session, SessionConfig, SessionStatus, State
 use crate::session_map::SessionMap;
 use crate::timers::Timers;
 
+/// For how long at most a removed session goes on saying AdminDown: the remote system has a say in its Detection Time, and could
+/// keep the session, its socket and its port for days.
+const MAX_FAREWELL: Duration = Duration::from_secs(60);
+/// When so many sessions wait to send, the rest get timers all the same: silence is noticed before it is their turn.
+const BACKLOG: usize = 256;
+
 /// What is known of a datagram besides its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RxMeta {
@@ -154,8 +160,8 @@ impl Agenda {
             entry.in_transmit_queue = true;
             self.transmit_queue.push_back(id);
         }
-        // What is sent next moves the timer; the session has none until it leaves the queue.
-        if !entry.in_transmit_queue {
+        // What is sent next moves the timer; the session has none until it leaves the queue, unless that takes long.
+        if !entry.in_transmit_queue || self.transmit_queue.len() > BACKLOG {
             self.register_timer(id, entry);
         }
     }
@@ -368,7 +374,7 @@ impl Endpoint {
         id
     }
 
-    /// Removes a session: it says AdminDown for a Detection Time and is then freed (RFC 5880 §6.8.16). Unknown ids are ignored.
+    /// Removes a session: it says AdminDown for a Detection Time, or a minute if that is less, and is then freed (RFC 5880 §6.8.16). Unknown ids are ignored.
     pub fn remove(&mut self, now: Instant, id: SessionId) {
         if !self.leaving.insert(id) {
             return;
@@ -378,7 +384,7 @@ impl Endpoint {
             return;
         };
         entry.session.disable(now);
-        entry.free_at = Some(now + entry.session.farewell_time());
+        entry.free_at = Some(now + entry.session.farewell_time().min(MAX_FAREWELL));
         entry.rest = entry.session.longest_detection_time() * 2;
         self.agenda.note(id, entry);
         self.forget_place(id);

@@ -442,6 +442,24 @@ fn c_148_removal_says_admin_down_for_a_detection_time_and_frees() {
 }
 
 #[test]
+fn c_148_a_remote_system_does_not_keep_a_removed_session_for_long() {
+    let mut rig = Rig::new();
+    let id = rig.add(key(PEER));
+    let slow = ControlPacket {
+        required_min_rx_interval: Micros::new(u32::MAX),
+        detect_mult: NonZeroU8::MAX,
+        ..packet(State::Down, None)
+    };
+    rig.hear(&meta(PEER), &slow).unwrap();
+    assert!(rig.endpoint.longest_detection_time() > SECOND * 3600);
+    rig.endpoint.remove(rig.now, id);
+    rig.pass(SECOND * 59);
+    assert!(!rig.endpoint.is_empty());
+    rig.pass(SECOND);
+    assert!(rig.endpoint.is_empty());
+}
+
+#[test]
 fn c_148_a_session_without_a_listener_says_it_once() {
     let mut rig = Rig::new();
     let id = rig.add(key(PEER));
@@ -635,6 +653,27 @@ fn many_sessions_keep_one_timer_each() {
         assert!(rig.endpoint.agenda.timers.len() <= ids.len());
         assert_eq!(rig.endpoint.agenda.transmit_queue.len(), 0);
     }
+}
+
+#[test]
+fn a_backlog_of_packets_to_send_hides_no_silence() {
+    let mut rig = Rig::new();
+    let ids: Vec<_> = (0..1000)
+        .map(|n| rig.add(key(&format!("10.0.{}.{}", n / 250, n % 250))))
+        .collect();
+    for id in &ids {
+        rig.bring_up(&meta(PEER), *id);
+    }
+    rig.sent();
+    rig.events();
+    let end = rig.now + SECOND * 3;
+    // Everything is due, and nothing can be sent.
+    while let Some(at) = rig.endpoint.poll_timeout().filter(|at| *at <= end) {
+        rig.now = rig.now.max(at);
+        rig.endpoint.handle_timeout(rig.now);
+    }
+    let down = ids.iter().filter(|id| rig.state(**id) == State::Down);
+    assert!(down.count() >= ids.len() - BACKLOG);
 }
 
 #[test]
