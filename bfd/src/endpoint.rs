@@ -480,7 +480,8 @@ impl Endpoint {
     pub fn set_interface_index(&mut self, id: SessionId, interface_index: Option<u32>) {
         if let Some(entry) = self.sessions.get_mut(&id) {
             entry.interface_index = interface_index;
-            entry.heard_at = None;
+            // Its addresses come with it, as a rule; echo packets over IPv4 cannot be sent without one.
+            entry.heard_at = entry.heard_at.map(|(local, _)| (local, None));
         }
     }
 

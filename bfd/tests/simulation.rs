@@ -380,6 +380,7 @@ impl Simulation {
     fn deliver_echo(&mut self, to: usize, payload: &[u8]) {
         let meta = EchoMeta {
             source: SocketAddr::new(self.hosts[to].address, 3785),
+            destination: None,
             interface_index: Some(2),
             ttl: Some(RETURNED_TTL),
         };

@@ -190,6 +190,7 @@ fn apply(
         12 => {
             let meta = EchoMeta {
                 source: SocketAddr::new(PEER, bfd::ECHO_PORT),
+                destination: None,
                 interface_index: Some(1),
                 ttl: Some(255 - u8::from(input.flag())),
             };

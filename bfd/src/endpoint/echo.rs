@@ -1,6 +1,6 @@
 //! The echo packets of all sessions (RFC 5881 §4, §5): which session one is for, and whether it may be believed or sent back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::{ECHO_PORT, Endpoint, Entry, Transmit, TransmitKind};
@@ -16,6 +16,8 @@ pub(crate) const MAX_RETURNED: usize = 128;
 pub struct EchoMeta {
     /// Who sent it, or sent it back.
     pub source: SocketAddr,
+    /// Which of our addresses it was sent to, if known.
+    pub destination: Option<IpAddr>,
     /// The index of the interface it came in at, if known.
     pub interface_index: Option<u32>,
     /// The TTL or hop limit it came in with, if known.
@@ -45,9 +47,27 @@ impl Entry {
         let expected = self.expected_interface().or(heard);
         expected.is_none() || expected == meta.interface_index
     }
+
+    /// Whether an echo packet of a remote system may belong to this session.
+    fn echo_is_sent_here(&self, meta: &EchoMeta) -> bool {
+        let (local, destination) = (self.key.local, meta.destination);
+        self.echo_comes_from_here(meta)
+            && (local.is_none() || destination.is_none() || local == destination)
+    }
 }
 
 impl Endpoint {
+    /// Takes note of an echo packet that the system refused to send: one of ours is not missed then. Unknown ids are ignored.
+    pub fn refuse_echo(&mut self, transmit: &Transmit) {
+        let Some(entry) = self.sessions.get_mut(&transmit.session) else {
+            return;
+        };
+        match transmit.kind {
+            TransmitKind::Echo { .. } => entry.session.refuse_echo(),
+            _ => entry.session.count_transmit_error(),
+        }
+    }
+
     /// Takes a datagram that came in at [`ECHO_PORT`], and says for which session it was: one of ours that has come
     /// back, or one of a remote system that is to go back, which is the next to be sent.
     ///
@@ -103,10 +123,12 @@ impl Endpoint {
     ) -> Result<SessionId, Discard> {
         let place = (Encapsulation::SingleHop, meta.source.ip());
         let ids = self.by_remote.get(&place).into_iter().flatten();
-        let found = ids.copied().find(|id| {
-            let entry = self.sessions.get(id);
-            entry.is_some_and(|entry| entry.echo_comes_from_here(meta))
-        });
+        // Of several sessions with one neighbor, one that returns echo is meant.
+        let found = ids
+            .filter_map(|id| Some((*id, self.sessions.get(id)?)))
+            .filter(|(_, entry)| entry.echo_is_sent_here(meta))
+            .max_by_key(|(_, entry)| (entry.session.asks_for_echo(), entry.key.local.is_some()))
+            .map(|(id, _)| id);
         let found = found.filter(|_| payload.len() <= MAX_RETURNED);
         let Some((id, entry)) = found.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             return self.discard_echo(Discard::EchoUnwanted);
@@ -118,7 +140,11 @@ impl Endpoint {
             },
             session: id,
             destination: meta.source,
-            local: entry.key.local.or(entry.heard_at.map(|(local, _)| local)),
+            local: meta
+                .destination
+                .filter(|address| !address.is_multicast())
+                .or(entry.key.local)
+                .or(entry.heard_at.map(|(local, _)| local)),
             payload: payload.to_vec(),
         });
         Ok(id)
@@ -157,6 +183,7 @@ mod tests {
     fn from(source: &str, ttl: u8) -> EchoMeta {
         EchoMeta {
             source: SocketAddr::new(source.parse().unwrap(), 50_000),
+            destination: OURS.parse().ok(),
             interface_index: INTERFACE,
             ttl: Some(ttl),
         }
@@ -322,6 +349,36 @@ mod tests {
     }
 
     #[test]
+    fn of_two_sessions_with_one_neighbor_echo_belongs_to_that_of_its_destination() {
+        const OURS_TOO: &str = "2001:db8::22";
+        let between = |local: Option<&str>| SessionKey {
+            local: local.map(|local| local.parse().unwrap()),
+            ..SessionKey::single_hop(PEER.parse().unwrap())
+        };
+        let mut rig = Rig::new(between(None));
+        let now = rig.now;
+        let silent = SessionConfig::default();
+        rig.endpoint.set_config(now, rig.id, silent);
+        let ids = [OURS, OURS_TOO].map(|local| {
+            let id = rig.endpoint.add(now, between(Some(local)), None, echoing());
+            rig.id = id.unwrap();
+            rig.hear(State::Down);
+            rig.hear(State::Init);
+            rig.id
+        });
+        for (local, id) in [OURS, OURS_TOO].into_iter().zip(ids) {
+            rig.sent();
+            let destination = local.parse().ok();
+            let meta = EchoMeta {
+                destination,
+                ..from(PEER, 255)
+            };
+            assert_eq!(rig.take(&meta, b"echo"), Ok(id));
+            assert_eq!(rig.sent()[0].local, destination);
+        }
+    }
+
+    #[test]
     fn echo_follows_its_interface_to_another_index() {
         let mut rig = Rig::up();
         rig.sent();
@@ -331,6 +388,7 @@ mod tests {
         let echo = rig.echo_sent();
         let interface_index = Some(7);
         assert_eq!(echo.kind, TransmitKind::Echo { interface_index });
+        assert_eq!(echo.local, OURS.parse::<IpAddr>().ok());
         let there = EchoMeta {
             interface_index,
             ..from(PEER, 254)

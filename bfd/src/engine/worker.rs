@@ -499,7 +499,7 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
         let id = transmit.session;
         match self.echo.send(transmit) {
             Ok(()) => {}
-            Err(SendError::Refused) => self.endpoint.count_transmit_error(id),
+            Err(SendError::Refused) => self.endpoint.refuse_echo(transmit),
             Err(SendError::Impossible(reason)) => {
                 let obstacles = EchoObstacles {
                     transmit: Some(reason),

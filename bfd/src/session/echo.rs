@@ -79,6 +79,19 @@ impl Session {
         Some(packet.encode())
     }
 
+    /// Takes note that the system has not sent the latest echo packet: nobody owes it to us.
+    pub fn refuse_echo(&mut self) {
+        self.count_transmit_error();
+        if let Some(echo) = &mut self.echo {
+            echo.take_back();
+        }
+    }
+
+    /// Whether echo packets of the remote system go back: we say so, and so may it expect.
+    pub(crate) fn asks_for_echo(&self) -> bool {
+        self.required_min_echo_rx_interval() != Micros::ZERO
+    }
+
     /// Takes an echo packet that has come back.
     ///
     /// # Errors
@@ -363,6 +376,18 @@ impl Echo {
         });
         self.status.packets_out += 1;
         Some(packet)
+    }
+
+    /// Forgets the latest packet.
+    fn take_back(&mut self) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        if active.under_way.pop_back().is_some() {
+            active.last_sent_at = active.under_way.back().map(|packet| packet.sent_at);
+            self.next_sequence -= 1;
+            self.status.packets_out -= 1;
+        }
     }
 
     /// Takes a packet that has come back.

@@ -200,6 +200,8 @@ fn read_packet(packet: &[u8], interface_index: u32) -> Option<(EchoMeta, &[u8])>
     }
     let meta = EchoMeta {
         source: SocketAddr::new(Ipv4Addr::from(source).into(), ECHO_PORT),
+        // From ourselves to ourselves.
+        destination: Some(Ipv4Addr::from(source).into()),
         interface_index: Some(interface_index),
         ttl: Some(ttl),
     };

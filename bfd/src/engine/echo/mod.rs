@@ -88,7 +88,8 @@ impl EchoSockets {
         let is_ipv4 = key.remote.is_ipv4();
         let (transmit, receive) = if is_ipv4 {
             let interface = key.interface.as_deref();
-            (self.open_neighbors().err(), forwards_ipv4(interface).err())
+            let opened = self.open_neighbors().and_then(|()| self.reopen_link(id));
+            (opened.err(), forwards_ipv4(interface).err())
         } else {
             let opened = self.open_reflectors().err();
             (opened.clone(), opened)
@@ -216,8 +217,7 @@ impl EchoSockets {
                 let sent = neighbors.link_address(interface_index, *destination.ip());
                 let sent = sent.and_then(|to| link.send(&transmit.payload, local, &to));
                 sent.map_err(|error| {
-                    // The interface is gone or has another index.
-                    if Errno::from_io_error(&error) == Some(Errno::NXIO) {
+                    if is_gone(&error) {
                         self.links.remove(&interface_index);
                     }
                     SendError::Refused
@@ -242,7 +242,10 @@ impl EchoSockets {
             Entry::Occupied(link) => link.into_mut(),
             Entry::Vacant(place) => {
                 let opened = Link::open(interface_index);
-                place.insert(opened.map_err(|error| SendError::Impossible(cannot_open(&error)))?)
+                place.insert(opened.map_err(|error| match is_gone(&error) {
+                    true => SendError::Refused,
+                    false => SendError::Impossible(cannot_open(&error)),
+                })?)
             }
         };
         let neighbors = self.neighbors.as_ref().ok_or(SendError::Refused)?;
@@ -262,6 +265,23 @@ impl EchoSockets {
         Ok(())
     }
 
+    /// Tries again what a session has last tried to send from.
+    fn reopen_link(&mut self, id: SessionId) -> Result<(), String> {
+        let link = self.users.get(&id).and_then(|user| user.link);
+        let Some(place) = link.filter(|index| !self.links.contains_key(index)) else {
+            return Ok(());
+        };
+        match Link::open(place) {
+            Ok(link) => {
+                self.links.insert(place, link);
+                Ok(())
+            }
+            // The next packet may have another.
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(cannot_open(&error)),
+        }
+    }
+
     fn open_reflectors(&mut self) -> Result<(), String> {
         if !self.reflectors.is_empty() {
             return Ok(());
@@ -274,6 +294,12 @@ impl EchoSockets {
         self.reflectors = opened?;
         Ok(())
     }
+}
+
+/// Whether the interface is gone, or has another index.
+fn is_gone(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    [Some(Errno::NXIO), Some(Errno::NODEV)].contains(&error)
 }
 
 fn cannot_open(error: &io::Error) -> String {

@@ -78,6 +78,7 @@ impl Reflector {
         for datagram in batch.datagrams().take(received) {
             let meta = EchoMeta {
                 source: datagram.source,
+                destination: datagram.destination,
                 interface_index: datagram.interface_index,
                 ttl: datagram.ttl,
             };

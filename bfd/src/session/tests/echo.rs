@@ -259,3 +259,27 @@ fn echo_comes_and_goes_without_a_flap() {
     assert!(rig.pass_echoing(SECOND, true).len() > 15);
     assert_eq!(rig.session.poll_event(), None);
 }
+
+#[test]
+fn what_the_system_did_not_send_is_not_missed() {
+    let mut rig = active();
+    rig.pass_echoing(INTERVAL * 10, true);
+    let before = rig.echo();
+    let end = rig.now + INTERVAL * 20;
+    while rig.now < end {
+        rig.now += INTERVAL;
+        rig.hear(&allowing(50));
+        rig.session.handle_timeout(rig.now);
+        for _ in rig.echoes() {
+            rig.session.refuse_echo();
+        }
+    }
+    assert_eq!(rig.session.state(), State::Up);
+    let after = rig.echo();
+    assert_eq!(after.packets_out, before.packets_out);
+    assert_eq!(after.packets_lost, before.packets_lost);
+    assert!(rig.status().counters.transmit_errors >= 20);
+    // They are missed again when they are sent again.
+    rig.pass_echoing(INTERVAL * 20, false);
+    assert_ne!(rig.session.state(), State::Up);
+}
