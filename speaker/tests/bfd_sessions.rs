@@ -135,8 +135,8 @@ fn a_peer_and_a_bfd_session_share_one() {
         (&"tor".into(), &"path".into())
     );
     assert_eq!(
-        path(&here)["session"],
-        here.show(&["bfd", "tor"])["session"]
+        path(&here)["session"]["local_discr"],
+        here.show(&["bfd", "tor"])["session"]["local_discr"]
     );
     assert_eq!(cause_of_last_change(&here), "both ends hear each other");
 

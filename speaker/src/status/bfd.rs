@@ -107,6 +107,15 @@ pub struct BfdSessionStatus {
     pub late_timers: u64,
     /// The least time that was left to detection when a packet came, in the latest Up period.
     pub worst_detection_margin_ms: Option<f64>,
+    /// The same in percent of the Detection Time that was in force.
+    #[serde(default)]
+    pub worst_detection_margin_percent: Option<u8>,
+    /// How long ago that was.
+    #[serde(default)]
+    pub worst_detection_margin_ago_ms: Option<u64>,
+    /// For how long it was measured: since the beginning of the Up period.
+    #[serde(default)]
+    pub detection_margin_measured_ms: Option<u64>,
     /// How long it was between packets while Up.
     #[serde(default)]
     pub receive_gaps: Vec<ReceiveGapsStatus>,
@@ -267,7 +276,16 @@ impl Snapshot {
             minimum_ttl: bfd.key.hop.minimum_ttl(),
             since: since.map(|at| self.time(at)),
             in_state_ms: self.ago_ms(since),
-            session: session.map(BfdSessionStatus::from),
+            session: session.map(|session| self.bfd_session_status(session)),
+        }
+    }
+
+    fn bfd_session_status(&self, session: &bfd::SessionStatus) -> BfdSessionStatus {
+        let margin = session.counters.detection_margin;
+        BfdSessionStatus {
+            worst_detection_margin_ago_ms: self.ago_ms(margin.map(|margin| margin.at)),
+            detection_margin_measured_ms: self.ago_ms(margin.map(|margin| margin.since)),
+            ..BfdSessionStatus::from(session)
         }
     }
 
@@ -416,6 +434,11 @@ impl From<&bfd::SessionStatus> for BfdSessionStatus {
             worst_detection_margin_ms: counters
                 .detection_margin
                 .map(|margin| fine_millis(margin.left())),
+            worst_detection_margin_percent: counters
+                .detection_margin
+                .map(|margin| margin.percent_left()),
+            worst_detection_margin_ago_ms: None,
+            detection_margin_measured_ms: None,
             receive_gaps: counters
                 .receive_gaps
                 .buckets()

@@ -120,7 +120,6 @@ pub(super) fn page(bfd: &BfdStatus, events: &[EventStatus]) -> String {
     page.bfd(Some(bfd));
     if let Some(session) = &bfd.session {
         page.variables(session);
-        page.gaps(session);
         page.discards(session);
     }
     page.events(events);
@@ -215,9 +214,10 @@ impl Page {
                 "in force: transmit every {}, detection time {}, least margin {}",
                 or_none(session.transmit_interval_ms),
                 or_none(session.detection_time_ms),
-                or_none(session.worst_detection_margin_ms),
+                margin(session),
             ),
         );
+        self.gaps(session);
         if session.remote_control_plane_independent {
             self.line(
                 4,
@@ -338,22 +338,20 @@ impl Page {
         }
     }
 
+    /// How long it was between packets while Up.
     fn gaps(&mut self, session: &BfdSessionStatus) {
-        let total: u64 = session.receive_gaps.iter().map(|gaps| gaps.count).sum();
-        if total == 0 {
-            return;
-        }
-        self.line(
-            2,
-            format_args!(
-                "Received      by time since the packet before, in % of the agreed interval"
-            ),
-        );
-        for gaps in session.receive_gaps.iter().filter(|gaps| gaps.count > 0) {
-            let bound = gaps
-                .up_to_percent
-                .map_or_else(|| "more".to_owned(), |percent| format!("up to {percent}%"));
-            self.line(4, format_args!("{bound:<22} {}", gaps.count));
+        let gaps = session.receive_gaps.iter().filter(|gaps| gaps.count > 0);
+        let gaps: Vec<String> = gaps
+            .map(|gaps| match gaps.up_to_percent {
+                Some(percent) => format!("{} up to {percent} %", gaps.count),
+                None => format!("{} longer", gaps.count),
+            })
+            .collect();
+        if !gaps.is_empty() {
+            self.line(
+                4,
+                format_args!("received, in % of the agreed interval: {}", gaps.join(", ")),
+            );
         }
     }
 
@@ -365,6 +363,29 @@ impl Page {
         for (reason, count) in &session.discarded {
             self.line(4, format_args!("{reason:<22} {count}"));
         }
+    }
+}
+
+/// How close to detection it came, and when.
+fn margin(session: &BfdSessionStatus) -> String {
+    let Some(left) = session.worst_detection_margin_ms else {
+        return "none".to_owned();
+    };
+    let details = [
+        session
+            .worst_detection_margin_percent
+            .map(|percent| format!("{percent} %")),
+        session
+            .worst_detection_margin_ago_ms
+            .map(|ago| format!("{} ago", age(ago))),
+        session
+            .detection_margin_measured_ms
+            .map(|measured| format!("measured for {}", age(measured))),
+    ];
+    let details: Vec<String> = details.into_iter().flatten().collect();
+    match details.is_empty() {
+        true => ms(left),
+        false => format!("{} ({})", ms(left), details.join(", ")),
     }
 }
 
