@@ -429,6 +429,16 @@ impl Endpoint {
         self.agenda.note(id, entry);
     }
 
+    /// Changes how far the TTL of a multihop session's packets may have gone down (RFC 5883 §5), without a flap: it is no part
+    /// of what names the session. Means nothing for a single-hop session; unknown ids are ignored.
+    pub fn set_minimum_ttl(&mut self, id: SessionId, minimum_ttl: u8) {
+        if let Some(entry) = self.sessions.get_mut(&id)
+            && let HopKind::Multi { minimum_ttl: least } = &mut entry.key.hop
+        {
+            *least = minimum_ttl;
+        }
+    }
+
     /// Takes note of what the driver cannot do for a session's echo function. Unknown ids are ignored.
     pub fn set_echo_obstacles(&mut self, now: Instant, id: SessionId, obstacles: EchoObstacles) {
         self.update(id, |session| session.set_echo_obstacles(now, obstacles));

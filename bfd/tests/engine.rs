@@ -565,6 +565,43 @@ fn c_156_c_157_multihop_has_its_own_sockets_and_minimum_ttl() {
 }
 
 #[test]
+fn c_156_the_minimum_ttl_changes_without_a_flap() {
+    let (a, b) = (free_port(V4), free_port(V4));
+    let multihop = |remote| SessionKey {
+        hop: HopKind::Multi { minimum_ttl: 250 },
+        ..to(remote)
+    };
+    let left = Host::start(a, multihop(b), fast());
+    let right = Host::start(b, multihop(a), fast());
+    let before = left.wait_for(State::Up);
+    right.wait_for(State::Up);
+    let packet = forged(&left.status());
+    let socket = UdpSocket::bind((V4, 0)).unwrap();
+    let refused = |count| {
+        left.wait_until("refusal", |status| {
+            status.counters.discarded.get("ttl") == count
+        })
+    };
+    left.engine.set_minimum_ttl(left.session, 255);
+    assert_eq!(left.status().key.hop.minimum_ttl(), 255);
+    socket.set_ttl(254).unwrap();
+    socket.send_to(&packet, a).unwrap();
+    let status = refused(1);
+    assert_eq!(status.generation, before.generation);
+    assert_eq!(status.session_state, State::Up);
+    // What the kernel sorts by follows.
+    left.engine.set_minimum_ttl(left.session, 10);
+    assert_eq!(left.status().key.hop.minimum_ttl(), 10);
+    socket.set_ttl(9).unwrap();
+    socket.send_to(&packet, a).unwrap();
+    refused(2);
+    assert_eq!(left.status().counters.downs, 0);
+    socket.set_ttl(10).unwrap();
+    socket.send_to(&packet, a).unwrap();
+    left.wait_for(State::Down);
+}
+
+#[test]
 fn a_session_removed_and_added_again_comes_up_again() {
     let (mut a, b) = pair(V6, fast());
     a.wait_for(State::Up);

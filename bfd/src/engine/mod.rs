@@ -255,12 +255,17 @@ enum Command {
         reply: mpsc::SyncSender<Result<(), EngineError>>,
     },
     SetConfig(SessionId, SessionConfig),
+    SetMinimumTtl(SessionId, u8),
     SetAdminDown(SessionId, bool),
     TakeDown(SessionId, Diagnostic),
     Poll(SessionId),
     Remove(SessionId),
     Status {
         reply: mpsc::SyncSender<Vec<SessionStatus>>,
+    },
+    SessionStatus {
+        id: SessionId,
+        reply: mpsc::SyncSender<Option<SessionStatus>>,
     },
     Discards {
         reply: mpsc::SyncSender<DiscardCounters>,
@@ -399,6 +404,12 @@ impl Engine {
         self.tell(Command::SetConfig(id, config));
     }
 
+    /// Changes the least TTL that a multihop session believes, without a flap. Means nothing for a single-hop session;
+    /// unknown ids are ignored.
+    pub fn set_minimum_ttl(&self, id: SessionId, minimum_ttl: u8) {
+        self.tell(Command::SetMinimumTtl(id, minimum_ttl));
+    }
+
     /// Removes a session: it says AdminDown for a Detection Time, and is then freed. Unknown ids are ignored.
     pub fn remove(&self, id: SessionId) {
         self.tell(Command::Remove(id));
@@ -428,6 +439,12 @@ impl Engine {
     pub fn status(&self) -> Vec<SessionStatus> {
         self.ask(|reply| Command::Status { reply })
             .unwrap_or_default()
+    }
+
+    /// A snapshot of one session, unless it is being removed. It costs the same however many there are.
+    pub fn session_status(&self, id: SessionId) -> Option<SessionStatus> {
+        self.ask(|reply| Command::SessionStatus { id, reply })
+            .flatten()
     }
 
     /// The datagrams that were for no session, by reason.

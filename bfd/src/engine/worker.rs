@@ -211,6 +211,10 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
                 self.endpoint.set_config(now, id, config);
                 self.prepare_echo(now, id);
             }
+            Command::SetMinimumTtl(id, minimum_ttl) => {
+                self.endpoint.set_minimum_ttl(id, minimum_ttl);
+                self.minimum_ttl_is_stale = true;
+            }
             Command::SetAdminDown(id, down) => self.endpoint.set_admin_down(now, id, down),
             Command::TakeDown(id, diagnostic) => self.endpoint.take_down(now, id, diagnostic),
             Command::Poll(id) => self.endpoint.poll(now, id),
@@ -225,6 +229,10 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
                     found: Vec::with_capacity(self.endpoint.len()),
                     reply,
                 });
+            }
+            Command::SessionStatus { id, reply } => {
+                self.read_rejected();
+                let _ = reply.send(self.endpoint.session_status(id));
             }
             Command::Discards { reply } => {
                 self.read_rejected();
