@@ -17,7 +17,7 @@ pub use self::echo::EchoNews;
 use self::echo::EchoWatch;
 pub use self::moves::Moves;
 use self::moves::users_of;
-use self::place::{Place, Remote, Wish, remote_of};
+use self::place::{Ends, Place, Remote, Wish, remote_of};
 use crate::bgp_thread::BgpThread;
 use crate::config::{
     BfdConfig, BfdHops, BfdName, BfdProfile, BfdSessionConfig, Party, PeerBfd, PeerConfig,
@@ -200,10 +200,13 @@ impl BfdThread {
         self.users.insert(user.clone(), remote);
         let failed = self.settle(&remote);
         let place = self.places.get(&remote);
-        let Some((key, running)) = place.and_then(|place| place.session_of(&user)) else {
+        let Some(running) = place.and_then(|place| place.session_of(&user)) else {
             return Ok(None);
         };
-        match failed.into_iter().find(|(failed, _)| failed == key) {
+        match failed
+            .into_iter()
+            .find(|(failed, _)| *failed == running.key)
+        {
             Some((_, error)) => Err(error),
             None => Ok(running.id.as_ref().ok().copied()),
         }
@@ -228,14 +231,17 @@ impl BfdThread {
     }
 
     fn running(&self, key: &SessionKey) -> Option<SessionId> {
-        let running = self.places.get(&remote_of(key))?.sessions.get(key)?;
+        let running = self
+            .places
+            .get(&remote_of(key))?
+            .sessions
+            .get(&Ends::of(key))?;
         running.id.as_ref().ok().copied()
     }
 
     fn was_up(&self, key: &SessionKey) -> bool {
         self.running(key).is_some_and(|id| {
-            let mut status = self.engine.status().into_iter();
-            let session = status.find(|status| status.id == id);
+            let session = self.engine.session_status(id);
             session.is_some_and(|session| session.counters.ups > 0)
         })
     }
@@ -269,7 +275,7 @@ impl BfdThread {
     fn key_in_use(&self, name: &PeerName) -> Option<&SessionKey> {
         let user = Party::Peer(name.clone());
         let place = self.places.get(self.users.get(&user)?)?;
-        Some(place.session_of(&user)?.0)
+        Some(&place.session_of(&user)?.key)
     }
 
     fn settle(&mut self, remote: &Remote) -> Vec<(SessionKey, EngineError)> {
@@ -277,10 +283,9 @@ impl BfdThread {
             return Vec::new();
         };
         let ids = |place: &Place| -> Vec<(SessionId, SessionKey)> {
-            let sessions = place.sessions.iter();
-            let running =
-                sessions.filter_map(|(key, running)| Some((*running.id.as_ref().ok()?, key)));
-            running.map(|(id, key)| (id, key.clone())).collect()
+            let sessions = place.sessions.values();
+            let running = sessions.filter_map(|it| Some((*it.id.as_ref().ok()?, it.key.clone())));
+            running.collect()
         };
         let ran = ids(place);
         for (id, _) in &ran {
@@ -313,15 +318,15 @@ impl BfdThread {
     pub fn retry(&mut self) -> Vec<Party> {
         let mut opened = Vec::new();
         let sessions = self.places.values_mut();
-        for (key, running) in sessions.flat_map(|place| &mut place.sessions) {
+        for running in sessions.flat_map(|place| place.sessions.values_mut()) {
             if running.id.is_ok() {
                 continue;
             }
-            let added = self.engine.add(key.clone(), running.config.clone());
+            let added = self.engine.add(running.key.clone(), running.config.clone());
             running.id = added.map_err(|error| error.to_string());
             if let Ok(id) = running.id {
                 running.opened = Some(Instant::now());
-                self.keys.insert(id, key.clone());
+                self.keys.insert(id, running.key.clone());
                 opened.extend(running.users.iter().cloned());
             }
         }
@@ -345,7 +350,7 @@ impl BfdThread {
         let place = key.and_then(|key| self.places.get(&remote_of(key)));
         let running = place
             .zip(key)
-            .and_then(|(place, key)| place.sessions.get(key));
+            .and_then(|(place, key)| place.sessions.get(&Ends::of(key)));
         running.map_or(&[], |running| &running.users)
     }
 
@@ -359,11 +364,12 @@ impl BfdThread {
             .map(|status| (status.id, status))
             .collect();
         let mut reports = BfdReports::default();
-        for (key, running) in self.places.values().flat_map(|place| &place.sessions) {
+        let places = self.places.values();
+        for running in places.flat_map(|place| place.sessions.values()) {
             reports.push(BfdReport {
                 users: running.users.clone(),
                 profile: running.profile.clone(),
-                key: key.clone(),
+                key: running.key.clone(),
                 opened: running.opened,
                 session: running.id.clone().and_then(|id| {
                     let found = known.remove(&id);
