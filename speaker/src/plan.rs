@@ -5,32 +5,23 @@
 //! has decided what its change costs. Only what is part of the OPEN or of the transport restarts a
 //! session; the rest is changed in place.
 
+mod bfd;
 mod bfd_session;
+mod shown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroU32;
-use std::time::Duration;
 
-use bgp::wire::AddPathDirection;
-use bgp::{
-    Asn, BgpIdentifier, Family, HoldTime, LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs,
-    RestartConfig, Role,
-};
+use bgp::{Asn, PrefixLimits};
 use ipnet::IpNet;
 
+use self::shown::{Never, Shown};
 use crate::config::{
-    ApiConfig, BfdAuth, BfdConfig, BfdHops, BfdName, BfdProfile, Config, ExportConfig,
-    ImportConfig, LogConfig, OnExit, Password, PeerAddress, PeerBfd, PeerConfig, PeerHops,
-    PeerName, RangeConfig, ServiceName, SpeakerConfig, link_local_next_hop_name,
+    ApiConfig, BfdConfig, BfdName, Config, ExportConfig, ImportConfig, LogConfig, Password,
+    PeerConfig, PeerName, RangeConfig, ServiceName, SpeakerConfig,
 };
 
-/// The key whose change concerns both ends.
-const PASSWORD_FILE: &str = "password-file";
-const BFD_AUTH: &str = "auth";
-/// What is said of a key that we send with and did not accept before.
-const ANOTHER_BFD_KEY: &str = ", the first another key than before";
+const PASSWORD_ADVICE: &str = "the peer must have the new key within the hold time";
 
 /// One step from the running configuration to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,37 +87,25 @@ pub struct Difference {
     pub from: String,
     /// The wanted value.
     pub to: String,
-}
-
-impl Difference {
-    fn ends_bfd(&self) -> bool {
-        self.key == "bfd-profile" && self.to == BfdProfile::NONE
-    }
-
-    /// What the neighbor has to do when keys change. The type is the first word of either value.
-    fn bfd_auth_advice(&self) -> Option<&'static str> {
-        if self.key != BFD_AUTH {
-            return None;
-        }
-        let auth_type = |text: &str| text.split(' ').next().map(str::to_owned);
-        if auth_type(&self.from) != auth_type(&self.to) {
-            Some("BFD goes down unless the peer does the same within the detection time")
-        } else if self.to.ends_with(ANOTHER_BFD_KEY) {
-            Some("BFD goes down unless the peer accepts the key that we send with")
-        } else {
-            None
-        }
-    }
+    /// What it may cost that does not lie in our hands, or asks of the neighbor.
+    pub advice: Option<&'static str>,
 }
 
 impl Change {
-    /// Whether routers lose our routes for a moment.
+    /// Whether a session ends that somebody relies on: routers lose our routes for a moment, or a path is not
+    /// watched.
     #[must_use]
-    pub const fn interrupts(&self) -> bool {
-        matches!(
-            self,
-            Self::RemovePeer(_) | Self::RestartPeer(..) | Self::SwitchPeer(..)
-        )
+    pub fn interrupts(&self) -> bool {
+        match self {
+            Self::RemovePeer(_)
+            | Self::RestartPeer(..)
+            | Self::SwitchPeer(..)
+            | Self::RemoveBfdSession(_)
+            | Self::RestartBfdSession(..)
+            | Self::SwitchBfdSession(..) => true,
+            Self::UpdatePeer(_, differences) => differences.iter().any(bfd::ends_session),
+            _ => false,
+        }
     }
 }
 
@@ -140,16 +119,7 @@ impl fmt::Display for Change {
             Self::RemovePeer(name) => write!(f, "peer {name}: removed, its session ends"),
             Self::UpdatePeer(name, differences) => {
                 write!(f, "peer {name}: updated in place: {}", Listed(differences))?;
-                if differences.iter().any(Difference::ends_bfd) {
-                    f.write_str(" (a router may end BGP when BFD goes, and wait for BFD to come back; FRR 10.3 does)")?;
-                }
-                if let Some(advice) = differences.iter().find_map(Difference::bfd_auth_advice) {
-                    write!(f, " ({advice})")?;
-                }
-                if differences.iter().any(|it| it.key == PASSWORD_FILE) {
-                    f.write_str(" (the peer must have the new key within the hold time)")?;
-                }
-                Ok(())
+                write_advice(f, differences)
             }
             Self::RestartPeer(name, differences) => {
                 write!(f, "peer {name}: session restarts: {}", Listed(differences))
@@ -160,7 +130,8 @@ impl fmt::Display for Change {
             Self::AddRange(name) => write!(f, "peer-range {name}: added"),
             Self::RemoveRange(name) => write!(f, "peer-range {name}: removed"),
             Self::UpdateRange(name, differences) => {
-                write!(f, "peer-range {name}: updated: {}", Listed(differences))
+                write!(f, "peer-range {name}: updated: {}", Listed(differences))?;
+                write_advice(f, differences)
             }
             Self::AddBfdSession(name) => write!(f, "bfd-session {name}: added"),
             Self::RemoveBfdSession(name) => {
@@ -172,10 +143,7 @@ impl fmt::Display for Change {
                     "bfd-session {name}: updated in place: {}",
                     Listed(differences)
                 )?;
-                if let Some(advice) = differences.iter().find_map(Difference::bfd_auth_advice) {
-                    write!(f, " ({advice})")?;
-                }
-                Ok(())
+                write_advice(f, differences)
             }
             Self::RestartBfdSession(name, differences) => write!(
                 f,
@@ -200,11 +168,18 @@ impl fmt::Display for Change {
     }
 }
 
+/// Each advice once.
+fn write_advice(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::Result {
+    let all: BTreeSet<&str> = differences.iter().filter_map(|it| it.advice).collect();
+    all.iter().try_for_each(|advice| write!(f, " ({advice})"))
+}
+
 struct Listed<'d>(&'d [Difference]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Difference { key, from, to }) in self.0.iter().enumerate() {
+        for (index, difference) in self.0.iter().enumerate() {
+            let Difference { key, from, to, .. } = difference;
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{key} {from} -> {to}")?;
         }
@@ -500,6 +475,7 @@ struct Differences {
 }
 
 impl Differences {
+    /// Takes note where the values differ.
     fn compare<T: PartialEq + Shown>(
         &mut self,
         effect: Effect,
@@ -510,6 +486,27 @@ impl Differences {
         if running != wanted {
             compare(&mut self.found, key, running, wanted);
             self.effect = self.effect.max(Some(effect));
+        }
+    }
+
+    fn names(&self, key: &str) -> bool {
+        self.found.iter().any(|difference| difference.key == key)
+    }
+
+    /// [`compare`](Self::compare), with something to say of the difference.
+    fn compare_advising<T: PartialEq + Shown>(
+        &mut self,
+        effect: Effect,
+        key: &'static str,
+        running: &T,
+        wanted: &T,
+        advice: &'static str,
+    ) {
+        if running != wanted {
+            self.compare(effect, key, running, wanted);
+            if let Some(found) = self.found.last_mut() {
+                found.advice = Some(advice);
+            }
         }
     }
 
@@ -616,7 +613,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> Differences {
     found.compare(InPlace, "hostname", &old.hostname, hostname);
     compare_import(&mut found, &old.import, import);
     compare_export(&mut found, &old.export, export);
-    compare_bfd(&mut found, old.bfd.as_ref(), bfd.as_ref());
+    bfd::compare_peer(&mut found, old.bfd.as_ref(), bfd.as_ref());
     found
 }
 
@@ -708,114 +705,14 @@ fn compare_password(
         if from == to {
             to.push_str(" (with another key)");
         }
-        found.compare(Effect::InPlace, PASSWORD_FILE, &from, &to);
+        found.compare_advising(
+            Effect::InPlace,
+            "password-file",
+            &from,
+            &to,
+            PASSWORD_ADVICE,
+        );
     }
-}
-
-/// A roll-over needs no reset: the engine sends with the first key and accepts each. What the keys are, is not said.
-fn compare_bfd_auth(found: &mut Differences, running: Option<&BfdAuth>, wanted: Option<&BfdAuth>) {
-    if running == wanted {
-        return;
-    }
-    let text = |auth: Option<&BfdAuth>| auth.map_or_else(|| "none".to_owned(), ToString::to_string);
-    let (from, mut to) = (text(running), text(wanted));
-    if let (Some(running), Some(wanted)) = (running, wanted)
-        && wanted.sends_what_is_new_to(running)
-    {
-        to.push_str(ANOTHER_BFD_KEY);
-    } else if from == to {
-        to.push_str(", of which one that we accept is another");
-    }
-    found.compare(Effect::InPlace, BFD_AUTH, &from, &to);
-}
-
-/// A BFD session that goes, goes as AdminDown, which is no failure (RFC 5882 §4.2). BGP stays in either case.
-fn compare_bfd(found: &mut Differences, running: Option<&PeerBfd>, wanted: Option<&PeerBfd>) {
-    use Effect::InPlace;
-    // It is in the OPEN.
-    let is_strict = |bfd: Option<&PeerBfd>| bfd.is_some_and(|bfd| bfd.strict.is_some());
-    let (strict_before, strict) = (is_strict(running), is_strict(wanted));
-    found.compare(Effect::Restart, "bfd-strict", &strict_before, &strict);
-    let (Some(running), Some(wanted)) = (running, wanted) else {
-        let name = |bfd: Option<&PeerBfd>| {
-            bfd.map_or_else(
-                || BfdProfile::NONE.to_owned(),
-                |bfd| bfd.profile.name.clone(),
-            )
-        };
-        found.compare(InPlace, "bfd-profile", &name(running), &name(wanted));
-        return;
-    };
-    let PeerBfd {
-        profile,
-        hops,
-        port,
-        strict,
-    } = wanted;
-    if let (Some(running), Some(wanted)) = (running.strict, *strict) {
-        found.compare(InPlace, "bfd-strict-hold-time", &running, &wanted);
-    }
-    found.compare(InPlace, "bfd-multihop", &running.hops, hops);
-    found.compare(InPlace, "bfd-port", &running.port, port);
-    compare_profile(found, &running.profile, profile);
-}
-
-/// New timers are agreed upon by a Poll Sequence (RFC 5880 §6.8.3).
-fn compare_profile(found: &mut Differences, old: &BfdProfile, wanted: &BfdProfile) {
-    use Effect::InPlace;
-    let BfdProfile {
-        name,
-        transmit_interval,
-        receive_interval,
-        detect_multiplier,
-        passive_mode,
-        demand_mode,
-        demand_poll_interval,
-        echo_mode,
-        echo_interval,
-        echo_receive_interval,
-        minimum_ttl,
-        auth,
-    } = wanted;
-    found.compare(InPlace, "bfd-profile", &old.name, name);
-    found.compare(
-        InPlace,
-        "transmit-interval",
-        &old.transmit_interval,
-        transmit_interval,
-    );
-    found.compare(
-        InPlace,
-        "receive-interval",
-        &old.receive_interval,
-        receive_interval,
-    );
-    found.compare(
-        InPlace,
-        "detect-multiplier",
-        &old.detect_multiplier.get(),
-        &detect_multiplier.get(),
-    );
-    found.compare(InPlace, "passive-mode", &old.passive_mode, passive_mode);
-    found.compare(InPlace, "demand-mode", &old.demand_mode, demand_mode);
-    found.compare(
-        InPlace,
-        "demand-poll-interval",
-        &old.demand_poll_interval,
-        demand_poll_interval,
-    );
-    found.compare(InPlace, "echo-mode", &old.echo_mode, echo_mode);
-    found.compare(InPlace, "echo-interval", &old.echo_interval, echo_interval);
-    found.compare(
-        InPlace,
-        "echo-receive-interval",
-        &old.echo_receive_interval,
-        echo_receive_interval,
-    );
-    let [old_ttl, minimum_ttl] =
-        [&old.minimum_ttl, minimum_ttl].map(|ttl| ttl.map(|ttl| ttl.get()));
-    found.compare(InPlace, "minimum-ttl", &old_ttl, &minimum_ttl);
-    compare_bfd_auth(found, old.auth.as_ref(), auth.as_ref());
 }
 
 fn compare<T: PartialEq + Shown>(
@@ -829,151 +726,8 @@ fn compare<T: PartialEq + Shown>(
             key,
             from: running.shown(),
             to: wanted.shown(),
+            advice: None,
         });
-    }
-}
-
-/// How a value is written in a plan: as it is in the file.
-trait Shown {
-    fn shown(&self) -> String;
-}
-
-macro_rules! shown_as_displayed {
-    ($($type:ty)*) => {$(
-        impl Shown for $type {
-            fn shown(&self) -> String {
-                self.to_string()
-            }
-        }
-    )*};
-}
-
-shown_as_displayed! { AddPathDirection Ipv4Addr Ipv6Addr Role
-    u8 u16 bool String Asn BgpIdentifier Family PeerAddress SocketAddr std::net::IpAddr
-    std::num::NonZeroU8 std::num::NonZeroU16 IpNet crate::config::LogLevel crate::config::LogFormat
-}
-
-impl<T: Shown> Shown for Option<T> {
-    fn shown(&self) -> String {
-        self.as_ref()
-            .map_or_else(|| "default".to_owned(), Shown::shown)
-    }
-}
-
-impl<T: Shown> Shown for Vec<T> {
-    fn shown(&self) -> String {
-        let parts: Vec<String> = self.iter().map(Shown::shown).collect();
-        format!("[{}]", parts.join(", "))
-    }
-}
-
-impl Shown for std::path::PathBuf {
-    fn shown(&self) -> String {
-        self.display().to_string()
-    }
-}
-
-impl Shown for Duration {
-    fn shown(&self) -> String {
-        humantime::format_duration(*self).to_string()
-    }
-}
-
-impl Shown for HoldTime {
-    fn shown(&self) -> String {
-        format!("{}s", self.as_secs())
-    }
-}
-
-impl Shown for RemoteAs {
-    fn shown(&self) -> String {
-        match self {
-            Self::Is(asn) => asn.to_string(),
-            Self::Internal => "internal".to_owned(),
-            Self::External => "external".to_owned(),
-        }
-    }
-}
-
-impl Shown for LinkLocalNextHop {
-    fn shown(&self) -> String {
-        link_local_next_hop_name(*self).to_owned()
-    }
-}
-
-impl Shown for OnExit {
-    fn shown(&self) -> String {
-        match self {
-            Self::Withdraw => "withdraw".to_owned(),
-            Self::Restart => "restart".to_owned(),
-        }
-    }
-}
-
-impl Shown for Option<RestartConfig> {
-    fn shown(&self) -> String {
-        let Some(restart) = self else {
-            return "false".to_owned();
-        };
-        let restart_time = restart.restart_time.as_secs();
-        match restart.long_lived_stale_time.as_secs() {
-            0 => format!("{restart_time}s"),
-            stale_time => format!("{restart_time}s and {stale_time}s"),
-        }
-    }
-}
-
-impl Shown for ReceivedRoutes {
-    fn shown(&self) -> String {
-        match self {
-            Self::Counted | Self::Reported => "counted".to_owned(),
-            Self::Kept(limit) => format!(
-                "kept (at most {}, and {} octets of attributes)",
-                limit.routes, limit.attribute_octets
-            ),
-        }
-    }
-}
-
-impl Shown for BTreeMap<Family, NonZeroU32> {
-    fn shown(&self) -> String {
-        let limits = self
-            .iter()
-            .map(|(family, limit)| format!("{family} {limit}"));
-        match limits.collect::<Vec<_>>() {
-            limits if limits.is_empty() => "0".to_owned(),
-            limits => limits.join(" and "),
-        }
-    }
-}
-
-/// A time that may never come.
-#[derive(PartialEq)]
-struct Never(Option<Duration>);
-
-impl Shown for Never {
-    fn shown(&self) -> String {
-        self.0
-            .as_ref()
-            .map_or_else(|| "never".to_owned(), Shown::shown)
-    }
-}
-
-impl Shown for PeerHops {
-    fn shown(&self) -> String {
-        match self {
-            Self::Fixed(hops) => hops.shown(),
-            Self::ByRoute { .. } => "as the route says".to_owned(),
-        }
-    }
-}
-
-impl Shown for BfdHops {
-    fn shown(&self) -> String {
-        match self {
-            Self::Single => "false".to_owned(),
-            Self::Multi { minimum_ttl } => format!("true (minimum TTL {minimum_ttl})"),
-        }
     }
 }
 

@@ -140,8 +140,17 @@ fn a_peer_and_a_bfd_session_share_one() {
     );
     assert_eq!(cause_of_last_change(&here), "both ends hear each other");
 
-    // The peer goes, and the session stays; its keys leave the source open.
+    // The peer goes, and the session stays, whether its keys leave the source open or not.
     let discr = path(&here)["session"]["local_discr"].clone();
+    here.write(&(both.split("[[peer]]").next().unwrap().to_owned() + &watched(two)));
+    here.ok(&["reload"]);
+    eventually("the peer is gone", || path(&here)["peer"].is_null());
+    assert_eq!(path(&here)["session"]["local_discr"], discr);
+    here.write(&both);
+    here.ok(&["reload"]);
+    here.wait_until_up("tor");
+    assert_eq!(path(&here)["session"]["local_discr"], discr);
+    assert_eq!(path(&here)["session"]["down_count"], 0);
     let same_source = watched(two).replace("port", &format!("source-address = \"{one}\"\nport"));
     here.write(&(bgp(one, two, 64520, 64521) + &same_source));
     here.ok(&["reload"]);
@@ -161,6 +170,34 @@ fn a_peer_and_a_bfd_session_share_one() {
     here.wait_until_up("tor");
     assert_eq!(path(&here)["session"]["local_discr"], discr);
     assert_eq!(there.show(&["bfd", "tor"])["session"]["down_count"], 0);
+}
+
+#[test]
+fn the_least_ttl_changes_while_the_session_is_up() {
+    let [one, two] = [loopback(), loopback()];
+    let far = |own, other, ttl: u8| {
+        watcher(own, other, &format!("multihop = true\nminimum-ttl = {ttl}"))
+            .replace("listen", "multihop-listen")
+    };
+    let here = Daemon::start(&far(one, two, 254));
+    let there = Daemon::start(&far(two, one, 254));
+    wait_until_up(&here);
+    wait_until_up(&there);
+    let discr = path(&here)["session"]["local_discr"].clone();
+    here.write(&far(one, two, 200));
+    let planned = here.ok(&["reload", "--dry-run"]);
+    assert!(!planned.contains('!'), "{planned}");
+    here.ok(&["reload"]);
+    assert_eq!(path(&here)["minimum_ttl"], 200);
+    assert_eq!(path(&here)["session"]["local_discr"], discr);
+    for daemon in [&here, &there] {
+        assert_eq!(path(daemon)["state"], "Up");
+        assert_eq!(path(daemon)["session"]["down_count"], 0);
+    }
+    // What ends it is marked.
+    here.write("[speaker]\nlocal-as = 64520\n");
+    let planned = here.ok(&["reload", "--dry-run"]);
+    assert!(planned.contains("! bfd-session path: removed"), "{planned}");
 }
 
 #[test]

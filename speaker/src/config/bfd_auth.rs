@@ -77,11 +77,20 @@ impl BfdAuth {
         &self.keys
     }
 
+    pub(crate) fn has_type_of(&self, other: &Self) -> bool {
+        self.authentication.auth_type() == other.authentication.auth_type()
+    }
+
+    /// Whether a key of `running` is not here, or is another: a neighbor may still send with it.
+    pub(crate) fn lacks_what_is_in(&self, running: &Self) -> bool {
+        let mut before = running.authentication.keys();
+        before.any(|key| !self.authentication.keys().any(|own| own == key))
+    }
+
     /// Whether the first key is none of `running`, of the same type: a neighbor that has what we had does not accept it.
     pub(crate) fn sends_what_is_new_to(&self, running: &Self) -> bool {
         let first = self.authentication.first();
-        self.authentication.auth_type() == running.authentication.auth_type()
-            && !running.authentication.keys().any(|key| key == first)
+        self.has_type_of(running) && !running.authentication.keys().any(|key| key == first)
     }
 }
 

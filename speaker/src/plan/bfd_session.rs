@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, Differences, Effect, compare_profile, plan_map};
-use crate::config::{BfdName, BfdSessionConfig};
+use super::bfd::compare_profile;
+use super::{Change, Differences, Effect, plan_map};
+use crate::config::{BfdHops, BfdName, BfdSessionConfig};
 
 pub(super) fn plan(
     running: &BTreeMap<BfdName, BfdSessionConfig>,
@@ -50,8 +51,16 @@ fn differences(running: &BfdSessionConfig, wanted: &BfdSessionConfig) -> Differe
         &running.source_address,
         source_address,
     );
-    found.compare(Restart, "multihop", &running.hops, hops);
+    let minimum_ttl = |hops: BfdHops| match hops {
+        BfdHops::Single => None,
+        BfdHops::Multi { minimum_ttl } => Some(minimum_ttl.get()),
+    };
+    let (ttl_before, ttl) = (minimum_ttl(running.hops), minimum_ttl(*hops));
+    found.compare(Restart, "multihop", &ttl_before.is_some(), &ttl.is_some());
     compare_profile(&mut found, &running.profile, profile);
+    if ttl_before.is_some() && ttl.is_some() && !found.names("minimum-ttl") {
+        found.compare(InPlace, "minimum-ttl", &ttl_before, &ttl);
+    }
     found.compare(InPlace, "description", &running.description, description);
     found
 }

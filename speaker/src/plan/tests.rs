@@ -108,6 +108,8 @@ fn bfd_keys_roll_over_in_place_and_are_not_said() {
     let in_place = "peer tor: updated in place: auth";
     let within = "(BFD goes down unless the peer does the same within the detection time)";
     let accepts = "(BFD goes down unless the peer accepts the key that we send with)";
+    let taken = "(BFD goes down if the peer still sends with a key that we accept no longer)";
+    let both_ways = "(BFD goes down unless the peer accepts the key that we send with, and sends with one that we still accept)";
     assert_eq!(
         told(&none, &old),
         format!("{in_place} none -> keyed-sha1 1 (old) {within}")
@@ -127,7 +129,25 @@ fn bfd_keys_roll_over_in_place_and_are_not_said() {
     assert_eq!(
         told(&old, &sha1(&[(2, "new")])),
         format!(
-            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 2 (new), the first another key than before {accepts}"
+            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 2 (new), the first another key than before {both_ways}"
+        )
+    );
+    assert_eq!(
+        told(&rolled, &sha1(&[(2, "new")])),
+        format!("{in_place} keyed-sha1 2 (new), 1 (old) -> keyed-sha1 2 (new) {taken}")
+    );
+    assert_eq!(
+        told(&old, &sha1(&[(2, "new"), (1, "old")])),
+        format!(
+            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 2 (new), 1 (old), the first another key than before {accepts}"
+        )
+    );
+    // A key that is not the first, with another content.
+    write("new", "s5cret").unwrap();
+    assert_eq!(
+        told(&both, &sha1(&[(1, "old"), (2, "new")])),
+        format!(
+            "{in_place} keyed-sha1 1 (old), 2 (new) -> keyed-sha1 1 (old), 2 (new), of which one that we accept is another {taken}"
         )
     );
     // The same files with another content.
@@ -135,7 +155,7 @@ fn bfd_keys_roll_over_in_place_and_are_not_said() {
     assert_eq!(
         told(&old, &sha1(&[(1, "old")])),
         format!(
-            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 1 (old), the first another key than before {accepts}"
+            "{in_place} keyed-sha1 1 (old) -> keyed-sha1 1 (old), the first another key than before {both_ways}"
         )
     );
     assert_eq!(told(&both, &both), "");
@@ -214,6 +234,67 @@ fn bfd_timers_and_our_own_timers_change_in_place() {
 }
 
 #[test]
+fn what_ends_bfd_beside_a_living_bgp_session_is_warned_of() {
+    let plan_of = |wanted: &str| {
+        peer_plan(
+            "bfd-profile = \"fast\"",
+            &format!("bfd-profile = \"fast\"\n{wanted}"),
+        )
+    };
+    let advice =
+        "(a router may end BGP when BFD goes, and wait for BFD to come back; FRR 10.3 does)";
+    assert_eq!(
+        plan_of("bfd-multihop = true\nbfd-port = 14784"),
+        [format!(
+            "peer tor: updated in place: bfd-multihop false -> true, bfd-port 3784 -> 14784 {advice}"
+        )]
+    );
+}
+
+#[test]
+fn the_least_ttl_of_bfd_changes_in_place() {
+    let with = |ttl: u8| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\n[[bfd-profile]]\nname = \"far\"\nminimum-ttl = {ttl}\n\
+             [[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"far\"\nbfd-multihop = true\n\
+             [[bfd-session]]\nname = \"path\"\naddress = \"192.0.2.9\"\nmultihop = true\nminimum-ttl = {ttl}\n"
+        ))
+    };
+    let changes = plan(&with(250), &with(200));
+    assert_eq!(
+        words(&changes),
+        [
+            "peer tor: updated in place: minimum-ttl 250 -> 200",
+            "bfd-session path: updated in place: minimum-ttl 250 -> 200"
+        ]
+    );
+    assert!(!changes.iter().any(Change::interrupts));
+}
+
+#[test]
+fn what_ends_a_bfd_session_interrupts() {
+    let with = |keys: &str| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\n[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n{keys}"
+        ))
+    };
+    let path = "[[bfd-session]]\nname = \"path\"\naddress = \"192.0.2.9\"\n";
+    let interrupts = |running: &str, wanted: &str| {
+        let changes = plan(&with(running), &with(wanted));
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        changes[0].interrupts()
+    };
+    let also = |keys: &str| format!("{path}{keys}");
+    assert!(interrupts(path, ""));
+    assert!(interrupts(path, &also("enabled = false\n")));
+    assert!(interrupts(path, &also("source-address = \"192.0.2.71\"\n")));
+    assert!(!interrupts("", path));
+    assert!(!interrupts(path, &also("description = \"x\"\n")));
+    assert!(interrupts("bfd-profile = \"default\"\n", ""));
+    assert!(!interrupts("", "bfd-profile = \"default\"\n"));
+}
+
+#[test]
 fn a_bfd_session_stays_unless_its_ends_change() {
     let with = |keys: &str| {
         config(&format!(
@@ -236,7 +317,7 @@ fn a_bfd_session_stays_unless_its_ends_change() {
         from_to("", "source-address = \"192.0.2.71\"\nmultihop = true"),
         [
             "bfd-session path: begins anew between other ends: port 3784 -> 4784, \
-          source-address default -> 192.0.2.71, multihop false -> true (minimum TTL 254)"
+          source-address default -> 192.0.2.71, multihop false -> true"
         ]
     );
     assert_eq!(
@@ -410,7 +491,7 @@ proptest! {
 
     #[test]
     fn no_peer_appears_twice(running in any_config(), wanted in any_config()) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for change in plan(&running, &wanted) {
             if let Change::AddPeer(name) | Change::RemovePeer(name) | Change::UpdatePeer(name, _)
                 | Change::RestartPeer(name, _) | Change::SwitchPeer(name, _) = change
