@@ -1,6 +1,7 @@
 //! The sockets that packets come in at. Each listen address has two, and the kernel sorts among them by form and TTL
 //! (`sorting.rs`): a flood of what no session may accept fills a small buffer of its own and leaves the packets of sessions alone.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,7 +26,7 @@ pub(super) struct Receiver {
     /// What sessions demand at least; what has less is rejected.
     pub(super) minimum_ttl: u8,
     /// It has something, as far as we know.
-    ready: bool,
+    ready: Cell<bool>,
     /// Until when it is no reason to wake, however much it has.
     rests_until: Option<Instant>,
     moderation: Moderation,
@@ -60,7 +61,7 @@ impl Receiver {
                     encapsulation,
                     queue,
                     minimum_ttl,
-                    ready: false,
+                    ready: Cell::new(false),
                     rests_until: None,
                     moderation: Moderation::default(),
                     known_drops: 0,
@@ -101,11 +102,11 @@ impl Receiver {
 
     /// Whether a turn reads it. The packets of sessions are looked for in every turn.
     pub(super) fn is_ready(&self) -> bool {
-        self.ready || self.queue == Queue::Sessions
+        self.ready.get() || self.queue == Queue::Sessions
     }
 
-    pub(super) fn set_ready(&mut self, ready: bool) {
-        self.ready = ready;
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.ready.set(ready);
     }
 
     /// Until when it is no reason to wake, if it rests.
@@ -115,7 +116,7 @@ impl Receiver {
 
     /// Takes note that so many datagrams were read.
     pub(super) fn was_read(&mut self, now: Instant, datagrams: usize) {
-        self.ready = false;
+        self.ready.set(false);
         self.rests_until = match self.queue {
             Queue::Sessions => self.moderation.rest(now, datagrams),
             Queue::Rejected => Some(now + REST),
@@ -124,8 +125,9 @@ impl Receiver {
 
     /// Ends the rest of what is read at leisure, and says whether this is such a one.
     pub(super) fn hurry(&mut self) -> bool {
-        self.ready |= self.queue == Queue::Rejected;
-        self.queue == Queue::Rejected
+        let is_leisurely = self.queue == Queue::Rejected;
+        self.ready.set(self.ready.get() || is_leisurely);
+        is_leisurely
     }
 
     /// Adds what the kernel has dropped since the last call.

@@ -98,6 +98,11 @@ impl Transmitter {
         .map(|_| ())
     }
 
+    /// The index of the interface with this name.
+    pub(super) fn index_of(&self, name: &str) -> io::Result<u32> {
+        Ok(rustix::net::netdevice::name_to_index(&self.socket, name)?)
+    }
+
     /// Lets the system choose route and source address anew. They are kept for a while: to choose them for each packet takes a
     /// tenth of the time that sending takes.
     fn connect(&mut self, now: Instant, destination: SocketAddr) -> io::Result<()> {

@@ -55,6 +55,8 @@ pub(super) struct Worker<F> {
     wake: Arc<OwnedFd>,
     pub(super) on_event: F,
     batch: Batch,
+    /// Room for what to wait for.
+    interest: Vec<PollFd<'static>>,
     realtime: Grant,
     lock_memory: Grant,
     kernel_drops: KernelDrops,
@@ -100,6 +102,7 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
             wake,
             on_event,
             batch: Batch::new(),
+            interest: Vec::new(),
             realtime: Grant::NotAsked,
             lock_memory: Grant::NotAsked,
             kernel_drops: KernelDrops::default(),
@@ -166,7 +169,8 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         });
-        let mut interest = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        let mut interest: Vec<PollFd<'_>> = std::mem::take(&mut self.interest);
+        interest.push(PollFd::new(&self.wake, PollFlags::IN));
         let awake = |receiver: &Receiver| receiver.rests_until(now).is_none();
         let awake_receivers = self.receivers.iter().filter(|receiver| awake(receiver));
         interest.extend(
@@ -177,12 +181,11 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
         interest.extend(echo.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         // Whatever it answers: what is there is looked at next.
         let _ = poll(&mut interest, timeout.as_ref());
-        let ready = interest.iter().skip(1).map(|fd| !fd.revents().is_empty());
-        let ready: Vec<bool> = ready.collect();
-        let receivers = self.receivers.iter_mut().filter(|receiver| awake(receiver));
-        for (receiver, ready) in receivers.zip(ready) {
-            receiver.set_ready(ready);
+        let receivers = self.receivers.iter().filter(|receiver| awake(receiver));
+        for (receiver, fd) in receivers.zip(interest.iter().skip(1)) {
+            receiver.set_ready(!fd.revents().is_empty());
         }
+        self.interest = emptied(interest);
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 
@@ -537,12 +540,12 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
         }
         let mut indices = BTreeMap::new();
         let mut found = Vec::new();
-        for id in self.transmitters.keys() {
+        for (id, transmitter) in &self.transmitters {
             if let Some(key) = self.endpoint.key(*id)
                 && let Some(name) = key.interface.as_deref()
             {
                 let index = indices.entry(name);
-                let index = index.or_insert_with_key(|name| interface_index(name).ok());
+                let index = index.or_insert_with_key(|name| transmitter.index_of(name).ok());
                 found.push((*id, *index));
             }
         }
@@ -614,8 +617,33 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
     }
 }
 
+/// The same list without its contents. Collecting takes over its memory.
+#[expect(
+    clippy::unnecessary_filter_map,
+    reason = "`filter` would keep the lifetime of the contents"
+)]
+fn emptied(used: Vec<PollFd<'_>>) -> Vec<PollFd<'static>> {
+    used.into_iter().filter_map(|_| None).collect()
+}
+
 /// The one place where the crate looks at the clock.
 #[expect(clippy::disallowed_methods)]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_emptied_keeps_its_room() {
+        let socket = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
+        let mut list = Vec::with_capacity(12);
+        list.push(PollFd::new(&socket, PollFlags::IN));
+        let room = list.as_ptr().addr();
+        let list = emptied(list);
+        assert!(list.is_empty());
+        assert_eq!((list.as_ptr().addr(), list.capacity()), (room, 12));
+    }
 }
