@@ -392,8 +392,8 @@ impl BfdThread {
             .set_privileges(config.realtime, config.lock_memory);
     }
 
-    /// Says AdminDown to everybody for a Detection Time, a second at most, and ends. Blocks
-    /// meanwhile.
+    /// Says AdminDown to everybody for a Detection Time, at least one second and at most five, and
+    /// ends. Blocks meanwhile.
     pub fn shutdown(self) {
         self.engine.shutdown();
     }
