@@ -32,10 +32,20 @@ fn check_says_how_much_is_right() {
 
 #[test]
 fn the_examples_are_right() {
-    for example in ["herald.toml", "fabric.toml"] {
-        let example = format!("{}/../examples/{example}", env!("CARGO_MANIFEST_DIR"));
-        let output = run(herald().args(["check", "-c", &example]));
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let files = std::fs::read_dir(directory).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let examples: Vec<_> = files
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    assert!(examples.len() >= 3, "{examples:?}");
+    for example in examples {
+        let output = run(herald().args(["check", "-c"]).arg(&example));
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(stderr(&output), "");
     }
 }
 
