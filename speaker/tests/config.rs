@@ -1305,7 +1305,7 @@ auth = { type = "sha1", key-id = 7, key-file = "/etc/hostname" }
 name = "fast"
 auth = { type = "keyed-sha1", key-id = 7, key-file = "s3cret" }
 "#
-        => r#"6: [[bfd-profile]] "fast" auth: key-file: found something else; must be the absolute path of a file with a key, such as "/etc/herald/tor.key""#;
+        => r#"6: [[bfd-profile]] "fast" auth: key-file: found something else; must be the absolute path of a file with a key, such as "/etc/herald/bfd.key""#;
 
     bfd_auth_without_a_key_id: r#"
 [[bfd-profile]]

@@ -71,15 +71,18 @@ pub(super) fn read_key(file: &Path, longest: usize) -> Result<Vec<u8>, String> {
     }
 }
 
-/// What to warn of: a file that everybody on this host may read, or replace the content of.
+/// What to warn of: a file that everybody on this host may read, or that others may change the content of.
 pub(super) fn exposure(file: &Path) -> Option<String> {
     let mode = std::fs::metadata(file).ok()?.mode() & 0o7777;
-    (mode & 0o006 != 0).then(|| {
-        format!(
-            "everybody on this host may read or change {}, which has mode {mode:04o}; 0600 is better",
-            file.display(),
-        )
-    })
+    let who = match mode {
+        _ if mode & 0o006 != 0 => "everybody on this host may read or change",
+        _ if mode & 0o020 != 0 => "its group may change",
+        _ => return None,
+    };
+    Some(format!(
+        "{who} {}, which has mode {mode:04o}; 0600 is better",
+        file.display(),
+    ))
 }
 
 impl fmt::Debug for Password {

@@ -256,6 +256,7 @@ fn read_profiles(sections: Vec<Section<'_>>) -> BTreeMap<String, BfdProfile> {
         for (key, interval) in [
             ("transmit-interval", &transmit_interval),
             ("receive-interval", &receive_interval),
+            ("echo-interval", &echo_interval),
         ] {
             warn_if_ambitious(&section, key, interval.as_ref());
         }

@@ -84,19 +84,20 @@ pub(super) fn path(value: &DeValue<'_>) -> Parsed<PathBuf> {
         .ok_or_else(|| "a path, such as \"/var/lib/herald\"".into())
 }
 
-/// The path of a file with a key.
-pub(super) fn key_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
-    path(value)
-        .ok()
-        .filter(|file| file.is_absolute())
-        .ok_or_else(|| {
-            "the absolute path of a file with a key, such as \"/etc/herald/tor.key\"".into()
-        })
+/// The path of a file with a key, which is `expected`.
+pub(super) fn key_file(expected: &'static str) -> impl Fn(&DeValue<'_>) -> Parsed<PathBuf> {
+    move |value| {
+        path(value)
+            .ok()
+            .filter(|file| file.is_absolute())
+            .ok_or_else(|| expected.into())
+    }
 }
 
 /// The key in a file.
 pub(super) fn password_file(value: &DeValue<'_>) -> Parsed<Password> {
-    let file = key_file(value)?;
+    let expected = "the absolute path of a file with a key, such as \"/etc/herald/tor.key\"";
+    let file = key_file(expected)(value)?;
     Password::load(&file).map_err(|wrong| format!("the path of a file with a key: {wrong}").into())
 }
 

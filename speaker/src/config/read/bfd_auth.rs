@@ -25,7 +25,11 @@ pub(super) fn read_auth(profile: &mut Section<'_>) -> Option<BfdAuth> {
 fn read_key(mut section: Section<'_>) -> Option<BfdKey> {
     let auth_type = section.require("type", value::AUTH_TYPES, value::auth_type);
     let id = section.require("key-id", "a number from 0 to 255", value::number::<u8>);
-    let file = section.require_path_of_secret(KEY_FILE, KEY_FILE_EXAMPLE, value::key_file);
+    let file = section.require_path_of_secret(
+        KEY_FILE,
+        KEY_FILE_EXAMPLE,
+        value::key_file(KEY_FILE_EXAMPLE),
+    );
     section.finish();
     let (auth_type, id, file) = (auth_type?, id?, file?);
     match BfdKey::load(auth_type.value, id.value, &file.value) {

@@ -253,7 +253,14 @@ fn warn_of_peer(
             key,
             format!("is other than that of peer {name}, which has a BFD session with the same address: there will be two, and the other end must tell them apart"),
         );
-    } else if session.profile != *profile || session.hops != likely {
+    } else if session.profile.name == profile.name && session.hops != likely {
+        let line = keys.minimum_ttl.as_ref().map_or(section.line, |it| it.line);
+        section.warning(
+            line,
+            "minimum-ttl",
+            format!("peer {name} has a BFD session with the same address, and both are one: the peer's minimum TTL counts"),
+        );
+    } else if session.profile != *profile {
         let (key, line) = keys
             .profile
             .as_ref()
