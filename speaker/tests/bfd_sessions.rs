@@ -61,6 +61,8 @@ fn a_path_is_watched_without_bgp() {
         "rack 12",
         "Runs for bfd-session path",
         "LocalDiscr",
+        "AuthType none",
+        "AuthSeqKnown 0",
         "RemoteMinRxInterval",
         "Init -> Up: both ends hear each other",
     ] {

@@ -224,6 +224,17 @@ impl Snapshot {
         };
         match all.iter().position(is_called) {
             Some(index) => Ok(all.swap_remove(index)),
+            None if self
+                .config
+                .peers
+                .get(name)
+                .is_some_and(|peer| peer.bfd.is_some()) =>
+            {
+                Err(Refusal::NotFound(format!(
+                    "peer {name} is kept down, and its BFD session with it; `herald peer enable {name}` or \
+                     enabled = true lets both begin"
+                )))
+            }
             None if self.config.peers.contains_key(name) => Err(Refusal::NotFound(format!(
                 "peer {name} has no BFD session; give it a bfd-profile"
             ))),

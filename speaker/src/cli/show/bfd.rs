@@ -333,12 +333,32 @@ impl Page {
         ] {
             self.line(4, format_args!("{name:<22} {value}"));
         }
+        self.authentication_variables(session.authentication.as_ref());
         if !flags.is_empty() {
             self.line(4, format_args!("{:<22} {}", "also", flags.join(", ")));
         }
     }
 
     /// How long it was between packets while Up.
+    /// What a type without sequence numbers has none of is a dash.
+    fn authentication_variables(&mut self, authentication: Option<&BfdAuthenticationStatus>) {
+        let of_type = authentication.map_or("none", |it| it.auth_type.as_str());
+        let [received, sent] = [
+            authentication.and_then(|it| it.rcv_auth_seq),
+            authentication.and_then(|it| it.xmit_auth_seq),
+        ];
+        let or_dash =
+            |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |it| it.to_string());
+        for (name, value) in [
+            ("AuthType", of_type.to_owned()),
+            ("RcvAuthSeq", or_dash(received)),
+            ("XmitAuthSeq", or_dash(sent)),
+            ("AuthSeqKnown", u8::from(received.is_some()).to_string()),
+        ] {
+            self.line(4, format_args!("{name:<22} {value}"));
+        }
+    }
+
     fn gaps(&mut self, session: &BfdSessionStatus) {
         let gaps = session.receive_gaps.iter().filter(|gaps| gaps.count > 0);
         let gaps: Vec<String> = gaps
