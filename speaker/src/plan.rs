@@ -6,6 +6,7 @@
 //! session; the rest is changed in place.
 
 mod bfd;
+mod bfd_range;
 mod bfd_session;
 mod shown;
 
@@ -58,6 +59,12 @@ pub enum Change {
     RestartBfdSession(BfdName, Vec<Difference>),
     /// It ends with AdminDown and stays down, or begins again.
     SwitchBfdSession(BfdName, Vec<Difference>),
+    /// Neighbors from a prefix may begin BFD sessions.
+    AddBfdRange(BfdName),
+    /// They may not any more; their sessions end with AdminDown.
+    RemoveBfdRange(BfdName),
+    /// Their sessions change, and stay; those that are outside of the range from then on end with AdminDown.
+    UpdateBfdRange(BfdName, Vec<Difference>),
     /// Addresses are announced.
     AddService(ServiceName),
     /// Addresses are withdrawn.
@@ -153,6 +160,16 @@ impl fmt::Display for Change {
             Self::SwitchBfdSession(name, differences) => {
                 write!(f, "bfd-session {name}: {}", Listed(differences))
             }
+            Self::AddBfdRange(name) => write!(f, "bfd-range {name}: added"),
+            Self::RemoveBfdRange(name) => {
+                write!(
+                    f,
+                    "bfd-range {name}: removed, its sessions end with AdminDown"
+                )
+            }
+            Self::UpdateBfdRange(name, differences) => {
+                write!(f, "bfd-range {name}: updated: {}", Listed(differences))
+            }
             Self::AddService(name) => write!(f, "service {name}: added"),
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
             Self::UpdateService(name) => write!(f, "service {name}: addresses changed"),
@@ -199,6 +216,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         peers,
         ranges,
         bfd_sessions,
+        bfd_ranges,
         services,
         routes,
         advertisements,
@@ -237,6 +255,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         },
     ));
     changes.extend(bfd_session::plan(&running.bfd_sessions, bfd_sessions));
+    changes.extend(bfd_range::plan(&running.bfd_ranges, bfd_ranges));
     changes.extend(plan_map(
         &running.services,
         services,
@@ -323,6 +342,11 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             | Change::RestartBfdSession(name, _)
             | Change::SwitchBfdSession(name, _) => {
                 adopt(&mut running.bfd_sessions, &wanted.bfd_sessions, name);
+            }
+            Change::AddBfdRange(name)
+            | Change::RemoveBfdRange(name)
+            | Change::UpdateBfdRange(name, _) => {
+                adopt(&mut running.bfd_ranges, &wanted.bfd_ranges, name);
             }
             Change::AddService(name)
             | Change::RemoveService(name)

@@ -660,6 +660,38 @@ fn who_only_watches_paths_needs_no_as() {
 }
 
 #[test]
+fn a_bfd_range_has_a_name_of_its_own_and_a_network() {
+    let file = Path::new("herald.toml");
+    let text = "[[bfd-range]]\nname = \"fabric\"\nprefix = \"10.0.0.0/24\"\n";
+    let config = Config::parse(file, text).unwrap().config;
+    assert!(!config.speaks_bgp());
+    let range = &config.bfd_ranges["fabric"];
+    assert_eq!((range.max_sessions.get(), range.port), (100, 3784));
+    assert!(range.enabled);
+    let again = Config::parse(file, &config.to_toml());
+    assert_eq!(again.map(|again| again.config), Ok(config));
+
+    let session = "[[bfd-session]]\nname = \"fabric\"\naddress = \"10.0.0.9\"\n";
+    let all = problems(&format!(
+        "{session}{text}{}",
+        text.replace("fabric", "more")
+    ));
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(all[0].contains("[[bfd-range]] \"fabric\": name"), "{all:?}");
+    assert!(all[1].contains("[[bfd-range]] \"more\": prefix"), "{all:?}");
+    let all = problems(
+        "[[bfd-range]]\nprefix = \"10.0.0.1/24\"\nmax-sessions = 0\nbfd-profile = \"fest\"\n",
+    );
+    for word in [": name:", ": prefix:", ": max-sessions:", ": bfd-profile:"] {
+        assert!(
+            all.iter().any(|problem| problem.contains(word)),
+            "{word} {all:?}"
+        );
+    }
+    assert_eq!(all.len(), 4, "{all:?}");
+}
+
+#[test]
 fn a_bfd_session_beside_that_of_a_peer_is_said_to_be_one_with_it() {
     let peer = "[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"default\"\n\
                 [[bfd-profile]]\nname = \"slow\"\nreceive-interval = \"1s\"\n\
@@ -900,7 +932,7 @@ on = ["bfd"]
 exec = ["/usr/local/bin/page-me"]
 names = ["paht"]
 "#
-        => r#"10: [[hook]] 1: names: found "paht"; must be the name of a [[peer]], a [[peer-range]] or a [[bfd-session]]; the nearest is "path""#;
+        => r#"10: [[hook]] 1: names: found "paht"; must be the name of a [[peer]], a [[peer-range]], a [[bfd-session]] or a [[bfd-range]]; the nearest is "path""#;
 
     hook_twice: r#"
 [[hook]]

@@ -53,6 +53,65 @@ fn c_147_passive_on_either_side() {
     assert_undisturbed(&sessions);
 }
 
+/// RFC 9468: FRR and BIRD begin, over both families and link-local addresses, and we have nothing but ranges.
+#[test]
+fn c_172_routers_begin_sessions() {
+    let Some(network) = Network::start("c_172_routers_begin_sessions", &Routers::default()) else {
+        return;
+    };
+    let ranges = |more: &str| {
+        let ranges = [
+            ("v4", "192.168.133.0/24"),
+            ("v6", "2001:db8:133::/64"),
+            ("ll", "fe80::/64"),
+        ];
+        let ranges = ranges.map(|(name, prefix)| {
+            format!("[[bfd-range]]\nname = {name:?}\nprefix = {prefix:?}\ninterface = \"eth0\"\nbfd-profile = \"active\"\n{more}")
+        });
+        network.config(TIMERS, &[], active) + &ranges.concat()
+    };
+    let herald = network.start_herald(&ranges(""));
+    let names = || -> Vec<(String, String)> {
+        let shown = herald.show("bfd");
+        let shown = shown.as_array().unwrap().iter();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        shown
+            .map(|it| (text(&it["name"]), text(&it["state"])))
+            .collect()
+    };
+    let expected = [
+        "ll@fe80::1%eth0",
+        "ll@fe80::2%eth0",
+        "v4@192.168.133.1",
+        "v4@192.168.133.2",
+        "v6@2001:db8:133::1",
+        "v6@2001:db8:133::2",
+    ];
+    let all_up = expected.map(|name| (name.to_owned(), "Up".to_owned()));
+    wait_until("six sessions are up", PROMPTLY, || {
+        let names = names();
+        ensure(names == all_up, || format!("{names:?}"))
+    });
+    for router in network.routers() {
+        let theirs = router.bfd_sessions();
+        for path in [Path::V4, Path::V6] {
+            let session = theirs.iter().find(|it| it.remote_address == path.host());
+            session.unwrap().is_up().unwrap();
+        }
+    }
+    reload(&herald, &ranges("enabled = false\n"));
+    wait_until("no session is left", PROMPTLY, || {
+        let names = names();
+        ensure(names.is_empty(), || format!("{names:?}"))
+    });
+    // A router is there still, and begins again.
+    reload(&herald, &ranges(""));
+    wait_until("six sessions are up again", PROMPTLY, || {
+        let names = names();
+        ensure(names == all_up, || format!("{names:?}"))
+    });
+}
+
 /// RFC 5880 §6.8.3: both ends agree on what either changes, by a Poll Sequence, and neither goes down.
 #[test]
 fn c_143_timers_change_on_either_side_while_up() {

@@ -146,7 +146,7 @@ impl Acceptance {
         let is_here = |link: &Link| link.networks.iter().any(is_ours);
         link.filter(|link| link.networks.iter().any(|it| it.contains(source)))
             // What answers a broadcast has no address to answer from.
-            .filter(|_| self.links.iter().any(is_here))
+            .filter(|_| destination.is_loopback() || self.links.iter().any(is_here))
             .map(|link| (range, link))
             .ok_or(Discard::OffLink)
     }

@@ -4,13 +4,14 @@
 mod echo;
 mod moves;
 mod place;
+mod ranges;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bfd::engine::{Engine, EngineConfig, EngineError, EngineStatus};
-use bfd::{EchoConfig, HopKind, Micros, SessionConfig, SessionId, SessionKey, StateChange};
+use bfd::engine::{Engine, EngineConfig, EngineError, EngineEvent, EngineStatus};
+use bfd::{EchoConfig, HopKind, Micros, SessionConfig, SessionId, SessionKey};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use self::echo::EchoNews;
@@ -18,6 +19,7 @@ use self::echo::EchoWatch;
 pub use self::moves::Moves;
 use self::moves::users_of;
 use self::place::{Ends, Place, Remote, Wish, remote_of};
+use self::ranges::Ranges;
 use crate::bgp_thread::BgpThread;
 use crate::config::{
     BfdConfig, BfdHops, BfdName, BfdProfile, BfdSessionConfig, Party, PeerBfd, PeerConfig,
@@ -36,6 +38,8 @@ pub struct BfdThread {
     echo_watch: EchoWatch,
     /// What has been up.
     proven: BTreeSet<SessionId>,
+    /// Whom sessions are accepted from, and those that were.
+    ranges: Ranges,
     /// What nobody has asked for yet.
     moves: Vec<Moves>,
 }
@@ -45,6 +49,8 @@ pub struct BfdThread {
 pub struct BfdReport {
     /// Whom it runs for, peers first.
     pub users: Vec<Party>,
+    /// The `[[bfd-range]]` that a neighbor has begun it from.
+    pub range: Option<BfdName>,
     /// The profile that its timers come from.
     pub profile: String,
     /// Between whom it runs.
@@ -86,7 +92,7 @@ impl BfdThread {
     pub fn start(
         config: &BfdConfig,
         bgp: BgpThread,
-        changes: UnboundedSender<StateChange>,
+        events: UnboundedSender<EngineEvent>,
     ) -> Result<Self, EngineError> {
         let everywhere = EngineConfig::default();
         let config = EngineConfig {
@@ -102,10 +108,12 @@ impl BfdThread {
             lock_memory: config.lock_memory,
             ..everywhere
         };
-        let engine = Engine::start(config, move |change| {
-            bgp.bfd_changed(change);
+        let engine = Engine::start_observed(config, move |event| {
+            if let EngineEvent::StateChanged(change) = event {
+                bgp.bfd_changed(change);
+            }
             // Without a speaker task there is nobody left who would remember.
-            let _ = changes.send(*change);
+            let _ = events.send(event.clone());
         })?;
         Ok(Self {
             engine,
@@ -114,6 +122,7 @@ impl BfdThread {
             keys: BTreeMap::new(),
             echo_watch: EchoWatch::default(),
             proven: BTreeSet::new(),
+            ranges: Ranges::default(),
             moves: Vec::new(),
         })
     }
@@ -316,6 +325,7 @@ impl BfdThread {
 
     /// Tries to open what could not be opened. Says for whom it worked.
     pub fn retry(&mut self) -> Vec<Party> {
+        self.retry_ranges();
         let mut opened = Vec::new();
         let sessions = self.places.values_mut();
         for running in sessions.flat_map(|place| place.sessions.values_mut()) {
@@ -340,12 +350,15 @@ impl BfdThread {
             .places
             .values()
             .flat_map(|place| place.sessions.values());
-        sessions.any(|running| running.id.is_err())
+        self.lacks_ranges() || sessions.any(|running| running.id.is_err())
     }
 
     /// Whom a session runs for.
     #[must_use]
     pub fn users(&self, id: SessionId) -> &[Party] {
+        if let Some(accepted) = self.ranges.accepted.get(&id) {
+            return &accepted.users;
+        }
         let key = self.keys.get(&id);
         let place = key.and_then(|key| self.places.get(&remote_of(key)));
         let running = place
@@ -368,6 +381,7 @@ impl BfdThread {
         for running in places.flat_map(|place| place.sessions.values()) {
             reports.push(BfdReport {
                 users: running.users.clone(),
+                range: None,
                 profile: running.profile.clone(),
                 key: running.key.clone(),
                 opened: running.opened,
@@ -376,6 +390,12 @@ impl BfdThread {
                     found.ok_or_else(|| "the BFD thread does not answer".to_owned())
                 }),
             });
+        }
+        // What is left has been begun by neighbors.
+        for status in known.into_values() {
+            if let Some(report) = self.report_accepted(status) {
+                reports.push(report);
+            }
         }
         reports
     }

@@ -16,6 +16,8 @@ pub(super) fn run(file: &Path) -> u8 {
                 Some(count(config.peers.len(), "peer")),
                 Some(count(config.ranges.len(), "peer range"))
                     .filter(|_| !config.ranges.is_empty()),
+                Some(count(config.bfd_ranges.len(), "BFD range"))
+                    .filter(|_| !config.bfd_ranges.is_empty()),
                 Some(count(config.services.len(), "service")),
             ];
             let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");

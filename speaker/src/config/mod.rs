@@ -6,6 +6,7 @@
 
 mod attributes;
 mod bfd_auth;
+mod bfd_range;
 mod bfd_session;
 mod document;
 mod hook;
@@ -33,6 +34,7 @@ use bgp::{
 use ipnet::IpNet;
 
 pub use bfd_auth::{BfdAuth, BfdKey};
+pub use bfd_range::BfdRangeConfig;
 pub use bfd_session::BfdSessionConfig;
 pub use hook::{HookConfig, HookSubject};
 pub use name::{BfdName, Name, Party, PeerName, ServiceName};
@@ -84,6 +86,8 @@ pub struct Config {
     pub ranges: BTreeMap<PeerName, RangeConfig>,
     /// `[[bfd-session]]`
     pub bfd_sessions: BTreeMap<BfdName, BfdSessionConfig>,
+    /// `[[bfd-range]]`
+    pub bfd_ranges: BTreeMap<BfdName, BfdRangeConfig>,
     /// `[[service]]`
     pub services: BTreeMap<ServiceName, ServiceConfig>,
     /// `[[route]]`

@@ -105,7 +105,7 @@ names! {
 pub enum Party {
     /// A peer.
     Peer(PeerName),
-    /// A `[[bfd-session]]`.
+    /// A `[[bfd-session]]`, or a session of a `[[bfd-range]]`.
     BfdSession(BfdName),
 }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
 mod bfd_auth;
+mod bfd_range;
 mod bfd_session;
 mod export;
 mod hook;
@@ -17,6 +18,7 @@ mod peer;
 mod range;
 
 use self::bfd_auth::read_auth;
+use self::bfd_range::read_bfd_ranges;
 use self::bfd_session::read_bfd_sessions;
 use self::hook::read_hooks;
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
@@ -76,8 +78,8 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
 
 fn read_document(document: Section<'_>) -> Option<Config> {
     let mut document = document.plans(&["pool"]);
-    let speaks_bgp =
-        ["peer", "peer-range"].iter().any(|key| document.has(key)) || !document.has("bfd-session");
+    let has_any = |keys: [&str; 2]| keys.iter().any(|key| document.has(key));
+    let speaks_bgp = has_any(["peer", "peer-range"]) || !has_any(["bfd-session", "bfd-range"]);
     let mut daemon = document
         .take_table("speaker")
         .plans(&["address-interface", "drain-time"]);
@@ -102,11 +104,18 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         &profiles,
         &mut peers,
     );
+    let mut names = peers.names.clone();
     let bfd_sessions = read_bfd_sessions(
         document.take_tables("bfd-session", &["name", "address"]),
         &bfd,
         &profiles,
         &peers,
+        &mut names,
+    );
+    let bfd_ranges = read_bfd_ranges(
+        document.take_tables("bfd-range", &["name", "prefix"]),
+        &profiles,
+        &mut names,
     );
     check_keys(&peers, &document);
     warn_if_nobody_keeps(&daemon, on_exit.as_ref(), &peers);
@@ -122,8 +131,6 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         &peers,
         &services,
     );
-    let mut names = peers.names.clone();
-    names.extend(bfd_sessions.keys().map(|name| (name.to_string(), 0)));
     let hooks = read_hooks(document.take_tables("hook", &["name"]), &names);
     document.finish();
     Some(Config {
@@ -134,6 +141,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         peers: peers.configs,
         ranges: peers.ranges,
         bfd_sessions,
+        bfd_ranges,
         services,
         routes,
         advertisements,

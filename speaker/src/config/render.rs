@@ -8,8 +8,9 @@ use std::time::Duration;
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    BfdHops, BfdKey, BfdProfile, BfdSessionConfig, Config, ExportConfig, HookConfig, ImportConfig,
-    OnExit, PeerConfig, PeerHops, aggregator_text, community_texts, next_hop_texts,
+    BfdHops, BfdKey, BfdProfile, BfdRangeConfig, BfdSessionConfig, Config, ExportConfig,
+    HookConfig, ImportConfig, OnExit, PeerConfig, PeerHops, aggregator_text, community_texts,
+    next_hop_texts,
 };
 
 impl Config {
@@ -43,6 +44,11 @@ impl Config {
             out.section("[[bfd-session]]");
             out.text("name", name);
             write_bfd_session(&mut out, session);
+        }
+        for (name, range) in &self.bfd_ranges {
+            out.section("[[bfd-range]]");
+            out.text("name", name);
+            write_bfd_range(&mut out, range);
         }
         for (name, service) in &self.services {
             out.section("[[service]]");
@@ -140,7 +146,9 @@ impl Config {
         let used = peers.filter_map(|peer| peer.bfd.as_ref());
         let of_peers = used.map(|bfd| &bfd.profile);
         let of_sessions = self.bfd_sessions.values().map(|session| &session.profile);
-        let mut profiles: Vec<&BfdProfile> = of_peers.chain(of_sessions).collect();
+        let of_bfd_ranges = self.bfd_ranges.values().map(|range| &range.profile);
+        let mut profiles: Vec<&BfdProfile> =
+            of_peers.chain(of_sessions).chain(of_bfd_ranges).collect();
         profiles.sort_by(|a, b| a.name.cmp(&b.name));
         profiles.dedup();
         for profile in profiles {
@@ -279,6 +287,29 @@ fn write_bfd_session(out: &mut Writer, session: &BfdSessionConfig) {
         }
     }
     out.text("bfd-profile", &profile.name);
+    out.plain("enabled", enabled);
+    if let Some(description) = description {
+        out.text("description", description);
+    }
+}
+
+fn write_bfd_range(out: &mut Writer, range: &BfdRangeConfig) {
+    let BfdRangeConfig {
+        prefix,
+        interface,
+        port,
+        profile,
+        max_sessions,
+        enabled,
+        description,
+    } = range;
+    out.text("prefix", prefix);
+    if let Some(interface) = interface {
+        out.text("interface", interface);
+    }
+    out.plain("port", port);
+    out.text("bfd-profile", &profile.name);
+    out.plain("max-sessions", max_sessions);
     out.plain("enabled", enabled);
     if let Some(description) = description {
         out.text("description", description);

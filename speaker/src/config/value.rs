@@ -249,17 +249,22 @@ pub(crate) fn is_link_local(ip: IpAddr) -> bool {
 
 /// Where neighbors connect from.
 pub(super) fn peer_prefix(value: &DeValue<'_>) -> Parsed<IpNet> {
+    let net = neighbor_prefix(value)?;
+    if is_link_local(net.network()) {
+        return Err("a prefix that means the same everywhere; the neighbor on a link is a [[peer]] with interface".into());
+    }
+    Ok(net)
+}
+
+/// Where neighbors are, on a link or elsewhere.
+pub(super) fn neighbor_prefix(value: &DeValue<'_>) -> Parsed<IpNet> {
     let expected = "a prefix, such as \"10.0.0.0/24\" or \"2001:db8::/64\"";
     let net = value.as_str().and_then(|text| text.parse::<IpNet>().ok());
     let net = net.ok_or(expected)?;
     if net.trunc() != net {
         return Err(format!("\"{}\", for a prefix has no host bits", net.trunc()).into());
     }
-    let first = net.network();
-    if is_link_local(first) {
-        return Err("a prefix that means the same everywhere; the neighbor on a link is a [[peer]] with interface".into());
-    }
-    if first.is_multicast() {
+    if net.network().is_multicast() {
         return Err("a unicast prefix".into());
     }
     Ok(net)

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
-use crate::config::{HookConfig, HookSubject, Name, Party, PeerName};
+use crate::config::{BfdName, HookConfig, HookSubject, Name, Party, PeerName};
 
 /// How many events may wait for a program. The oldest give way: what is so now matters more.
 const QUEUE: usize = 256;
@@ -29,6 +29,8 @@ pub struct Occurrence {
     pub party: Party,
     /// The range that the peer has come from.
     pub range: Option<PeerName>,
+    /// The range that the BFD session was begun from.
+    pub bfd_range: Option<BfdName>,
     /// What came up or went down.
     pub subject: HookSubject,
     /// It came up.
@@ -170,11 +172,12 @@ impl Hook {
 impl Occurrence {
     fn concerns(&self, hook: &HookConfig) -> bool {
         let is_named = |names: &std::collections::BTreeSet<String>| {
-            names.contains(self.party.name())
-                || self
-                    .range
-                    .as_ref()
-                    .is_some_and(|range| names.contains(range.as_str()))
+            let ranges = [
+                self.range.as_ref().map(PeerName::as_str),
+                self.bfd_range.as_ref().map(BfdName::as_str),
+            ];
+            let mut all = ranges.into_iter().flatten().chain([self.party.name()]);
+            all.any(|name| names.contains(name))
         };
         hook.on.contains(&self.subject) && hook.names.as_ref().is_none_or(is_named)
     }

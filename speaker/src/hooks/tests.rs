@@ -24,6 +24,7 @@ fn occurrence(number: usize) -> Occurrence {
         at: SystemTime::UNIX_EPOCH,
         party: Party::Peer(PeerName::new("tor").unwrap()),
         range: None,
+        bfd_range: None,
         subject: HookSubject::Bfd,
         up: false,
         states: ["Up".to_owned(), "Down".to_owned()],

@@ -50,6 +50,11 @@ struct SessionReason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Range {
+    range: String,
+}
+
 pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     let up = Gauges::<Session>::default();
     let ups = Counters::<Session>::default();
@@ -184,6 +189,44 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         gaps,
     );
     add_engine(registry, &snapshot.bfd_engine);
+    add_ranges(registry, &snapshot.bfd_engine);
+}
+
+fn add_ranges(registry: &mut Registry, engine: &EngineStatus) {
+    let sessions = Gauges::<Range>::default();
+    let limit = Gauges::<Range>::default();
+    let refused = Counters::<Range>::default();
+    let failed = Counters::<Range>::default();
+    for status in &engine.ranges {
+        let label = Range {
+            range: status.name.to_string(),
+        };
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        sessions.get_or_create(&label).set(gauge(status.sessions));
+        limit.get_or_create(&label).set(gauge(status.max_sessions));
+        refused.get_or_create(&label).inc_by(status.refused);
+        failed.get_or_create(&label).inc_by(status.failed);
+    }
+    registry.register(
+        "bfd_range_sessions",
+        "BFD sessions that neighbors have begun from a range",
+        sessions,
+    );
+    registry.register(
+        "bfd_range_limit",
+        "How many BFD sessions a range accepts at a time",
+        limit,
+    );
+    registry.register(
+        "bfd_range_refused",
+        "BFD packets that began no session because their range was full",
+        refused,
+    );
+    registry.register(
+        "bfd_range_failures",
+        "BFD sessions of a range that could not be opened",
+        failed,
+    );
 }
 
 fn add_engine(registry: &mut Registry, engine: &EngineStatus) {

@@ -337,6 +337,33 @@ fn a_bfd_session_stays_unless_its_ends_change() {
 }
 
 #[test]
+fn a_bfd_range_changes_in_place() {
+    let speaker = "[speaker]\nlocal-as = 64520\n";
+    let with = |keys: &str| {
+        config(&format!(
+            "{speaker}[[bfd-range]]\nname = \"fabric\"\n{keys}"
+        ))
+    };
+    let running = with("prefix = \"192.0.2.0/24\"");
+    let wanted = with("prefix = \"192.0.2.0/25\"\nmax-sessions = 5\ninterface = \"eth1\"");
+    let changes = plan(&running, &wanted);
+    assert_eq!(
+        words(&changes),
+        [
+            "bfd-range fabric: updated: prefix 192.0.2.0/24 -> 192.0.2.0/25, \
+          interface default -> eth1, max-sessions 100 -> 5"
+        ]
+    );
+    let mut applied = running.clone();
+    apply(&mut applied, &wanted, &changes);
+    assert_eq!(applied, wanted);
+    assert_eq!(
+        words(&plan(&running, &config(speaker))),
+        ["bfd-range fabric: removed, its sessions end with AdminDown"]
+    );
+}
+
+#[test]
 fn a_router_id_restarts_every_session() {
     let text = |id: &str| {
         config(&format!(

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{Speaker, not_found};
 use crate::bfd_thread::EchoNews;
-use crate::config::{BfdName, BfdSessionConfig, Party};
+use crate::config::{BfdName, BfdSessionConfig, Config, Party};
 use crate::control::Refusal;
 use crate::history::Subject;
 
@@ -60,10 +60,19 @@ impl Speaker {
     }
 
     pub(super) fn refuse_unknown_session(&self, name: &BfdName) -> Result<(), Refusal> {
-        if self.config.bfd_sessions.contains_key(name) {
+        let Config {
+            bfd_sessions,
+            bfd_ranges,
+            ..
+        } = &*self.config;
+        if bfd_sessions.contains_key(name)
+            || bfd_ranges.contains_key(name)
+            || self.bfd.range_of(&name.into()).is_some()
+        {
             return Ok(());
         }
-        let known = self.config.bfd_sessions.keys().map(BfdName::as_str);
+        let known = bfd_sessions.keys().chain(bfd_ranges.keys());
+        let known = known.map(BfdName::as_str).chain(self.bfd.accepted_names());
         Err(not_found("bfd-session", "bfd", name.as_str(), known))
     }
 }

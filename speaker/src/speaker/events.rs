@@ -145,7 +145,7 @@ impl Speaker {
         }
     }
 
-    pub(super) fn handle_bfd(&mut self, change: &bfd::StateChange) {
+    pub(super) fn handle_bfd_change(&mut self, change: &bfd::StateChange) {
         if change.to == bfd::State::Up {
             self.bfd.note_up(change.session);
         }
@@ -159,7 +159,9 @@ impl Speaker {
     fn is_known(&self, party: &Party) -> bool {
         match party {
             Party::Peer(name) => self.config.peers.contains_key(name),
-            Party::BfdSession(name) => self.config.bfd_sessions.contains_key(name),
+            Party::BfdSession(name) => {
+                self.config.bfd_sessions.contains_key(name) || self.bfd.range_of(party).is_some()
+            }
         }
     }
 
@@ -180,6 +182,14 @@ impl Speaker {
             for party in joined {
                 self.note_bfd_move(&party, [ended, up], "shares a session that was up already");
             }
+        }
+    }
+
+    /// The end of a session that was up, and that the BFD thread has not told of.
+    pub(super) fn note_bfd_end(&mut self, party: &Party, cause: &str) {
+        if self.up.contains_key(&(HookSubject::Bfd, party.clone())) {
+            let states = [bfd::State::Up, bfd::State::AdminDown];
+            self.note_bfd_move(party, states, cause);
         }
     }
 
@@ -262,6 +272,7 @@ impl Speaker {
             at: SystemTime::now(),
             party: party.clone(),
             range,
+            bfd_range: self.bfd.range_of(party).cloned(),
             subject,
             up,
             states: states.clone(),

@@ -5,6 +5,7 @@
 //! `events` what the threads report.
 
 mod additions;
+mod bfd_ranges;
 mod bfd_sessions;
 mod events;
 mod neighbors;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bfd::engine::EngineError;
+use bfd::engine::{EngineError, EngineEvent};
 use bgp::{BgpIdentifier, Routes, SessionConfig, StopReason};
 use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -123,7 +124,7 @@ pub struct Speaker {
     discovery: Discovery,
     sightings: UnboundedReceiver<Sighting>,
     bgp_events: UnboundedReceiver<BgpEvent>,
-    bfd_changes: UnboundedReceiver<bfd::StateChange>,
+    bfd_events: UnboundedReceiver<EngineEvent>,
 }
 
 impl Speaker {
@@ -149,7 +150,7 @@ impl Speaker {
         state_dir.save(&kept)?;
 
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();
-        let (bfd_sender, bfd_changes) = mpsc::unbounded_channel();
+        let (bfd_sender, bfd_events) = mpsc::unbounded_channel();
         let bgp = BgpThread::start(bgp_sender).map_err(StartError::Thread)?;
         let (seen, sightings) = mpsc::unbounded_channel();
         let (newcomers, arrivals) = mpsc::unbounded_channel();
@@ -185,7 +186,7 @@ impl Speaker {
             started: SystemTime::now(),
             commands,
             bgp_events,
-            bfd_changes,
+            bfd_events,
             absent: Absent::default(),
             arrivals,
             neighbors: Neighbors::default(),
@@ -246,8 +247,8 @@ impl Speaker {
             tokio::select! {
                 // A BFD change comes before what BGP makes of it, in the log too.
                 biased;
-                change = self.bfd_changes.recv() => {
-                    self.handle_bfd(&change.ok_or(ThreadEnded("BFD"))?);
+                event = self.bfd_events.recv() => {
+                    self.handle_bfd(event.ok_or(ThreadEnded("BFD"))?);
                 }
                 event = self.bgp_events.recv() => {
                     self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
@@ -298,6 +299,11 @@ impl Speaker {
             {
                 return Err(error.into());
             }
+        }
+        if let Err(error) = self.set_bfd_ranges()
+            && let EngineError::Listen { .. } | EngineError::NotListening { .. } = error
+        {
+            return Err(error.into());
         }
         for (name, peer) in &config.peers {
             // What went wrong is logged, shown, and tried again.
@@ -459,6 +465,9 @@ impl Speaker {
                 | Change::AddRange(_)
                 | Change::RemoveRange(_)
                 | Change::UpdateRange(..)
+                | Change::AddBfdRange(_)
+                | Change::RemoveBfdRange(_)
+                | Change::UpdateBfdRange(..)
                 | Change::AddService(_)
                 | Change::RemoveService(_)
                 | Change::UpdateService(_)
@@ -481,6 +490,17 @@ impl Speaker {
         }
         self.forget_gone_peers();
         self.set_ranges();
+        let of_bfd_range = |change: &Change| {
+            use Change::{AddBfdRange, RemoveBfdRange, UpdateBfdRange};
+            matches!(
+                change,
+                AddBfdRange(_) | RemoveBfdRange(_) | UpdateBfdRange(..)
+            )
+        };
+        if changes.iter().any(of_bfd_range) {
+            // What went wrong is logged, and tried again.
+            let _ = self.set_bfd_ranges();
+        }
         self.look_for_neighbors();
         self.announce();
     }

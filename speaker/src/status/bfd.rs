@@ -25,6 +25,9 @@ pub struct BfdStatus {
     /// The `[[bfd-session]]` that it runs for; null: none. A session may run for both.
     #[serde(default)]
     pub bfd_session: Option<String>,
+    /// The `[[bfd-range]]` that the neighbor has begun it from; null: it is configured.
+    #[serde(default)]
+    pub bfd_range: Option<String>,
     /// For people; that of the `[[bfd-session]]`.
     #[serde(default)]
     pub description: Option<String>,
@@ -259,12 +262,17 @@ impl Snapshot {
         let own_name = bfd.users.iter().find_map(Party::bfd_session);
         let peer = peer_name.and_then(|name| self.config.peers.get(name));
         let own = own_name.and_then(|name| self.config.bfd_sessions.get(name));
+        let range = bfd.range.as_ref();
+        let range = range.and_then(|name| self.config.bfd_ranges.get(name));
         let multihop = matches!(bfd.key.hop, bfd::HopKind::Multi { .. });
         BfdStatus {
             name: bfd.users.first().map_or("", Party::name).to_owned(),
             peer: text(peer_name),
             bfd_session: text(own_name),
-            description: own.and_then(|own| own.description.clone()),
+            bfd_range: text(bfd.range.as_ref()),
+            description: own
+                .and_then(|own| own.description.clone())
+                .or_else(|| range.and_then(|range| range.description.clone())),
             enabled: true,
             profile: bfd.profile.clone(),
             state: session.map_or_else(
@@ -344,6 +352,7 @@ fn disabled(name: &BfdName, session: &BfdSessionConfig) -> BfdStatus {
         name: name.to_string(),
         peer: None,
         bfd_session: Some(name.to_string()),
+        bfd_range: None,
         description: session.description.clone(),
         enabled: false,
         profile: session.profile.name.clone(),

@@ -106,7 +106,10 @@ pub(super) fn page(bfd: &BfdStatus, events: &[EventStatus]) -> String {
             .map(|name| format!("bfd-session {name}")),
     ];
     let users: Vec<String> = users.into_iter().flatten().collect();
-    page.line(2, format_args!("Runs for      {}", users.join(" and ")));
+    match &bfd.bfd_range {
+        Some(range) => page.line(2, format_args!("Dynamic       of bfd-range {range}")),
+        None => page.line(2, format_args!("Runs for      {}", users.join(" and "))),
+    }
     let ends = [
         bfd.local.as_ref().map(|local| format!("from {local}")),
         bfd.interface

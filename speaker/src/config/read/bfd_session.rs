@@ -22,9 +22,9 @@ pub(super) fn read_bfd_sessions(
     bfd: &BfdConfig,
     profiles: &BTreeMap<String, BfdProfile>,
     peers: &Peers,
+    names: &mut BTreeMap<String, usize>,
 ) -> BTreeMap<BfdName, BfdSessionConfig> {
     let mut sessions = BTreeMap::new();
-    let mut names = peers.names.clone();
     let mut places = BTreeMap::new();
     for mut section in sections {
         let name = section.take("name", value::name::<BfdName>);
@@ -36,10 +36,10 @@ pub(super) fn read_bfd_sessions(
         let keys = Keys::read(&mut section);
         section.finish();
         let Some(address) = address else { continue };
-        let Some(name) = name.or_else(|| named_by(&section, &address, &names)) else {
+        let Some(name) = name.or_else(|| named_by(&section, &address, names)) else {
             continue;
         };
-        let new = unique(&section, "name", &name, name.value.to_string(), &mut names);
+        let new = unique(&section, "name", &name, name.value.to_string(), names);
         let Some(session) = keys.check(&section, address, bfd, profiles, &mut places) else {
             continue;
         };

@@ -156,10 +156,10 @@ fn check_names(
         let known = names.keys().map(String::as_str);
         let expected = match nearest(name.value.as_str(), known.clone()) {
             Some(near) => format!(
-                "the name of a [[peer]], a [[peer-range]] or a [[bfd-session]]; the nearest is {near:?}"
+                "the name of a [[peer]], a [[peer-range]], a [[bfd-session]] or a [[bfd-range]]; the nearest is {near:?}"
             ),
             None => format!(
-                "the name of a [[peer]], a [[peer-range]] or a [[bfd-session]]: {}",
+                "the name of a [[peer]], a [[peer-range]], a [[bfd-session]] or a [[bfd-range]]: {}",
                 quoted(known)
             ),
         };
