@@ -181,8 +181,11 @@ impl Session {
         }
     }
 
-    /// §6.8.5.
+    /// §6.8.5. Echo belongs to a session that is Up: one that silence has just taken down does not fail again.
     pub(super) fn expire_echo_detection(&mut self, now: Instant) {
+        if self.session_state != State::Up {
+            return;
+        }
         if self.echo.as_mut().is_some_and(|echo| echo.has_failed(now)) {
             self.set_state(now, State::Down, Diagnostic::ECHO_FUNCTION_FAILED);
         }

@@ -104,6 +104,26 @@ fn c_149_echo_that_has_never_come_back_fails_too() {
 }
 
 #[test]
+fn c_140_silence_that_takes_echo_with_it_is_one_down() {
+    let mut rig = Rig::with_config_in_state(echoing(), State::Up);
+    // Both detection times are 900 ms, and begin here.
+    rig.hear(&allowing(300));
+    rig.echoes();
+    for _ in 0..4 {
+        rig.now += millis(225);
+        rig.session.handle_transmit_timeout(rig.now);
+        rig.echoes();
+        rig.sent();
+    }
+    rig.session.handle_timeout(rig.now);
+    let change = rig.change();
+    assert_eq!((change.from, change.to), (State::Up, State::Down));
+    let expired = Diagnostic::CONTROL_DETECTION_TIME_EXPIRED;
+    assert_eq!(change.local_diag, expired);
+    assert_eq!(rig.sent()[0].diagnostic, expired);
+}
+
+#[test]
 fn c_152_echo_is_asked_for_only_where_it_is_configured() {
     let packet = |config| Rig::with_config(config).sent().remove(0);
     let asked = |config| packet(config).required_min_echo_rx_interval;
