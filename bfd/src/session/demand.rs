@@ -15,6 +15,8 @@ pub(super) struct Demand {
     state: DemandState,
     /// When the D bit was last set.
     begun_at: Option<Instant>,
+    /// When the remote system was last allowed to be silent: what came before counts for nothing.
+    ended_at: Option<Instant>,
     /// How long an answer may take: the longest Detection Time since the Poll Sequence began.
     patience: Duration,
     next_poll_at: Option<Instant>,
@@ -45,6 +47,9 @@ impl Demand {
             DemandState::Demanded => DemandState::Leaving,
             DemandState::Leaving | DemandState::Asynchronous => before,
         };
+        if before != DemandState::Asynchronous && self.state == DemandState::Asynchronous {
+            self.ended_at = Some(now);
+        }
         (before == DemandState::Demanded) != wanted
     }
 
@@ -63,6 +68,11 @@ impl Demand {
     /// Whether the remote system may be silent.
     pub(super) fn is_in_force(self) -> bool {
         self.state != DemandState::Asynchronous
+    }
+
+    /// Since when there is silence, if the remote system was last heard at this time.
+    pub(super) fn silent_since(self, heard_at: Instant) -> Instant {
+        self.ended_at.map_or(heard_at, |at| at.max(heard_at))
     }
 
     /// When to verify the path next.
@@ -95,11 +105,16 @@ impl Session {
         self.agreed_tx_interval() * u32::from(self.config.detect_mult.get())
     }
 
-    /// When a Poll has gone unanswered for too long, counted from no earlier than demand mode. What makes polls more frequent while one runs counts for the next: this one
-    /// may not have had that many yet.
+    /// When a Poll has gone unanswered for too long.
+    ///
+    /// What makes polls more frequent while one runs counts for the next: this one may not have had that many yet.
     pub(super) fn demand_deadline(&self) -> Option<Instant> {
-        let since = self.poll.initiated_at()?.max(self.demand.begun_at?);
-        Some(since + self.demand.patience)
+        Some(self.answer_owed_since()? + self.demand.patience)
+    }
+
+    /// Since when the remote system owes the answer to a Poll: since no earlier than demand mode.
+    pub(super) fn answer_owed_since(&self) -> Option<Instant> {
+        Some(self.poll.initiated_at()?.max(self.demand.begun_at?))
     }
 
     /// §6.6: on either system.

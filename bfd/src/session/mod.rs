@@ -553,25 +553,35 @@ impl Session {
         if self.demand.is_in_force() {
             self.demand_deadline()
         } else {
-            Some(self.remote.heard_at? + self.detection_time()?)
+            Some(self.silent_since()? + self.detection_time()?)
         }
+    }
+
+    /// In asynchronous mode: silence that was asked for does not count.
+    fn silent_since(&self) -> Option<Instant> {
+        Some(self.demand.silent_since(self.remote.heard_at?))
     }
 
     /// §6.8.4, and §6.8.1 on bfd.RemoteDiscr. The rest of what is known of the remote system goes with its discriminator: else a
     /// request for silence would outlive the system that made it.
     fn expire_detection(&mut self, now: Instant) {
+        let is_heard = self.is_heard_in_demand_mode();
         if matches!(self.session_state, State::Init | State::Up) {
             let expired = Diagnostic::CONTROL_DETECTION_TIME_EXPIRED;
             self.set_state(now, State::Down, expired);
         }
-        // A Poll may have gone unanswered by a system that is heard.
-        if self.detection_deadline().is_some_and(|at| at <= now) {
+        if !is_heard {
             let forget_at = self.sequence_deadline();
             if let Some((authenticator, at)) = self.authenticator.as_mut().zip(forget_at) {
                 authenticator.forget_at(at);
             }
             self.remote = Remote::unknown(self.remote.diag);
         }
+    }
+
+    /// A Poll may go unanswered by a system that is heard.
+    fn is_heard_in_demand_mode(&self) -> bool {
+        self.demand.is_in_force() && self.remote.heard_at > self.answer_owed_since()
     }
 
     /// §6.8.1, bfd.AuthSeqKnown: set to 0 after twice the Detection Time without packets.

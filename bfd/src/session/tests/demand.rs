@@ -321,3 +321,81 @@ fn c_139_polls_from_before_demand_mode_are_not_held_against_it() {
     rig.pass(rig.session.detection_time().unwrap());
     assert_eq!(rig.change().at, begun + millis(900));
 }
+
+/// A session that has been in demand mode and without packets for long.
+fn long_silent_rig(config: SessionConfig) -> Rig {
+    let mut rig = Rig::with_config_in_state(config, State::Up);
+    rig.pass(SECOND * 100);
+    rig
+}
+
+/// For a Detection Time from here on the remote system is told, as itself; and is then forgotten.
+fn assert_is_told_for_a_detection_time(rig: &mut Rig, state: State) {
+    let sent = rig.pass(millis(899));
+    assert_eq!(rig.session.state(), state);
+    for (_, packet) in &sent {
+        assert_eq!(packet.state, state);
+        assert_eq!(packet.your_discriminator, Some(discr(REMOTE)));
+    }
+    assert_eq!(rig.status().remote_discr, Some(discr(REMOTE)));
+    rig.pass(millis(1));
+    assert_eq!(rig.status().remote_discr, None);
+}
+
+#[test]
+fn c_148_who_was_asked_for_silence_is_told_of_the_end_of_it_all_the_same() {
+    for passive in [false, true] {
+        let mut rig = long_silent_rig(SessionConfig {
+            passive,
+            ..demanding()
+        });
+        rig.session.disable(rig.now);
+        assert_eq!(rig.session.farewell_time(), millis(3000));
+        assert_is_told_for_a_detection_time(&mut rig, State::AdminDown);
+        let mut rig = long_silent_rig(SessionConfig {
+            passive,
+            ..demanding()
+        });
+        let diagnostic = Diagnostic::FORWARDING_PLANE_RESET;
+        rig.session.take_down(rig.now, diagnostic);
+        assert_is_told_for_a_detection_time(&mut rig, State::Down);
+    }
+}
+
+#[test]
+fn c_141_the_silence_of_demand_mode_does_not_count_when_echo_fails() {
+    let mut rig = Rig::with_config_in_state(
+        SessionConfig {
+            echo: Some(EchoConfig::both_ways(Micros::from_millis(50))),
+            ..demanding()
+        },
+        State::Up,
+    );
+    rig.hear(&ControlPacket {
+        required_min_echo_rx_interval: Micros::from_millis(50),
+        ..heard(State::Up)
+    });
+    let cut_at = rig.now + SECOND * 5;
+    while rig.session.state() == State::Up {
+        while let Some(echo) = rig.session.poll_echo_transmit(rig.now) {
+            if rig.now < cut_at {
+                rig.session.handle_echo(rig.now, &echo).unwrap();
+            }
+        }
+        rig.sent();
+        rig.now = rig.session.poll_timeout().unwrap();
+        rig.session.handle_timeout(rig.now);
+    }
+    assert_eq!(rig.change().local_diag, Diagnostic::ECHO_FUNCTION_FAILED);
+    assert_is_told_for_a_detection_time(&mut rig, State::Down);
+}
+
+#[test]
+fn c_141_who_left_a_poll_unanswered_and_says_nothing_is_forgotten_at_once() {
+    let mut rig = long_silent_rig(demanding());
+    rig.session.poll(rig.now);
+    while rig.session.state() == State::Up {
+        rig.run_until_sent();
+    }
+    assert_eq!(rig.status().remote_discr, None);
+}
