@@ -584,9 +584,13 @@ impl Session {
         self.demand.is_in_force() && self.remote.heard_at > self.answer_owed_since()
     }
 
-    /// §6.8.1, bfd.AuthSeqKnown: set to 0 after twice the Detection Time without packets.
+    /// §6.8.1, bfd.AuthSeqKnown: set to 0 after twice the Detection Time without packets. Never while silence is asked for: what
+    /// was recorded meanwhile would be believed by a session that is Up.
     fn sequence_deadline(&self) -> Option<Instant> {
-        Some(self.remote.heard_at? + self.detection_time()? * 2)
+        if self.demand.is_in_force() {
+            return None;
+        }
+        Some(self.silent_since()? + self.detection_time()? * 2)
     }
 
     fn forget_sequence(&mut self, now: Instant) {

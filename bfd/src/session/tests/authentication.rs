@@ -372,6 +372,36 @@ fn c_142_discarded_packets_do_not_keep_the_sequence_number() {
 }
 
 #[test]
+fn c_142_the_silence_of_demand_mode_does_not_make_recorded_packets_acceptable() {
+    for auth_type in KEYED {
+        let mut pair = Pair::with_type(auth_type);
+        let recorded = pair.signed(heard(State::Down));
+        pair.rig.configure(SessionConfig {
+            demand_mode: true,
+            ..authenticated(keys(auth_type, &[1]))
+        });
+        while pair.rig.status().polling {
+            pair.hear(with(State::Up, PollFinal::Final)).unwrap();
+            pair.rig.run_until_sent();
+        }
+        assert!(pair.rig.status().demand_mode);
+        pair.rig.pass(SECOND * 100);
+        pair.hear(with(State::Up, PollFinal::Poll)).unwrap();
+        pair.rig.pass(SECOND * 100);
+        pair.discards(&recorded, "authentication-sequence");
+        assert_eq!(pair.rig.session.state(), State::Up);
+        // It ends here, and two Detection Times later the number is forgotten.
+        pair.rig
+            .session
+            .take_down(pair.rig.now, Diagnostic::PATH_DOWN);
+        pair.rig.pass(millis(1799));
+        pair.discards(&recorded, "authentication-sequence");
+        pair.rig.pass(millis(1));
+        assert_eq!(pair.status().rcv_auth_seq, None);
+    }
+}
+
+#[test]
 fn c_162_a_meticulous_sequence_number_grows_with_each_packet() {
     for auth_type in [AuthType::MeticulousKeyedMd5, AuthType::MeticulousKeyedSha1] {
         let mut pair = Pair::with_type(auth_type);
