@@ -241,6 +241,8 @@ impl Session {
         // §6.6: in demand mode of either system, each change is acknowledged.
         if self.demand_is_active() && self.would_be_new(&contents) {
             self.poll.start();
+            // It may have to be sent where nothing else is.
+            self.reschedule(now);
         }
         let poll_final = if self.transmission.final_due {
             self.transmission.final_due = false;

@@ -252,6 +252,28 @@ fn in_demand_mode_of_either_each_change_is_acknowledged() {
 }
 
 #[test]
+fn c_145_a_change_told_in_an_answer_is_polled_all_the_same() {
+    let both = |poll_final| ControlPacket {
+        demand: true,
+        ..with(State::Up, poll_final)
+    };
+    let mut rig = rig_in_demand_mode();
+    rig.hear(&both(PollFinal::Neither));
+    rig.pass(SECOND * 10);
+    let poll = both(PollFinal::Poll);
+    rig.session.handle_packet(rig.now, &poll).unwrap();
+    let sent = rig.configure(SessionConfig {
+        detect_mult: mult(9),
+        ..demanding()
+    });
+    assert_eq!(sent[0].poll_final, PollFinal::Final);
+    assert_eq!(sent[0].detect_mult, mult(9));
+    let polls = rig.pass(SECOND);
+    assert!(!polls.is_empty(), "§6.6: the change is to be acknowledged");
+    assert_eq!(polls[0].1.poll_final, PollFinal::Poll);
+}
+
+#[test]
 fn gaps_are_not_measured_while_silence_is_asked_for() {
     let mut rig = rig_in_demand_mode();
     let before = rig.status().counters;
