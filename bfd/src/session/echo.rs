@@ -225,8 +225,12 @@ struct Active {
     due: bool,
     next_at: Instant,
     last_sent_at: Option<Instant>,
+    /// The longest interval since then.
+    paced_by: Duration,
     /// Since when silence counts: the latest return, or the first packet that could have returned.
     silent_since: Instant,
+    /// What a change of the interval has left: silence means nothing earlier.
+    patient_until: Instant,
     /// In order of their sequence, without gaps; none older than a Detection Time, and so bounded.
     under_way: VecDeque<UnderWay>,
 }
@@ -247,12 +251,48 @@ impl Active {
     /// What was not sent cannot come back: after a pause of our own, silence says nothing.
     fn has_paused(&self, now: Instant) -> bool {
         self.last_sent_at
-            .is_none_or(|at| now.saturating_duration_since(at) > 2 * self.interval)
+            .is_none_or(|at| now.saturating_duration_since(at) > 2 * self.paced_by)
+    }
+
+    /// Another interval, or multiplier, from here on. Silence goes on: what makes us less patient leaves a Detection Time from
+    /// here, but no longer than there was.
+    fn change(
+        &mut self,
+        now: Instant,
+        rng: &mut StdRng,
+        interval: Duration,
+        detect_mult: NonZeroU8,
+    ) {
+        if self.has_paused(now) {
+            self.silent_since = now;
+        }
+        let former = self.silence_ends_at();
+        (self.interval, self.detect_mult) = (interval, detect_mult);
+        self.paced_by = self.paced_by.max(interval);
+        self.patient_until = former.min(now + self.detection_time());
+        self.next_at = match self.last_sent_at {
+            Some(at) => (at + self.jittered(rng)).max(now),
+            None => now,
+        };
+    }
+
+    /// §6.8.9: 75 to 100 % of the interval, and as with control packets (§6.8.7) up to 90 % where one packet gone missing is
+    /// enough to be declared down: the latest may take a little longer than the one before.
+    fn jittered(&self, rng: &mut StdRng) -> Duration {
+        let micros = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
+        let least = match self.detect_mult {
+            NonZeroU8::MIN => micros.div_ceil(10),
+            _ => 0,
+        };
+        self.interval - Duration::from_micros(rng.random_range(least..=micros / 4))
+    }
+
+    fn silence_ends_at(&self) -> Instant {
+        (self.silent_since + self.detection_time()).max(self.patient_until)
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.last_sent_at
-            .map(|_| self.silent_since + self.detection_time())
+        self.last_sent_at.map(|_| self.silence_ends_at())
     }
 }
 
@@ -299,13 +339,8 @@ impl Echo {
         match (&mut self.active, interval) {
             (_, None) => self.active = None,
             (Some(active), Some(interval)) => {
-                active.detect_mult = detect_mult;
-                if interval != active.interval {
-                    active.interval = interval;
-                    active.silent_since = active.silent_since.max(now);
-                    active.next_at = active
-                        .last_sent_at
-                        .map_or(now, |at| (at + jittered(&mut self.rng, interval)).max(now));
+                if (interval, detect_mult) != (active.interval, active.detect_mult) {
+                    active.change(now, &mut self.rng, interval, detect_mult);
                 }
             }
             (None, Some(interval)) => {
@@ -315,7 +350,9 @@ impl Echo {
                     due: true,
                     next_at: now,
                     last_sent_at: None,
+                    paced_by: interval,
                     silent_since: now,
+                    patient_until: now,
                     under_way: VecDeque::new(),
                 });
             }
@@ -357,7 +394,8 @@ impl Echo {
         }
         active.due = false;
         active.last_sent_at = Some(now);
-        active.next_at = now + jittered(&mut self.rng, active.interval);
+        active.paced_by = active.interval;
+        active.next_at = now + active.jittered(&mut self.rng);
         let detection_time = active.detection_time();
         while let Some(oldest) = active.under_way.front()
             && oldest.sent_at + detection_time <= now
@@ -423,10 +461,4 @@ impl Echo {
         let active = self.active.as_ref()?;
         Some((active.interval, active.detection_time()))
     }
-}
-
-/// §6.8.9: 75 to 100 % of the interval.
-fn jittered(rng: &mut StdRng, interval: Duration) -> Duration {
-    let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
-    interval - Duration::from_micros(rng.random_range(0..=micros / 4))
 }

@@ -303,3 +303,42 @@ fn what_the_system_did_not_send_is_not_missed() {
     rig.pass_echoing(INTERVAL * 20, false);
     assert_ne!(rig.session.state(), State::Up);
 }
+
+#[test]
+fn c_149_a_multiplier_of_one_leaves_room_for_a_longer_round_trip() {
+    let mut rig = active();
+    rig.configure(SessionConfig {
+        detect_mult: mult(1),
+        ..echoing()
+    });
+    let sent_at = rig.pass_echoing(INTERVAL * 1000, true);
+    let gaps = || sent_at.windows(2).map(|pair| pair[1] - pair[0]).skip(1);
+    assert!(gaps().all(|gap| gap >= INTERVAL * 3 / 4 && gap <= INTERVAL * 9 / 10));
+    assert_eq!(rig.session.state(), State::Up);
+}
+
+#[test]
+fn c_149_changes_of_the_interval_do_not_postpone_detection() {
+    let mut rig = active();
+    rig.pass_echoing(SECOND, true);
+    let began = rig.now;
+    for turn in 0..20 {
+        rig.hear(&allowing([60, 50][turn % 2]));
+        rig.pass_echoing(millis(20), false);
+    }
+    let change = rig.change();
+    assert_eq!(change.local_diag, Diagnostic::ECHO_FUNCTION_FAILED);
+    assert!(change.at - began <= millis(180));
+}
+
+#[test]
+fn c_149_a_shorter_interval_leaves_its_detection_time() {
+    let mut rig = active();
+    rig.hear(&allowing(1000));
+    rig.pass_echoing(SECOND * 10, true);
+    rig.pass_echoing(millis(700), true);
+    let began = rig.now;
+    rig.hear(&allowing(50));
+    rig.pass_echoing(SECOND, false);
+    assert_eq!(rig.change().at - began, INTERVAL * 3);
+}
