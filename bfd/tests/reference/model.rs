@@ -26,6 +26,20 @@ pub struct Model {
     changed_since: bool,
     last_sent: Option<ControlPacket>,
     answer_due: bool,
+    /// Up periods so far.
+    generation: u64,
+    /// Changes of state, for the comparison to take.
+    pub changes: Vec<Change>,
+}
+
+/// A change of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    pub from: State,
+    pub to: State,
+    pub diag: Diagnostic,
+    /// The number of the Up period that it begins, or belongs to, or ends.
+    pub generation: u64,
 }
 
 impl Model {
@@ -44,6 +58,8 @@ impl Model {
             changed_since: false,
             last_sent: None,
             answer_due: false,
+            generation: 0,
+            changes: Vec::new(),
         }
     }
 
@@ -144,6 +160,13 @@ impl Model {
 
     fn change(&mut self, state: State, diag: Diagnostic) {
         let before = (self.advertised_tx(), self.config.required_min_rx_interval);
+        self.generation += u64::from(state == State::Up);
+        self.changes.push(Change {
+            from: self.state,
+            to: state,
+            diag,
+            generation: self.generation,
+        });
         (self.state, self.diag) = (state, diag);
         self.timers_may_have_changed(before);
     }
