@@ -10,7 +10,7 @@ use crate::packet::Micros;
 /// The timers, the role, the mode and the keys of a session.
 ///
 /// All of it may change while the session is Up; the session does not flap (RFC 5880 §6.8.3). Intervals below one millisecond,
-/// zero among them, are run as one millisecond.
+/// zero among them, are run as one millisecond; but for [`EchoConfig::required_min_rx_interval`], where zero has a meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionConfig {
     /// bfd.DesiredMinTxInterval while Up: the shortest interval at which we would like to transmit. While not Up, one second
@@ -60,7 +60,10 @@ impl SessionConfig {
                 desired_min_tx_interval: echo
                     .desired_min_tx_interval
                     .map(|interval| interval.max(Self::MIN_INTERVAL)),
-                ..echo
+                required_min_rx_interval: match echo.required_min_rx_interval {
+                    Micros::ZERO => Micros::ZERO,
+                    interval => interval.max(Self::MIN_INTERVAL),
+                },
             }),
             ..self
         }

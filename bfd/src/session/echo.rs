@@ -24,7 +24,7 @@ pub struct EchoConfig {
     /// it is run as one.
     pub desired_min_tx_interval: Option<Micros>,
     /// Required Min Echo RX Interval, as advertised: the shortest interval between the remote system's echo packets that we
-    /// send back; zero asks it to send none.
+    /// send back; zero asks it to send none. Any other below one millisecond is run as one.
     pub required_min_rx_interval: Micros,
 }
 

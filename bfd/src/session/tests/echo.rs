@@ -266,6 +266,20 @@ fn the_remote_systems_echo_goes_back_no_faster_than_it_may_come() {
 }
 
 #[test]
+fn the_remote_systems_echo_is_limited_however_short_its_interval() {
+    let config = SessionConfig {
+        echo: Some(EchoConfig::both_ways(Micros::new(1))),
+        ..SessionConfig::default()
+    };
+    let mut rig = Rig::with_config_in_state(config, State::Up);
+    let advertised = rig.echo().required_min_rx_interval;
+    assert_eq!(advertised, SessionConfig::MIN_INTERVAL);
+    let outcomes: Vec<_> = (0..100).map(|_| rig.session.return_echo(rig.now)).collect();
+    let returned = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(returned, 16, "what may come at once");
+}
+
+#[test]
 fn echo_comes_and_goes_without_a_flap() {
     let mut rig = active();
     rig.pass_echoing(SECOND, true);
