@@ -243,7 +243,6 @@ fn c_105_a_notification_keeps_routes_where_both_set_the_n_bit() {
     }
 }
 
-/// With a neighbor that repeats itself in so many words.
 #[test]
 fn c_167_bfd_down_is_a_restart_where_the_c_bit_is_clear() {
     let graceful = Says {
@@ -289,6 +288,7 @@ fn c_167_what_else_ends_the_session_is_judged_as_ever() {
     assert_eq!(kept(&script), []);
 }
 
+/// With a neighbor that repeats itself in so many words.
 fn enhanced(config: SessionConfig) -> (Script, ConnId) {
     let mut script = Script::started(config);
     let conn = script.connect(Direction::Outgoing);
