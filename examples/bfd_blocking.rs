@@ -11,13 +11,13 @@
 //! It cannot read the TTL of what it receives either, and a neighbor on the link is only believed with 255 (RFC 5881 §5): whoever
 //! can route a packet to us could end the session. A driver in earnest sets `IP_RECVTTL` and `IP_PKTINFO` (`IPV6_RECVHOPLIMIT` and
 //! `IPV6_RECVPKTINFO`) on the socket, say with rustix or nix, receives with `recvmsg`, and hands on what the control messages say;
-//! `bfd/src/engine/sockets.rs` does so.
+//! `bfd/src/engine/receiver.rs` and `bfd/src/engine/sys.rs` do so.
 #![allow(clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, reason = "a driver looks at the clock")]
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use std::{env, io};
 
 use bfd::{
@@ -58,10 +58,8 @@ impl Driver {
         let receiver = UdpSocket::bind(listen)?;
         let transmitter = bind_source_port(listen.ip())?;
         transmitter.set_ttl(TRANSMIT_TTL.into())?;
-        // Discriminators and jitter come from the seed. Something unpredictable would be better.
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let seed = since_epoch.unwrap_or_default().subsec_nanos();
-        let mut endpoint = Endpoint::new(seed.into());
+        // Discriminators and jitter come from the seed: who can guess it can guess them.
+        let mut endpoint = Endpoint::new(rand::random());
         let key = SessionKey {
             remote,
             ..SessionKey::single_hop(remote.ip())
