@@ -692,6 +692,18 @@ fn a_bfd_range_has_a_name_of_its_own_and_a_network() {
 }
 
 #[test]
+fn two_bfd_sessions_cannot_be_one_with_that_of_a_peer() {
+    refused(
+        "[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nsource-address = \"192.0.2.9\"\nremote-as = 64521\nbfd-profile = \"default\"\n\
+         [[bfd-session]]\nname = \"one\"\naddress = \"192.0.2.1\"\n\
+         [[bfd-session]]\nname = \"two\"\naddress = \"192.0.2.1\"\nsource-address = \"192.0.2.9\"\n",
+        &[
+            "herald.toml:12: [[bfd-session]] \"two\": address: is that of peer tor, whose BFD session is the one of line 9 too; must be there once",
+        ],
+    );
+}
+
+#[test]
 fn a_bfd_session_beside_that_of_a_peer_is_said_to_be_one_with_it() {
     let peer = "[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"default\"\n\
                 [[bfd-profile]]\nname = \"slow\"\nreceive-interval = \"1s\"\n\

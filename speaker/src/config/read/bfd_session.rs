@@ -26,6 +26,7 @@ pub(super) fn read_bfd_sessions(
 ) -> BTreeMap<BfdName, BfdSessionConfig> {
     let mut sessions = BTreeMap::new();
     let mut places = BTreeMap::new();
+    let mut sharing = BTreeMap::new();
     for mut section in sections {
         let name = section.take("name", value::name::<BfdName>);
         let address = section.require(
@@ -44,7 +45,14 @@ pub(super) fn read_bfd_sessions(
             continue;
         };
         for (peer_name, peer) in &peers.configs {
-            warn_of_peer(&section, &keys, &session, peer_name, peer);
+            let shares = warn_of_peer(&section, &keys, &session, peer_name, peer);
+            if shares && let Some(line) = sharing.insert(peer_name, section.line) {
+                section.error(
+                    section.line,
+                    "address",
+                    format!("is that of peer {peer_name}, whose BFD session is the one of line {line} too; must be there once"),
+                );
+            }
         }
         if new {
             sessions.insert(name.value, session);
@@ -212,15 +220,17 @@ impl Keys {
     }
 }
 
-/// Between the same ends there is one BFD session only (RFC 5881 §3), and a peer's keys go before.
+/// Between the same ends there is one BFD session only (RFC 5881 §3), and a peer's keys go before. Answers whether both are one.
 fn warn_of_peer(
     section: &Section<'_>,
     keys: &Keys,
     session: &BfdSessionConfig,
     name: &PeerName,
     peer: &PeerConfig,
-) {
-    let Some(peer_bfd) = &peer.bfd else { return };
+) -> bool {
+    let Some(peer_bfd) = &peer.bfd else {
+        return false;
+    };
     let PeerBfd {
         profile,
         hops,
@@ -234,7 +244,7 @@ fn warn_of_peer(
         || session.port != peer_bfd.port(likely)
         || is_single(session.hops) != is_single(likely)
     {
-        return;
+        return false;
     }
     let conflict = [
         keys.source_address
@@ -253,7 +263,9 @@ fn warn_of_peer(
             key,
             format!("is other than that of peer {name}, which has a BFD session with the same address: there will be two, and the other end must tell them apart"),
         );
-    } else if session.profile.name == profile.name && session.hops != likely {
+        return false;
+    }
+    if session.profile.name == profile.name && session.hops != likely {
         let line = keys.minimum_ttl.as_ref().map_or(section.line, |it| it.line);
         section.warning(
             line,
@@ -271,4 +283,5 @@ fn warn_of_peer(
             format!("peer {name} has a BFD session with the same address, and both are one: the peer's bfd-profile {:?} counts", profile.name),
         );
     }
+    true
 }
