@@ -297,7 +297,7 @@ fn status(daemon: &DaemonStatus) -> String {
     let mut text = format!(
         "herald {}, up {} since {}\nAS {}, router id {}\n\
          BFD: real-time priority {}\n     locked memory {}\n     \
-         datagrams for no session {}, dropped by the kernel {} (late {}, rejected {})",
+         datagrams for no session {}, dropped by the kernel {} (late {}, rejected {}, echo {})",
         daemon.version,
         age(daemon.uptime_ms),
         daemon.started,
@@ -307,10 +307,11 @@ fn status(daemon: &DaemonStatus) -> String {
         daemon.router_id.as_deref().unwrap_or("none"),
         bfd.realtime,
         bfd.lock_memory,
-        bfd.discards.values().sum::<u64>(),
-        bfd.dropped_late + bfd.dropped_rejected,
+        bfd.discarded.values().sum::<u64>(),
+        bfd.dropped_late + bfd.dropped_rejected + bfd.dropped_echo,
         bfd.dropped_late,
         bfd.dropped_rejected,
+        bfd.dropped_echo,
     );
     for hook in &daemon.hooks {
         // Writing to a String cannot fail.
