@@ -603,7 +603,7 @@ fn metrics_tell_of_sessions_that_are_up() {
         "herald_peer_advertised_prefixes{peer=\"other\",family=\"ipv4-unicast\"} 1\n",
         "herald_peer_pending_prefixes{peer=\"other\",family=\"ipv4-unicast\"} 0\n",
         "herald_peer_update_errors_total{peer=\"other\"} 0\n",
-        "herald_bfd_up{session=\"other\",peer=\"other\"} 1\n",
+        "herald_bfd_up{session=\"other\",peer=\"other\",bfd_session=\"\"} 1\n",
         "herald_bfd_ups_total{session=\"other\",peer=\"other\"} 1\n",
         "herald_bfd_downs_total{session=\"other\",peer=\"other\"} 0\n",
     ] {

@@ -6,7 +6,6 @@ use bfd::engine::{EngineStatus, Grant};
 use bfd::{ReceiveGaps, State};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Counters, Gauges, Seconds};
@@ -14,19 +13,22 @@ use crate::bfd_thread::BfdReport;
 use crate::config::Party;
 use crate::control::Snapshot;
 
-/// Each BFD session has a name, and some have a peer.
+/// Each BFD session has a name. That of the `[[bfd-session]]` stays the same when a peer joins it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Session {
     session: String,
     peer: Option<String>,
+    bfd_session: Option<String>,
 }
 
 impl Session {
     fn of(report: &BfdReport) -> Self {
         let peer = report.users.iter().find_map(Party::peer);
+        let bfd_session = report.users.iter().find_map(Party::bfd_session);
         Self {
             session: report.users.first().map_or("", Party::name).to_owned(),
             peer: peer.map(ToString::to_string),
+            bfd_session: bfd_session.map(ToString::to_string),
         }
     }
 }
@@ -41,6 +43,11 @@ struct Packets {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Privilege {
+    privilege: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -245,12 +252,27 @@ fn add_engine(registry: &mut Registry, engine: &EngineStatus) {
         "Datagrams at the BFD ports that the kernel dropped, by reason",
         kernel_drops,
     );
-    let realtime = Gauge::<i64>::default();
-    realtime.set(i64::from(engine.realtime == Grant::Granted));
+    let granted = Gauges::<Privilege>::default();
+    let refused = Gauges::<Privilege>::default();
+    for (privilege, grant) in [
+        ("realtime", &engine.realtime),
+        ("lock-memory", &engine.lock_memory),
+    ] {
+        let label = Privilege { privilege };
+        let is_granted = *grant == Grant::Granted;
+        let is_refused = grant.refusal().is_some();
+        granted.get_or_create(&label).set(i64::from(is_granted));
+        refused.get_or_create(&label).set(i64::from(is_refused));
+    }
     registry.register(
-        "bfd_realtime",
-        "1 while the BFD thread has real-time priority",
-        realtime,
+        "bfd_privilege_granted",
+        "1 while the BFD thread has a privilege that it was configured to ask for",
+        granted,
+    );
+    registry.register(
+        "bfd_privilege_refused",
+        "1 while the system refuses the BFD thread a privilege that it was configured to ask for",
+        refused,
     );
 }
 
