@@ -225,10 +225,14 @@ fn c_139_demand_mode_of_ours() {
         std::thread::sleep(Duration::from_secs(3));
         let sent = bird_sends().into_iter().zip(before);
         let sent: Vec<u64> = sent.map(|(after, before)| after - before).collect();
-        // Six to eight verifications, each with its answer.
-        ensure(sent.iter().all(|sent| (4..=12).contains(sent)), || {
-            format!("{sent:?} packets in 3 s")
-        })
+        // Six to eight verifications, each with its answer. Where our Init took BIRD 3.1 to Up, it believes us in Init for
+        // good (`show bfd sessions all`), and sends thirty and more: a neighbor is asked for silence, not made to keep it.
+        let (silent, others): (Vec<u64>, Vec<u64>) =
+            sent.iter().partition(|sent| (4..=12).contains(*sent));
+        ensure(
+            !silent.is_empty() && others.iter().all(|sent| *sent > 25),
+            || format!("{sent:?} packets in 3 s"),
+        )
     });
     assert_undisturbed(&network.sessions(&herald, &Path::ALL).unwrap());
 
