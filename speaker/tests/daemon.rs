@@ -604,8 +604,8 @@ fn metrics_tell_of_sessions_that_are_up() {
         "herald_peer_pending_prefixes{peer=\"other\",family=\"ipv4-unicast\"} 0\n",
         "herald_peer_update_errors_total{peer=\"other\"} 0\n",
         "herald_bfd_up{session=\"other\",peer=\"other\",bfd_session=\"\"} 1\n",
-        "herald_bfd_ups_total{session=\"other\",peer=\"other\"} 1\n",
-        "herald_bfd_downs_total{session=\"other\",peer=\"other\"} 0\n",
+        "herald_bfd_ups_total{session=\"other\",peer=\"other\",bfd_session=\"\"} 1\n",
+        "herald_bfd_downs_total{session=\"other\",peer=\"other\",bfd_session=\"\"} 0\n",
     ] {
         assert!(metrics.contains(line), "{line:?} is not in\n{metrics}");
     }
