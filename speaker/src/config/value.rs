@@ -109,6 +109,16 @@ pub(super) fn name<N: From<Name>>(value: &DeValue<'_>) -> Parsed<N> {
         .ok_or_else(|| Name::EXPECTED.into())
 }
 
+/// A name that leaves room for what is appended to it.
+pub(super) fn name_up_to<N: From<Name>>(longest: usize) -> impl Fn(&DeValue<'_>) -> Parsed<N> {
+    move |value| {
+        let name: Name = name(value)?;
+        let fits = name.as_str().chars().count() <= longest;
+        fits.then(|| N::from(name))
+            .ok_or_else(|| format!("a name of at most {longest} characters").into())
+    }
+}
+
 /// The name of a network interface: what Linux accepts, at most 15 octets.
 pub(super) fn interface(value: &DeValue<'_>) -> Parsed<String> {
     value

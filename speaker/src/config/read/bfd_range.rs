@@ -20,12 +20,11 @@ pub(super) fn read_bfd_ranges(
     let mut ranges = BTreeMap::new();
     let mut places = BTreeMap::new();
     for mut section in sections {
-        let name = section.require("name", "a name, such as \"fabric\"", |value| {
-            let name = value::name::<BfdName>(value)?;
-            let fits = name.as_str().chars().count() <= MAX_NAME;
-            fits.then_some(name)
-                .ok_or_else(|| format!("a name of at most {MAX_NAME} characters").into())
-        });
+        let name = section.require(
+            "name",
+            "a name, such as \"fabric\"",
+            value::name_up_to::<BfdName>(MAX_NAME),
+        );
         let prefix = section.require(
             "prefix",
             "where the neighbors are, such as \"10.0.0.0/24\"",

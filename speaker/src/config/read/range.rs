@@ -27,12 +27,11 @@ pub(super) fn read_ranges(
     let mut prefixes = BTreeMap::new();
     for section in sections {
         let mut section = section.plans(PEER_PLANS);
-        let name = section.require("name", "a name, such as \"leafs\"", |value| {
-            let name = value::name::<PeerName>(value)?;
-            let fits = name.as_str().chars().count() <= MAX_NAME;
-            fits.then_some(name)
-                .ok_or_else(|| format!("a name of at most {MAX_NAME} characters").into())
-        });
+        let name = section.require(
+            "name",
+            "a name, such as \"leafs\"",
+            value::name_up_to::<PeerName>(MAX_NAME),
+        );
         let prefix = section.require(
             "prefix",
             "where the neighbors are, such as \"10.0.0.0/24\"",
