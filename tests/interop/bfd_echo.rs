@@ -45,7 +45,8 @@ fn echo_both_ways_with_frr() {
         assert_eq!(session["down_count"], before, "{session:#}");
         let echo = &session["echo"];
         assert_eq!(echo["packets_lost"], 0, "{echo:#}");
-        assert!(echo["round_trip_ms"].as_f64() < Some(50.0), "{echo:#}");
+        let round_trip = echo["round_trip_ms"].as_f64();
+        assert!(round_trip.is_some_and(|ms| ms < 50.0), "{echo:#}");
         assert_eq!(frr.bfd_peer(address(host)).status(), "up");
         let returned = echo["packets_returned"].as_u64().unwrap();
         // Over IPv4 the kernel does it.
@@ -75,16 +76,7 @@ fn a_path_that_returns_no_echo_goes_down() {
         }; }",
     );
     for (router, _) in BOTH {
-        wait_until(&format!("{router} is down"), COMES_UP, || {
-            let log = herald.log();
-            let mut lines = log.iter().map(|line| line.text.as_str());
-            let down = lines.any(|line| {
-                line.contains("BFD session DOWN")
-                    && line.contains("echo function failed")
-                    && line.contains(router)
-            });
-            ensure(down, || format!("{log:#?}"))
-        });
+        wait_for_echo_failure(&herald, router);
     }
     pair.router.nft("delete table inet echo_test");
     for (router, host) in BOTH {
@@ -102,15 +94,7 @@ fn frr_without_echo_mode_returns_ipv4_alone() {
     let frr = start_frr(&pair, &["no echo-mode"]);
     let herald = pair.herald(&peers(PROFILE));
     wait_for_echo(&herald, ROUTER_V4);
-    wait_until("the IPv6 session is down", COMES_UP, || {
-        let log = herald.log();
-        let mut lines = log.iter().map(|line| line.text.as_str());
-        let failed = "echo function failed";
-        ensure(
-            lines.any(|line| line.contains(failed) && line.contains(ROUTER_V6)),
-            || format!("{log:#?}"),
-        )
-    });
+    wait_for_echo_failure(&herald, ROUTER_V6);
     frr.configure(&["bfd", "profile echo", "echo-mode"]);
     wait_for_echo(&herald, ROUTER_V6);
     wait_established(&herald, &frr, ROUTER_V6, HOST_V6);
@@ -250,6 +234,20 @@ fn wait_for_echo(herald: &Herald, router: &str) {
             session["echo"]["packets_in"].as_u64() > Some(enough),
             || format!("{session:#}"),
         )
+    });
+}
+
+#[track_caller]
+fn wait_for_echo_failure(herald: &Herald, router: &str) {
+    wait_until(&format!("{router} is down"), COMES_UP, || {
+        let log = herald.log();
+        let mut lines = log.iter().map(|line| line.text.as_str());
+        let down = lines.any(|line| {
+            line.contains("BFD session DOWN")
+                && line.contains("echo function failed")
+                && line.contains(router)
+        });
+        ensure(down, || format!("{log:#?}"))
     });
 }
 
