@@ -1,0 +1,152 @@
+//! The book in `docs/`: every page is in its summary, every link leads somewhere, and every configuration in it is one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is a test's verdict"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use herald::config::Config;
+
+/// One that is not listed is not in the book.
+#[test]
+fn every_page_is_in_the_summary() {
+    let docs = workspace().join("docs");
+    let summary = docs.join("SUMMARY.md");
+    let mut listed = BTreeSet::new();
+    for link in links(&fs::read_to_string(&summary).unwrap()) {
+        let page = docs.join(&link);
+        assert!(listed.insert(page), "docs/SUMMARY.md lists {link} twice");
+    }
+    let pages: BTreeSet<PathBuf> = pages(&docs)
+        .into_iter()
+        .filter(|page| *page != summary)
+        .collect();
+    assert_eq!(pages, listed);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut dead = Vec::new();
+    for page in documents() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in links(&text) {
+            if !leads_somewhere(&page, &text, &link) {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// Those that begin with a section that every file has; others are parts of one.
+#[test]
+fn every_configuration_is_one() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for page in documents() {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in configurations(&text) {
+            count += 1;
+            let block = with_keys(block);
+            if let Err(error) = Config::parse(&page, &block) {
+                wrong.push(format!("{error}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(count > 0, "no configuration was found");
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every page for people, of the book and beside it. Those of the engines are rustdoc, which checks its links itself.
+fn documents() -> Vec<PathBuf> {
+    let beside = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ];
+    let mut all = pages(&workspace().join("docs"));
+    all.extend(beside.map(|name| workspace().join(name)));
+    all
+}
+
+fn pages(directory: &Path) -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            pages.extend(self::pages(&path));
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
+    pages
+}
+
+/// Where the links outside code lead.
+fn links(text: &str) -> Vec<String> {
+    let prose = text.split("```").step_by(2);
+    let prose: String = prose.flat_map(|part| part.split('`').step_by(2)).collect();
+    let targets = prose.split("](").skip(1);
+    targets
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.to_owned())
+        .collect()
+}
+
+fn leads_somewhere(page: &Path, text: &str, link: &str) -> bool {
+    if link.contains("://") {
+        return true;
+    }
+    let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+    let target = page.parent().unwrap().join(file);
+    let text = if file.is_empty() {
+        text.to_owned()
+    } else if heading.is_empty() {
+        return target.exists();
+    } else {
+        fs::read_to_string(target).unwrap_or_default()
+    };
+    text.lines()
+        .any(|line| anchor(line).as_deref() == Some(heading))
+}
+
+/// What a heading is called in links: letters and digits in lower case, hyphens for spaces.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.trim_start_matches('#').strip_prefix(' ');
+    let heading = heading.filter(|_| line.starts_with('#'))?;
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
+}
+
+fn configurations(text: &str) -> impl Iterator<Item = &str> {
+    let blocks = text.split("```toml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.contains("[speaker]"))
+}
+
+/// Key files are looked into; those of the examples are not on this host.
+fn with_keys(block: &str) -> String {
+    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join("book.key");
+    fs::write(&key, "s3cret\n").unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for line in block.lines() {
+        let is_key = line.trim_start().starts_with("password-file");
+        lines.push(if is_key {
+            format!("password-file = {key:?}")
+        } else {
+            line.to_owned()
+        });
+    }
+    lines.join("\n")
+}
