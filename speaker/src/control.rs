@@ -16,7 +16,7 @@ use crate::bgp_thread::{BgpThread, TransportReport};
 use crate::config::{
     Config, OnExit, Party, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName,
 };
-use crate::history::Record;
+use crate::history::{Followed, Record};
 use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
@@ -105,6 +105,7 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 pub(crate) enum Command {
     Snapshot(Reply<Snapshot>),
     Events(Option<Party>, Reply<Result<Vec<Record>, Refusal>>),
+    Follow(Option<Party>, Option<u64>, Reply<Result<Followed, Refusal>>),
     PutService(ServiceName, ServiceConfig, Reply<Result<Stored, Refusal>>),
     DeleteService(ServiceName, Reply<Result<(), Refusal>>),
     PutRoute(IpNet, Box<RouteConfig>, Reply<Result<Stored, Refusal>>),
@@ -176,6 +177,19 @@ impl Control {
     /// When there is none of that name.
     pub async fn events(&self, party: Option<Party>) -> Result<Vec<Record>, Refusal> {
         self.ask(|reply| Command::Events(party, reply)).await?
+    }
+
+    /// What happens from here on, and before it what has happened since the record with that id.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn follow(
+        &self,
+        party: Option<Party>,
+        since: Option<u64>,
+    ) -> Result<Followed, Refusal> {
+        self.ask(|reply| Command::Follow(party, since, reply))
+            .await?
     }
 
     /// Adds a service, or gives one that was added before other addresses.

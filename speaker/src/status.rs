@@ -5,6 +5,7 @@
 mod advertised;
 mod bfd;
 mod bfd_thread;
+mod event;
 mod hooks;
 mod import;
 mod received;
@@ -16,9 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 use bgp::{MessageCounters, Negotiated, RemoteAs, State};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Party, PeerConfig, PeerName};
+use crate::config::{PeerConfig, PeerName};
 use crate::control::{Refusal, Reloaded, Snapshot};
-use crate::history::{Record, Subject};
 use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
 
@@ -27,6 +27,7 @@ pub use self::bfd::{
 };
 pub use advertised::AdvertisedRouteStatus;
 pub use bfd_thread::BfdThreadStatus;
+pub use event::EventStatus;
 pub use hooks::HookStatus;
 pub use import::ImportStatus;
 pub use received::ReceivedRouteStatus;
@@ -336,30 +337,6 @@ pub struct ResetStatus {
     pub cause: String,
 }
 
-/// An element of `GET /v1/events`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventStatus {
-    /// When it happened, the last time.
-    pub at: String,
-    /// When it happened first, if it repeated itself.
-    pub first_at: String,
-    /// How often.
-    pub count: u64,
-    /// To which peer; null for what concerns none.
-    pub peer: Option<String>,
-    /// To which `[[bfd-session]]`; null for what concerns none.
-    #[serde(default)]
-    pub bfd_session: Option<String>,
-    /// `bgp`, `bfd` or `herald`.
-    pub subject: String,
-    /// The state left.
-    pub from: Option<String>,
-    /// The state entered.
-    pub to: Option<String>,
-    /// What, or why.
-    pub cause: String,
-}
-
 /// The answer to `POST /v1/reload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadStatus {
@@ -581,28 +558,6 @@ impl From<&Malformed> for UpdateErrorStatus {
             prefix_count: malformed.prefix_count,
             message: malformed.hex(),
             message_octets: malformed.length,
-        }
-    }
-}
-
-impl From<&Record> for EventStatus {
-    fn from(record: &Record) -> Self {
-        let state = |state: &String| (!state.is_empty()).then(|| state.clone());
-        Self {
-            at: time(record.last),
-            first_at: time(record.first),
-            count: record.count,
-            peer: text(record.party.as_ref().and_then(Party::peer)),
-            bfd_session: text(record.party.as_ref().and_then(Party::bfd_session)),
-            subject: match record.subject {
-                Subject::Bgp => "bgp",
-                Subject::Bfd => "bfd",
-                Subject::Herald => "herald",
-            }
-            .to_owned(),
-            from: state(&record.from),
-            to: state(&record.to),
-            cause: record.cause.clone(),
         }
     }
 }

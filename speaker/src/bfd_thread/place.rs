@@ -155,7 +155,9 @@ impl Place {
             let own = Ends::of(&wish.key);
             let shared = match user {
                 Party::Peer(_) => None,
-                Party::BfdSession(_) => of_peers.iter().find(|ends| own.leave_open(ends)),
+                Party::BfdSession(_) | Party::Service(_) => {
+                    of_peers.iter().find(|ends| own.leave_open(ends))
+                }
             };
             let ends = match shared {
                 Some(ends) => ends.clone(),

@@ -107,6 +107,8 @@ pub enum Party {
     Peer(PeerName),
     /// A `[[bfd-session]]`, or a session of a `[[bfd-range]]`.
     BfdSession(BfdName),
+    /// A service.
+    Service(ServiceName),
 }
 
 impl Party {
@@ -116,6 +118,7 @@ impl Party {
         match self {
             Self::Peer(name) => name.as_str(),
             Self::BfdSession(name) => name.as_str(),
+            Self::Service(name) => name.as_str(),
         }
     }
 
@@ -124,7 +127,7 @@ impl Party {
     pub const fn peer(&self) -> Option<&PeerName> {
         match self {
             Self::Peer(name) => Some(name),
-            Self::BfdSession(_) => None,
+            Self::BfdSession(_) | Self::Service(_) => None,
         }
     }
 
@@ -132,8 +135,17 @@ impl Party {
     #[must_use]
     pub const fn bfd_session(&self) -> Option<&BfdName> {
         match self {
-            Self::Peer(_) => None,
+            Self::Peer(_) | Self::Service(_) => None,
             Self::BfdSession(name) => Some(name),
+        }
+    }
+
+    /// The service, if it is one.
+    #[must_use]
+    pub const fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Peer(_) | Self::BfdSession(_) => None,
+            Self::Service(name) => Some(name),
         }
     }
 }
@@ -150,11 +162,18 @@ impl From<&BfdName> for Party {
     }
 }
 
+impl From<&ServiceName> for Party {
+    fn from(name: &ServiceName) -> Self {
+        Self::Service(name.clone())
+    }
+}
+
 impl fmt::Display for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Peer(name) => write!(f, "peer {name}"),
             Self::BfdSession(name) => write!(f, "bfd-session {name}"),
+            Self::Service(name) => write!(f, "service {name}"),
         }
     }
 }

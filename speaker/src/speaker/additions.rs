@@ -8,6 +8,7 @@ use super::{Speaker, not_found};
 use crate::additions::Kept;
 use crate::config::{RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Refusal, Stored};
+use crate::history::Subject;
 
 impl Speaker {
     pub(super) fn put_service(
@@ -25,7 +26,7 @@ impl Speaker {
         let former = kept.additions.services.insert(name.clone(), service);
         self.keep(kept)?;
         self.announce();
-        self.note(format!("service {name}: added at run time"));
+        self.note_about(&name, Subject::Service, "added at run time".to_owned());
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
@@ -61,7 +62,7 @@ impl Speaker {
         }
         self.keep(kept)?;
         self.announce();
-        self.note(format!("service {name}: removed at run time"));
+        self.note_about(name, Subject::Service, "removed at run time".to_owned());
         Ok(())
     }
 
@@ -117,6 +118,17 @@ impl Speaker {
         self.announce();
         self.note(format!("route {prefix}: removed at run time"));
         Ok(())
+    }
+
+    /// What was removed is remembered for a while.
+    pub(super) fn refuse_unknown_service(&self, name: &ServiceName) -> Result<(), Refusal> {
+        let (file, added) = (&self.config.services, &self.kept.additions.services);
+        let is_known = file.contains_key(name) || added.contains_key(name);
+        if is_known || !self.history.records(Some(&name.into())).is_empty() {
+            return Ok(());
+        }
+        let known = file.keys().chain(added.keys()).map(ServiceName::as_str);
+        Err(not_found("service", "services", name.as_str(), known))
     }
 
     /// Writes to disk first: what was acknowledged survives.

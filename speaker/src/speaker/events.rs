@@ -162,6 +162,7 @@ impl Speaker {
             Party::BfdSession(name) => {
                 self.config.bfd_sessions.contains_key(name) || self.bfd.range_of(party).is_some()
             }
+            Party::Service(name) => self.refuse_unknown_service(name).is_ok(),
         }
     }
 

@@ -37,7 +37,7 @@ use crate::config::{
     Config, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
 };
 use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
-use crate::history::{History, Record};
+use crate::history::{History, Record, Subject};
 use crate::hooks::Hooks;
 use crate::hostname;
 use crate::last_run::{LastRun, Resumption};
@@ -320,6 +320,10 @@ impl Speaker {
         match command {
             Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
             Command::Events(party, reply) => drop(reply.send(self.events(party.as_ref()))),
+            Command::Follow(party, since, reply) => {
+                let followed = self.refuse_unknown_party(party.as_ref());
+                drop(reply.send(followed.map(|()| self.history.follow(party.as_ref(), since))));
+            }
             Command::PutService(name, service, reply) => {
                 drop(reply.send(self.put_service(name, service)));
             }
@@ -372,12 +376,17 @@ impl Speaker {
     }
 
     fn events(&self, party: Option<&Party>) -> Result<Vec<Record>, Refusal> {
-        match party {
-            Some(Party::Peer(name)) => self.refuse_unknown(name)?,
-            Some(Party::BfdSession(name)) => self.refuse_unknown_session(name)?,
-            None => {}
-        }
+        self.refuse_unknown_party(party)?;
         Ok(self.history.records(party))
+    }
+
+    fn refuse_unknown_party(&self, party: Option<&Party>) -> Result<(), Refusal> {
+        match party {
+            Some(Party::Peer(name)) => self.refuse_unknown(name),
+            Some(Party::BfdSession(name)) => self.refuse_unknown_session(name),
+            Some(Party::Service(name)) => self.refuse_unknown_service(name),
+            None => Ok(()),
+        }
     }
 
     /// Everything that can fail comes before the first step is taken.
@@ -543,7 +552,7 @@ impl Speaker {
         let bfd = self.bfd.set_peer(name, peer);
         if let Err(error) = &bfd {
             warn!(peer = %name, "no BFD session: {error}");
-            self.note(format!("peer {name}: no BFD session: {error}"));
+            self.note_about(name, Subject::Bfd, format!("no BFD session: {error}"));
         }
         let session = bfd.as_ref().ok().copied().flatten();
         let now = Instant::now();
@@ -675,6 +684,12 @@ impl Speaker {
 
     fn note(&mut self, text: String) {
         self.history.note(SystemTime::now(), text);
+    }
+
+    fn note_about(&mut self, party: impl Into<Party>, subject: Subject, text: String) {
+        let party = Some(party.into());
+        self.history
+            .note_about(SystemTime::now(), party, subject, text);
     }
 
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.

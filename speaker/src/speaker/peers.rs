@@ -6,6 +6,7 @@ use tracing::info;
 use super::{Speaker, unknown_peer};
 use crate::config::{Config, PeerConfig, PeerName};
 use crate::control::Refusal;
+use crate::history::Subject;
 
 impl Speaker {
     /// Ends the session with Cease/4; it starts again by itself.
@@ -105,7 +106,7 @@ impl Speaker {
 
     fn act(&mut self, name: &PeerName, what: &str) {
         info!(peer = %name, "{what}");
-        self.note(format!("peer {name}: {what}"));
+        self.note_about(name, Subject::Bgp, what.to_owned());
     }
 }
 

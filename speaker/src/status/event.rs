@@ -1,0 +1,145 @@
+//! What happened to whom, and why.
+
+use serde::{Deserialize, Serialize};
+
+use super::{text, time};
+use crate::config::Party;
+use crate::history::{Kind, Record, Subject};
+
+/// An element of `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventStatus {
+    /// Grows with each event, also from one run of the daemon to the next. One that repeats itself
+    /// has the id of the last time.
+    #[serde(default)]
+    pub id: u64,
+    /// When it happened, the last time.
+    pub at: String,
+    /// When it happened first, if it repeated itself.
+    pub first_at: String,
+    /// How often.
+    pub count: u64,
+    /// `up`: a session or a service came up; `down`: one that was up is so no more; `failed`: an
+    /// attempt to bring one up failed; `state`: another change of state; `warning`: something is
+    /// wrong; `note`: something was done.
+    #[serde(default)]
+    pub kind: String,
+    /// `bgp`, `bfd`, `service` or `herald`.
+    pub subject: String,
+    /// To which peer; null for what concerns none.
+    pub peer: Option<String>,
+    /// To which `[[bfd-session]]`; null for what concerns none.
+    #[serde(default)]
+    pub bfd_session: Option<String>,
+    /// To which service; null for what concerns none.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The state left.
+    pub from: Option<String>,
+    /// The state entered.
+    pub to: Option<String>,
+    /// What, or why.
+    pub cause: String,
+    /// All of it in a sentence.
+    #[serde(default)]
+    pub text: String,
+}
+
+impl From<&Record> for EventStatus {
+    fn from(record: &Record) -> Self {
+        let state = |state: &String| (!state.is_empty()).then(|| state.clone());
+        let party = record.party.as_ref();
+        Self {
+            id: record.id,
+            at: time(record.last),
+            first_at: time(record.first),
+            count: record.count,
+            kind: kind(record.kind).to_owned(),
+            subject: subject(record.subject).to_owned(),
+            peer: text(party.and_then(Party::peer)),
+            bfd_session: text(party.and_then(Party::bfd_session)),
+            service: text(party.and_then(Party::service)),
+            from: state(&record.from),
+            to: state(&record.to),
+            cause: record.cause.clone(),
+            text: sentence(record),
+        }
+    }
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Up => "up",
+        Kind::Down => "down",
+        Kind::Failed => "failed",
+        Kind::State => "state",
+        Kind::Warning => "warning",
+        Kind::Note => "note",
+    }
+}
+
+const fn subject(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Bgp => "bgp",
+        Subject::Bfd => "bfd",
+        Subject::Service => "service",
+        Subject::Herald => "herald",
+    }
+}
+
+fn sentence(record: &Record) -> String {
+    let Record {
+        party,
+        subject,
+        from,
+        to,
+        cause,
+        count,
+        ..
+    } = record;
+    let protocol = match subject {
+        Subject::Bgp => "BGP ",
+        Subject::Bfd => "BFD ",
+        Subject::Service | Subject::Herald => "",
+    };
+    let who = party
+        .as_ref()
+        .map_or_else(String::new, |party| format!("{party}: "));
+    let what = match (from.is_empty(), to.is_empty()) {
+        (true, true) => cause.clone(),
+        _ => format!("{protocol}{from} -> {to}: {cause}"),
+    };
+    match count {
+        1 => format!("{who}{what}"),
+        count => format!("{who}{what} ({count} times)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::config::PeerName;
+    use crate::history::History;
+
+    #[test]
+    fn an_event_is_a_sentence_too() {
+        let mut history = History::default();
+        let name = PeerName::new("tor-a").unwrap();
+        let states = ["Established", "Idle"].map(str::to_owned);
+        for _ in 0..2 {
+            let (states, cause) = (states.clone(), "BFD Down".to_owned());
+            history.transition(UNIX_EPOCH, &name, Subject::Bgp, states, cause);
+        }
+        history.note(UNIX_EPOCH, "started".to_owned());
+        let records = history.records(None);
+        let events: Vec<EventStatus> = records.iter().map(EventStatus::from).collect();
+        assert_eq!(
+            events[0].text,
+            "peer tor-a: BGP Established -> Idle: BFD Down (2 times)"
+        );
+        assert_eq!(events[1].text, "started");
+        assert_eq!((&*events[0].kind, &*events[1].kind), ("down", "note"));
+    }
+}
