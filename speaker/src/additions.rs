@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bgp::{BgpIdentifier, RouteAttributes};
 use ipnet::IpNet;
@@ -28,9 +29,9 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Additions {
     /// By name; none of them is in the file too.
-    pub services: BTreeMap<ServiceName, ServiceConfig>,
+    pub services: BTreeMap<ServiceName, Arc<ServiceConfig>>,
     /// By prefix; none of them is in the file too.
-    pub routes: BTreeMap<IpNet, RouteConfig>,
+    pub routes: BTreeMap<IpNet, Arc<RouteConfig>>,
 }
 
 impl Additions {
@@ -65,7 +66,7 @@ impl Additions {
 
 /// The addresses of all these services.
 pub(crate) fn addresses(
-    services: &BTreeMap<ServiceName, ServiceConfig>,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
 ) -> impl Iterator<Item = IpAddr> {
     services
         .values()
@@ -420,10 +421,10 @@ impl From<&Kept> for StateFile {
             version: VERSION,
             router_id: kept.router_id.map(Ipv4Addr::from),
             services: services
-                .map(|(name, service)| (name.clone(), service.into()))
+                .map(|(name, service)| (name.clone(), (&**service).into()))
                 .collect(),
             routes: routes
-                .map(|(prefix, route)| (prefix.to_string(), route.into()))
+                .map(|(prefix, route)| (prefix.to_string(), (&**route).into()))
                 .collect(),
             shutdowns: kept.shutdowns.clone(),
         }
@@ -442,14 +443,14 @@ impl StateFile {
         for (name, spec) in self.services {
             let service = ServiceConfig::try_from(&spec)
                 .map_err(|error| format!("service {name}: {error}"))?;
-            additions.services.insert(name, service);
+            additions.services.insert(name, Arc::new(service));
         }
         for (text, spec) in self.routes {
             let prefix = parse_prefix(&text)
                 .map_err(|expected| format!("route: found {text:?}; must be {expected}"))?;
             let route =
                 RouteConfig::try_from(&spec).map_err(|error| format!("route {text}: {error}"))?;
-            additions.routes.insert(prefix, route);
+            additions.routes.insert(prefix, Arc::new(route));
         }
         Ok(Kept {
             router_id: self.router_id.and_then(BgpIdentifier::new),
@@ -480,12 +481,12 @@ mod tests {
             additions: Additions {
                 services: [(
                     ServiceName::new("web").unwrap(),
-                    ServiceConfig::try_from(&service).unwrap(),
+                    Arc::new(ServiceConfig::try_from(&service).unwrap()),
                 )]
                 .into(),
                 routes: [(
                     "198.51.100.0/24".parse().unwrap(),
-                    RouteConfig::try_from(&route).unwrap(),
+                    Arc::new(RouteConfig::try_from(&route).unwrap()),
                 )]
                 .into(),
             },

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bgp::{Family, RouteAttributes, Routes};
 use ipnet::IpNet;
 
-use crate::additions::Additions;
 use crate::config::{AdvertisementConfig, Config, PeerConfig, PeerName, ServiceName};
+use crate::services::{Route, Services, Source};
 
 /// Peers, and what is said of a prefix to each.
 pub type Addressees = BTreeMap<PeerName, Arc<RouteAttributes>>;
@@ -18,8 +18,8 @@ pub type Addressees = BTreeMap<PeerName, Arc<RouteAttributes>>;
 pub struct Announcement {
     /// The service whose address it is; `None` for a route.
     pub service: Option<ServiceName>,
-    /// It was added at run time.
-    pub added: bool,
+    /// Who says that it is to be announced.
+    pub source: Source,
     /// To whom, and what is said of it. Prefixes of which the same is said to the same peers share
     /// this, for there may be many of both.
     pub peers: Arc<Addressees>,
@@ -27,16 +27,15 @@ pub struct Announcement {
 
 /// Everything that is to be announced, by prefix.
 #[must_use]
-pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, Announcement> {
+pub fn announcements(config: &Config, services: &Services) -> BTreeMap<IpNet, Announcement> {
     let mut seen = Seen::default();
     let advertised = Advertised::new(config, &mut seen.attributes);
     let mut announced = BTreeMap::new();
-    let from_file = config.services.iter().map(|service| (service, false));
-    let added = additions.services.iter().map(|service| (service, true));
     let mut by_fitting = BTreeMap::new();
-    for ((name, service), added) in from_file.chain(added) {
-        for address in &service.addresses {
-            let prefix = IpNet::from(*address);
+    let announceable = services.iter();
+    for (name, service) in announceable.filter(|(_, service)| service.may_be_announced()) {
+        for address in service.addresses() {
+            let prefix = IpNet::from(address);
             let family = Family::of(&prefix);
             let key = (family, advertised.naming(name));
             let peers = by_fitting.entry(key).or_insert_with(|| {
@@ -45,17 +44,15 @@ pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, 
             });
             let announcement = Announcement {
                 service: Some(name.clone()),
-                added,
+                source: service.source,
                 peers: Arc::clone(peers),
             };
             announced.insert(prefix, announcement);
         }
     }
     let mut by_route = BTreeMap::new();
-    let from_file = config.routes.iter().map(|route| (route, false));
-    let added = additions.routes.iter().map(|route| (route, true));
-    for ((prefix, route), added) in from_file.chain(added) {
-        let key = (Family::of(prefix), &route.attributes, &route.peers);
+    for (prefix, Route { source, spec }) in services.routes() {
+        let key = (Family::of(prefix), &spec.attributes, &spec.peers);
         let peers = by_route.entry(key).or_insert_with(|| {
             let (family, attributes, filter) = key;
             let attributes = share(&mut seen.attributes, attributes.clone());
@@ -66,7 +63,7 @@ pub fn announcements(config: &Config, additions: &Additions) -> BTreeMap<IpNet, 
         });
         let announcement = Announcement {
             service: None,
-            added,
+            source: *source,
             peers: Arc::clone(peers),
         };
         announced.insert(*prefix, announcement);
@@ -245,7 +242,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::additions::ServiceSpec;
+    use crate::additions::{Additions, ServiceSpec};
     use crate::config::ServiceConfig;
 
     const PEERS: &str = r#"
@@ -276,7 +273,11 @@ mod tests {
 
     /// `peer: prefix prefix…`
     fn told(config: &Config, additions: &Additions) -> Vec<String> {
-        let routes = routes(config, &announcements(config, additions), &BTreeMap::new());
+        let routes = routes(
+            config,
+            &announcements(config, &Services::new(config, additions)),
+            &BTreeMap::new(),
+        );
         routes
             .iter()
             .map(|(peer, routes)| {
@@ -314,7 +315,7 @@ mod tests {
             told(&config, &Additions::default()),
             ["a: 203.0.113.1/32 203.0.113.2/32 2001:db8:5::1/128", "b: "]
         );
-        let announced = announcements(&config, &Additions::default());
+        let announced = announcements(&config, &Services::new(&config, &Additions::default()));
         let med =
             |prefix: &str| announced[&prefix.parse::<IpNet>().unwrap()].peers["a"].multi_exit_disc;
         assert_eq!(
@@ -353,7 +354,7 @@ mod tests {
         let additions = Additions {
             services: [(
                 ServiceName::new("new").unwrap(),
-                ServiceConfig::try_from(&spec).unwrap(),
+                Arc::new(ServiceConfig::try_from(&spec).unwrap()),
             )]
             .into(),
             routes: [("10.0.0.0/8".parse().unwrap(), Default::default())].into(),
@@ -365,8 +366,9 @@ mod tests {
                 "b: 2001:db8:5::1/128"
             ]
         );
-        let announced = announcements(&config(""), &additions);
-        assert!(announced[&"10.0.0.0/8".parse::<IpNet>().unwrap()].added);
+        let announced = announcements(&config(""), &Services::new(&config(""), &additions));
+        let source = announced[&"10.0.0.0/8".parse::<IpNet>().unwrap()].source;
+        assert_eq!(source, Source::Api);
     }
 
     #[test]
@@ -386,7 +388,7 @@ mod tests {
             routes: (0..100_000).map(route).collect(),
             ..Additions::default()
         };
-        let announced = announcements(&config, &additions);
+        let announced = announcements(&config, &Services::new(&config, &additions));
         let mut addressees: Vec<_> = announced
             .values()
             .map(|announcement| Arc::as_ptr(&announcement.peers))
@@ -417,7 +419,7 @@ mod tests {
         let config = config("[[peer]]\nname = \"c\"\naddress = \"192.0.2.3\"\n");
         let routes = routes(
             &config,
-            &announcements(&config, &Additions::default()),
+            &announcements(&config, &Services::new(&config, &Additions::default())),
             &BTreeMap::new(),
         );
         assert!(Arc::ptr_eq(&routes["a"], &routes["c"]));

@@ -20,6 +20,7 @@ use crate::history::{Followed, Record};
 use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
+use crate::services::Services;
 use crate::speaker::Neighbors;
 use crate::tcp_drops::TcpDrops;
 
@@ -75,8 +76,8 @@ pub struct Snapshot {
     pub config: Arc<Config>,
     /// Peers that were shut down by command, and what their operators were told.
     pub shutdowns: ByPeer<Option<String>>,
-    /// Services that were added at run time.
-    pub added_services: BTreeMap<ServiceName, ServiceConfig>,
+    /// What is to be announced, whoever said so.
+    pub services: Arc<Services>,
     /// What is announced, or would be to a peer that listened.
     pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
     /// Routes whose attributes leave no room for them in a message.

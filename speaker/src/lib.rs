@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod on_link;
 pub mod plan;
 pub mod router_id;
+pub mod services;
 pub mod speaker;
 pub mod status;
 pub mod tcp_drops;

@@ -96,8 +96,7 @@ fn add_daemon(registry: &mut Registry, snapshot: &Snapshot) {
     routes.set(count(snapshot.announcements.len()));
     registry.register("routes", "Prefixes that are to be announced", routes);
     let services = Gauge::<i64>::default();
-    let number = snapshot.config.services.len() + snapshot.added_services.len();
-    services.set(count(number));
+    services.set(count(snapshot.services.iter().len()));
     registry.register(
         "services",
         "Services that are configured or were added",

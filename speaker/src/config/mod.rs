@@ -24,6 +24,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU16};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::wire::AddPathDirection;
@@ -37,7 +38,7 @@ pub use bfd_auth::{BfdAuth, BfdKey};
 pub use bfd_range::BfdRangeConfig;
 pub use bfd_session::BfdSessionConfig;
 pub use hook::{HookConfig, HookSubject};
-pub use name::{BfdName, Name, Party, PeerName, ServiceName};
+pub use name::{BfdName, Name, Party, PeerName, PoolName, ServiceName};
 pub use password::Password;
 pub use problem::{ConfigError, Problem};
 pub(crate) use render::link_local_next_hop_name;
@@ -89,9 +90,9 @@ pub struct Config {
     /// `[[bfd-range]]`
     pub bfd_ranges: BTreeMap<BfdName, BfdRangeConfig>,
     /// `[[service]]`
-    pub services: BTreeMap<ServiceName, ServiceConfig>,
+    pub services: BTreeMap<ServiceName, Arc<ServiceConfig>>,
     /// `[[route]]`
-    pub routes: BTreeMap<IpNet, RouteConfig>,
+    pub routes: BTreeMap<IpNet, Arc<RouteConfig>>,
     /// `[[advertisement]]`, in the order of the file; none means every service to every peer.
     pub advertisements: Vec<AdvertisementConfig>,
     /// `[[hook]]`, in the order of the file.
@@ -621,7 +622,7 @@ pub enum BfdHops {
 /// `[[service]]`: addresses that somebody on this host serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceConfig {
-    /// At least one, each in no other service.
+    /// The addresses it names itself, each in no other service.
     pub addresses: BTreeSet<IpAddr>,
 }
 

@@ -1,4 +1,4 @@
-//! Names of peers, services and BFD sessions.
+//! Names of peers, services, pools and BFD sessions.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -96,6 +96,8 @@ names! {
     PeerName
     /// The name of a service.
     ServiceName
+    /// The name of a pool of addresses.
+    PoolName
     /// The name of a BFD session that belongs to no peer, or of a range of them.
     BfdName
 }

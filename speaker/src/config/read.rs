@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::RouteAttributes;
@@ -351,7 +352,7 @@ fn warn_if_ambitious(section: &Section<'_>, key: &str, interval: Option<&Located
     }
 }
 
-fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, ServiceConfig> {
+fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
     let mut services = BTreeMap::new();
     let mut names = BTreeMap::new();
     let mut users: BTreeMap<IpAddr, (usize, String)> = BTreeMap::new();
@@ -388,7 +389,7 @@ fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, ServiceCon
         let Some(name) = name else { continue };
         if unique(&section, "name", &name, name.value.to_string(), &mut names) {
             let addresses = addresses.into_iter().map(|address| address.value).collect();
-            services.insert(name.value, ServiceConfig { addresses });
+            services.insert(name.value, Arc::new(ServiceConfig { addresses }));
         }
     }
     services
@@ -397,9 +398,9 @@ fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, ServiceCon
 fn read_routes(
     sections: Vec<Section<'_>>,
     peers: &Peers,
-    services: &BTreeMap<ServiceName, ServiceConfig>,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
     speaker: Option<&SpeakerConfig>,
-) -> BTreeMap<IpNet, RouteConfig> {
+) -> BTreeMap<IpNet, Arc<RouteConfig>> {
     let blackhole = speaker.map(|speaker| speaker.blackhole).unwrap_or_default();
     let mut routes = BTreeMap::new();
     let mut prefixes = BTreeMap::new();
@@ -436,7 +437,7 @@ fn read_routes(
             prefix.value.to_string(),
             &mut prefixes,
         ) {
-            routes.insert(prefix.value, RouteConfig { attributes, peers });
+            routes.insert(prefix.value, Arc::new(RouteConfig { attributes, peers }));
         }
     }
     routes
@@ -445,7 +446,7 @@ fn read_routes(
 fn read_advertisements(
     sections: Vec<Section<'_>>,
     peers: &Peers,
-    services: &BTreeMap<ServiceName, ServiceConfig>,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
 ) -> Vec<AdvertisementConfig> {
     let mut advertisements = Vec::new();
     for section in sections {
@@ -472,7 +473,7 @@ fn read_advertisements(
 fn warn_if_unknown(
     section: &Section<'_>,
     wanted: &Located<ServiceName>,
-    services: &BTreeMap<ServiceName, ServiceConfig>,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
 ) {
     if services.contains_key(&wanted.value) {
         return;

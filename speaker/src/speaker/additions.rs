@@ -1,6 +1,7 @@
 //! What is added and removed while the daemon runs: checked against the file, kept, announced.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -9,6 +10,7 @@ use crate::additions::Kept;
 use crate::config::{RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Refusal, Stored};
 use crate::history::Subject;
+use crate::services::Source;
 
 impl Speaker {
     pub(super) fn put_service(
@@ -16,34 +18,30 @@ impl Speaker {
         name: ServiceName,
         service: ServiceConfig,
     ) -> Result<Stored, Refusal> {
-        if self.config.services.contains_key(&name) {
-            return Err(self.is_in_the_file("service", name.as_str()));
-        }
+        self.refuse_in_the_file(&name)?;
         for address in &service.addresses {
             self.refuse_taken(&name, *address)?;
         }
+        let service = Arc::new(service);
         let mut kept = self.kept.clone();
-        let former = kept.additions.services.insert(name.clone(), service);
+        let services = &mut kept.additions.services;
+        let former = services.insert(name.clone(), Arc::clone(&service));
         self.keep(kept)?;
+        self.services_mut().put(&name, Source::Api, service);
         self.announce();
         self.note_about(&name, Subject::Service, "added at run time".to_owned());
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
     fn refuse_taken(&self, name: &ServiceName, address: IpAddr) -> Result<(), Refusal> {
-        let services = self.config.services.iter();
-        let mut services = services.chain(&self.kept.additions.services);
-        let user =
-            services.find(|(user, service)| *user != name && service.addresses.contains(&address));
-        if let Some((user, _)) = user {
+        let user = self.services.user(address);
+        if let Some(user) = user.filter(|user| *user != name) {
             return Err(Refusal::Conflict(format!(
                 "service {name}: {address} is an address of service {user}; must be in no other service"
             )));
         }
         let prefix = IpNet::from(address);
-        if self.config.routes.contains_key(&prefix)
-            || self.kept.additions.routes.contains_key(&prefix)
-        {
+        if self.services.route(&prefix).is_some() {
             return Err(Refusal::Conflict(format!(
                 "service {name}: {prefix} is announced as a route; withdraw that first"
             )));
@@ -52,15 +50,14 @@ impl Speaker {
     }
 
     pub(super) fn delete_service(&mut self, name: &ServiceName) -> Result<(), Refusal> {
-        if self.config.services.contains_key(name) {
-            return Err(self.is_in_the_file("service", name.as_str()));
-        }
+        self.refuse_in_the_file(name)?;
         let mut kept = self.kept.clone();
         if kept.additions.services.remove(name).is_none() {
             let known = self.kept.additions.services.keys().map(ServiceName::as_str);
             return Err(not_found("service", "services", name.as_str(), known));
         }
         self.keep(kept)?;
+        self.services_mut().remove(name);
         self.announce();
         self.note_about(name, Subject::Service, "removed at run time".to_owned());
         Ok(())
@@ -71,9 +68,7 @@ impl Speaker {
         prefix: IpNet,
         route: RouteConfig,
     ) -> Result<Stored, Refusal> {
-        if self.config.routes.contains_key(&prefix) {
-            return Err(self.is_in_the_file("route", &prefix.to_string()));
-        }
+        self.refuse_route_in_the_file(&prefix)?;
         let blackhole = self.config.speaker.blackhole;
         blackhole
             .check(&prefix, &route.attributes)
@@ -83,31 +78,26 @@ impl Speaker {
                 self.refuse_unknown(name)?;
             }
         }
-        let services = self.config.services.iter();
-        let mut services = services.chain(&self.kept.additions.services);
-        let user = services.find(|(_, service)| {
-            service
-                .addresses
-                .iter()
-                .any(|address| IpNet::from(*address) == prefix)
-        });
-        if let Some((user, _)) = user {
+        let is_address = prefix.prefix_len() == prefix.max_prefix_len();
+        let user = self.services.user(prefix.addr());
+        if let Some(user) = user.filter(|_| is_address) {
             return Err(Refusal::Conflict(format!(
                 "route {prefix}: service {user} announces this already"
             )));
         }
+        let route = Arc::new(route);
         let mut kept = self.kept.clone();
-        let former = kept.additions.routes.insert(prefix, route);
+        let former = kept.additions.routes.insert(prefix, Arc::clone(&route));
         self.keep(kept)?;
+        let services = self.services_mut();
+        services.put_route(prefix, Source::Api, route);
         self.announce();
         self.note(format!("route {prefix}: added at run time"));
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
     pub(super) fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
-        if self.config.routes.contains_key(prefix) {
-            return Err(self.is_in_the_file("route", &prefix.to_string()));
-        }
+        self.refuse_route_in_the_file(prefix)?;
         let mut kept = self.kept.clone();
         if kept.additions.routes.remove(prefix).is_none() {
             return Err(Refusal::NotFound(format!(
@@ -115,6 +105,7 @@ impl Speaker {
             )));
         }
         self.keep(kept)?;
+        self.services_mut().remove_route(prefix);
         self.announce();
         self.note(format!("route {prefix}: removed at run time"));
         Ok(())
@@ -138,6 +129,22 @@ impl Speaker {
             .map_err(|error| Refusal::Failed(error.to_string()))?;
         self.kept = kept;
         Ok(())
+    }
+
+    fn refuse_in_the_file(&self, name: &ServiceName) -> Result<(), Refusal> {
+        let service = self.services.get(name);
+        match service.is_some_and(|service| service.source == Source::File) {
+            true => Err(self.is_in_the_file("service", name.as_str())),
+            false => Ok(()),
+        }
+    }
+
+    fn refuse_route_in_the_file(&self, prefix: &IpNet) -> Result<(), Refusal> {
+        let route = self.services.route(prefix);
+        match route.is_some_and(|route| route.source == Source::File) {
+            true => Err(self.is_in_the_file("route", &prefix.to_string())),
+            false => Ok(()),
+        }
     }
 
     fn is_in_the_file(&self, what: &str, name: &str) -> Refusal {

@@ -45,6 +45,7 @@ use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::plan::{self, Change};
 use crate::router_id;
+use crate::services::{Services, Source};
 use crate::tcp_drops::TcpDrops;
 use crate::unnumbered::{Discovery, Sighting};
 
@@ -89,6 +90,7 @@ pub struct Speaker {
     kept: Kept,
     state_dir: StateDir,
     level: LevelSwitch,
+    services: Arc<Services>,
     announcements: Arc<BTreeMap<IpNet, Announcement>>,
     told: ByPeer<Arc<Routes>>,
     /// The interface index that each link-local peer was last given.
@@ -162,6 +164,7 @@ impl Speaker {
             commands: sender,
             bgp: bgp.clone(),
         };
+        let services = Services::new(&config, &kept.additions);
         let mut speaker = Self {
             file,
             config: Arc::new(config),
@@ -169,6 +172,7 @@ impl Speaker {
             kept,
             state_dir,
             level,
+            services: Arc::new(services),
             announcements: Arc::default(),
             told: BTreeMap::new(),
             scopes: BTreeMap::new(),
@@ -361,7 +365,7 @@ impl Speaker {
             started: self.started,
             config: Arc::clone(&self.config),
             shutdowns: self.kept.shutdowns.clone(),
-            added_services: self.kept.additions.services.clone(),
+            services: Arc::clone(&self.services),
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
@@ -463,6 +467,24 @@ impl Speaker {
                         let _ = self.set_bfd_session(name, session);
                     }
                 }
+                Change::AddService(name)
+                | Change::RemoveService(name)
+                | Change::UpdateService(name) => match config.services.get(name) {
+                    Some(spec) => {
+                        let spec = Arc::clone(spec);
+                        self.services_mut().put(name, Source::File, spec);
+                    }
+                    None => drop(self.services_mut().remove(name)),
+                },
+                Change::AddRoute(prefix)
+                | Change::RemoveRoute(prefix)
+                | Change::UpdateRoute(prefix) => match config.routes.get(prefix) {
+                    Some(spec) => {
+                        let spec = Arc::clone(spec);
+                        self.services_mut().put_route(*prefix, Source::File, spec);
+                    }
+                    None => drop(self.services_mut().remove_route(prefix)),
+                },
                 Change::UpdateHooks => self.hooks.set(&config.hooks),
                 Change::RemoveBfdSession(_) => {}
                 Change::UpdateLog(_) => self.level.set(config.log.level),
@@ -477,12 +499,6 @@ impl Speaker {
                 | Change::AddBfdRange(_)
                 | Change::RemoveBfdRange(_)
                 | Change::UpdateBfdRange(..)
-                | Change::AddService(_)
-                | Change::RemoveService(_)
-                | Change::UpdateService(_)
-                | Change::AddRoute(_)
-                | Change::RemoveRoute(_)
-                | Change::UpdateRoute(_)
                 | Change::UpdateAdvertisements
                 | Change::NextStart(_) => {}
             }
@@ -657,9 +673,14 @@ impl Speaker {
         peers.filter(|(name, peer)| self.bfd.is_unproven(name, peer))
     }
 
+    /// What is to be announced, to change it; [`announce`](Self::announce) is what carries it out.
+    fn services_mut(&mut self) -> &mut Services {
+        Arc::make_mut(&mut self.services)
+    }
+
     /// Works out what each peer is to be told, and tells those for whom it changed.
     fn announce(&mut self) {
-        let announcements = announcer::announcements(&self.config, &self.kept.additions);
+        let announcements = announcer::announcements(&self.config, &self.services);
         let routes = announcer::routes(&self.config, &announcements, &self.told);
         self.announcements = Arc::new(announcements);
         let changed = routes

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::additions::{RouteSpec, ServiceSpec};
+use crate::additions::RouteSpec;
 use crate::announcer::Announcement;
 use crate::config::{PeerName, RouteConfig, ServiceName};
 use crate::control::{ByPeer, Snapshot};
@@ -68,7 +68,7 @@ impl Snapshot {
             .map(move |(prefix, announcement)| RouteStatus {
                 prefix: prefix.to_string(),
                 service: text(announcement.service.as_ref()),
-                source: source(announcement.added),
+                source: announcement.source.to_string(),
                 peers: announcement
                     .peers
                     .iter()
@@ -114,24 +114,20 @@ impl Snapshot {
     #[must_use]
     pub fn services(&self, advertised: &ByPeer<Arc<bgp::Routes>>) -> Vec<ServiceStatus> {
         let states = self.service_states(advertised);
-        let file = self.config.services.iter().map(|service| (service, false));
-        let added = self.added_services.iter().map(|service| (service, true));
-        let mut services: Vec<ServiceStatus> = file
-            .chain(added)
-            .map(|((name, service), added)| {
+        let services = self.services.iter();
+        services
+            .map(|(name, service)| {
                 let peers = states.get(name);
                 let have_it = peers.map(|peers| peers.values().filter(|all| **all).count());
                 ServiceStatus {
                     name: name.to_string(),
-                    addresses: ServiceSpec::from(service).addresses,
-                    source: source(added),
+                    addresses: service.addresses().map(|ip| ip.to_string()).collect(),
+                    source: service.source.to_string(),
                     announced_to: have_it.unwrap_or(0),
                     peers: peers.map_or(0, BTreeMap::len),
                 }
             })
-            .collect();
-        services.sort_by(|a, b| a.name.cmp(&b.name));
-        services
+            .collect()
     }
 
     /// Who each service is for, and whether they have all of it.
@@ -157,10 +153,6 @@ pub(super) fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
         attributes: attributes.clone(),
         peers: None,
     })
-}
-
-fn source(added: bool) -> String {
-    if added { "api" } else { "file" }.to_owned()
 }
 
 #[cfg(test)]

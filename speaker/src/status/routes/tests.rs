@@ -6,6 +6,7 @@ use crate::additions::Additions;
 use crate::announcer;
 use crate::bfd_thread::BfdReports;
 use crate::config::Config;
+use crate::services::Services;
 
 const FILE: &str = r#"
     [speaker]
@@ -64,13 +65,14 @@ fn states(
     let config = Config::parse(Path::new("herald.toml"), FILE)
         .unwrap()
         .config;
-    let announcements = announcer::announcements(&config, &Additions::default());
+    let services = Services::new(&config, &Additions::default());
+    let announcements = announcer::announcements(&config, &services);
     let snapshot = Snapshot {
         now: (Instant::now(), SystemTime::now()),
         started: SystemTime::now(),
         config: Arc::new(config),
         shutdowns: BTreeMap::new(),
-        added_services: BTreeMap::new(),
+        services: Arc::new(services),
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),
         malformed: BTreeMap::new(),

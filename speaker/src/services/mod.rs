@@ -1,0 +1,266 @@
+//! What is to be announced, whoever said so: services by name and routes by prefix, merged from the
+//! configuration file and the API.
+//!
+//! A service has addresses and a [`Verdict`]; the [`announcer`](crate::announcer) reads nothing
+//! else of it. Whoever finds out something about a service (that it was configured, which addresses
+//! it was assigned, how it is) says so here, with one call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::additions::Additions;
+use crate::config::{Config, RouteConfig, ServiceConfig, ServiceName};
+
+/// Who says that something is to be announced. A name is of one source at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The configuration file.
+    File,
+    /// Somebody at run time; it is kept in the state directory.
+    Api,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::File => "file",
+            Self::Api => "api",
+        })
+    }
+}
+
+/// Whether a service may be announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may: nothing is known that speaks against it.
+    #[default]
+    Healthy,
+    /// It may not, for it does not work.
+    Unhealthy,
+    /// It may not, for it is not known yet whether it works.
+    Unknown,
+}
+
+/// A service, wherever it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Who says that it is there.
+    pub source: Source,
+    /// What was said of it.
+    pub spec: Arc<ServiceConfig>,
+    /// The addresses it was given, where its specification names none.
+    pub assigned: BTreeSet<IpAddr>,
+    /// Whether it may be announced.
+    pub verdict: Verdict,
+}
+
+impl Service {
+    /// As it is before anything more is known of it.
+    #[must_use]
+    pub fn new(source: Source, spec: Arc<ServiceConfig>) -> Self {
+        Self {
+            source,
+            spec,
+            assigned: BTreeSet::new(),
+            verdict: Verdict::default(),
+        }
+    }
+
+    /// The addresses it has, in order: those of its specification, or else those it was assigned.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let fixed = self.spec.addresses.iter();
+        fixed.chain(&self.assigned).copied()
+    }
+
+    /// Whether nothing speaks against announcing it.
+    #[must_use]
+    pub const fn may_be_announced(&self) -> bool {
+        matches!(self.verdict, Verdict::Healthy)
+    }
+}
+
+/// A prefix that belongs to no service, wherever it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Who says that it is there.
+    pub source: Source,
+    /// What was said of it.
+    pub spec: Arc<RouteConfig>,
+}
+
+/// See the module's description.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    services: BTreeMap<ServiceName, Service>,
+    routes: BTreeMap<IpNet, Route>,
+    /// Whose each address is.
+    users: BTreeMap<IpAddr, ServiceName>,
+}
+
+impl Services {
+    /// What the file and the API say; neither has a name of the other.
+    #[must_use]
+    pub fn new(config: &Config, additions: &Additions) -> Self {
+        let mut services = Self::default();
+        let from_file = config.services.iter().map(|it| (Source::File, it));
+        let added = additions.services.iter().map(|it| (Source::Api, it));
+        for (source, (name, spec)) in from_file.chain(added) {
+            services.put(name, source, Arc::clone(spec));
+        }
+        let from_file = config.routes.iter().map(|it| (Source::File, it));
+        let added = additions.routes.iter().map(|it| (Source::Api, it));
+        for (source, (prefix, spec)) in from_file.chain(added) {
+            services.put_route(*prefix, source, Arc::clone(spec));
+        }
+        services
+    }
+
+    /// Adds a service, or says otherwise what one is. One that was there keeps its verdict and,
+    /// unless it names addresses itself, those it was assigned.
+    pub fn put(&mut self, name: &ServiceName, source: Source, spec: Arc<ServiceConfig>) {
+        let mut service = Service::new(source, spec);
+        if let Some(former) = self.services.remove(name) {
+            self.forget_addresses(&former);
+            service.verdict = former.verdict;
+            if service.spec.addresses.is_empty() {
+                service.assigned = former.assigned;
+            }
+        }
+        self.insert(name, service);
+    }
+
+    /// Gives a service that names no address itself these ones.
+    pub fn assign(&mut self, name: &ServiceName, addresses: BTreeSet<IpAddr>) {
+        if let Some(mut service) = self.services.remove(name) {
+            self.forget_addresses(&service);
+            service.assigned = addresses;
+            self.insert(name, service);
+        }
+    }
+
+    /// Says whether a service may be announced.
+    pub fn judge(&mut self, name: &ServiceName, verdict: Verdict) {
+        if let Some(service) = self.services.get_mut(name) {
+            service.verdict = verdict;
+        }
+    }
+
+    /// Forgets a service.
+    pub fn remove(&mut self, name: &ServiceName) -> Option<Service> {
+        let service = self.services.remove(name)?;
+        self.forget_addresses(&service);
+        Some(service)
+    }
+
+    /// Adds a route, or says otherwise what one is.
+    pub fn put_route(&mut self, prefix: IpNet, source: Source, spec: Arc<RouteConfig>) {
+        self.routes.insert(prefix, Route { source, spec });
+    }
+
+    /// Forgets a route.
+    pub fn remove_route(&mut self, prefix: &IpNet) -> Option<Route> {
+        self.routes.remove(prefix)
+    }
+
+    /// The service of this name.
+    #[must_use]
+    pub fn get(&self, name: &ServiceName) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// Every service, by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&ServiceName, &Service)> {
+        self.services.iter()
+    }
+
+    /// The route to exactly this prefix.
+    #[must_use]
+    pub fn route(&self, prefix: &IpNet) -> Option<&Route> {
+        self.routes.get(prefix)
+    }
+
+    /// Every route, by prefix.
+    pub fn routes(&self) -> impl ExactSizeIterator<Item = (&IpNet, &Route)> {
+        self.routes.iter()
+    }
+
+    /// The service that has this address.
+    #[must_use]
+    pub fn user(&self, address: IpAddr) -> Option<&ServiceName> {
+        self.users.get(&address)
+    }
+
+    fn insert(&mut self, name: &ServiceName, service: Service) {
+        let users = service.addresses().map(|address| (address, name.clone()));
+        self.users.extend(users);
+        self.services.insert(name.clone(), service);
+    }
+
+    fn forget_addresses(&mut self, service: &Service) {
+        for address in service.addresses() {
+            self.users.remove(&address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ServiceName {
+        ServiceName::new(text).unwrap()
+    }
+
+    fn with(addresses: &[&str]) -> Arc<ServiceConfig> {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        Arc::new(ServiceConfig {
+            addresses: addresses.collect(),
+        })
+    }
+
+    fn users(services: &Services) -> Vec<String> {
+        let users = services.users.iter();
+        users.map(|(ip, name)| format!("{ip} {name}")).collect()
+    }
+
+    #[test]
+    fn an_address_is_known_by_its_service() {
+        let mut services = Services::default();
+        let web = name("web");
+        services.put(&web, Source::File, with(&["192.0.2.1", "192.0.2.2"]));
+        assert_eq!(users(&services), ["192.0.2.1 web", "192.0.2.2 web"]);
+        services.put(&web, Source::File, with(&["192.0.2.2"]));
+        assert_eq!(users(&services), ["192.0.2.2 web"]);
+        services.remove(&web);
+        assert_eq!(services, Services::default());
+    }
+
+    #[test]
+    fn what_was_assigned_stays_until_the_service_names_addresses_itself() {
+        let mut services = Services::default();
+        let web = name("web");
+        services.put(&web, Source::Api, with(&[]));
+        services.assign(&web, ["192.0.2.9".parse().unwrap()].into());
+        services.put(&web, Source::File, with(&[]));
+        assert_eq!(users(&services), ["192.0.2.9 web"]);
+        services.put(&web, Source::File, with(&["192.0.2.1"]));
+        assert_eq!(users(&services), ["192.0.2.1 web"]);
+    }
+
+    #[test]
+    fn a_verdict_outlives_a_change_of_addresses() {
+        let mut services = Services::default();
+        let web = name("web");
+        services.put(&web, Source::File, with(&["192.0.2.1"]));
+        assert!(services.get(&web).unwrap().may_be_announced());
+        for verdict in [Verdict::Unhealthy, Verdict::Unknown] {
+            services.judge(&web, verdict);
+            services.put(&web, Source::File, with(&["192.0.2.2"]));
+            assert!(!services.get(&web).unwrap().may_be_announced());
+        }
+    }
+}
