@@ -12,26 +12,27 @@ use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::array::Array;
+use super::events::{FOLLOWERS, events};
 use super::page;
 use super::problem::Problem;
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::config::{
-    Name, OnExit, Party, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
+    Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
 };
 use crate::control::{Control, Snapshot, Stored};
 use crate::metrics;
 use crate::status::{
-    BfdStatus, DaemonStatus, EventStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus,
-    ServiceStatus,
+    BfdStatus, DaemonStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus, ServiceStatus,
 };
 
 /// The largest request body. The longest that makes sense, a service with some hundred addresses,
 /// is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;
 
-type Answer<T> = Result<T, Problem>;
+pub(super) type Answer<T> = Result<T, Problem>;
 
 /// A request's body, refused as a problem when it is too long.
 struct Body(Bytes);
@@ -68,7 +69,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 }
 
 /// What follows the question mark, refused as a problem when it says something else.
-struct Options<T>(T);
+pub(super) struct Options<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Options<T> {
     type Rejection = Problem;
@@ -83,9 +84,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Options<T> {
 
 /// What handlers know.
 #[derive(Clone, Debug)]
-struct Context {
-    control: Control,
+pub(super) struct Context {
+    pub(super) control: Control,
     file: Arc<PathBuf>,
+    /// Places for those who follow the events.
+    pub(super) followers: Arc<Semaphore>,
+}
+
+impl Context {
+    fn new(control: Control, file: PathBuf) -> Self {
+        Self {
+            control,
+            file: Arc::new(file),
+            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+        }
+    }
 }
 
 /// The paths that only [`control`] serves, and who answers there.
@@ -107,10 +120,6 @@ fn controls() -> [(&'static str, MethodRouter<Context>); 8] {
 
 /// Everything, for the Unix socket. `file` is the configuration file, to name it.
 pub fn control(control: Control, file: PathBuf) -> Router {
-    let context = Context {
-        control,
-        file: Arc::new(file),
-    };
     controls()
         .into_iter()
         .fold(looking(), |router, (path, answering)| {
@@ -119,7 +128,7 @@ pub fn control(control: Control, file: PathBuf) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(context)
+        .with_state(Context::new(control, file))
 }
 
 /// What changes nothing, for TCP.
@@ -131,10 +140,7 @@ pub fn viewing(control: Control, file: PathBuf) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_here)
         .layer(DefaultBodyLimit::max(0))
-        .with_state(Context {
-            control,
-            file: Arc::new(file),
-        })
+        .with_state(Context::new(control, file))
 }
 
 fn looking() -> Router<Context> {
@@ -332,32 +338,6 @@ async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStat
     Ok(Json(snapshot.services(&advertised)))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventFilter {
-    peer: Option<String>,
-    bfd_session: Option<String>,
-}
-
-async fn events(
-    State(context): State<Context>,
-    Options(filter): Options<EventFilter>,
-) -> Answer<Json<Vec<EventStatus>>> {
-    let peer = filter.peer.as_deref().map(named).transpose()?;
-    let bfd_session = filter.bfd_session.as_deref().map(named).transpose()?;
-    let party = match (peer, bfd_session) {
-        (Some(_), Some(_)) => {
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "must be peer or bfd_session, not both".to_owned(),
-            ));
-        }
-        (peer, bfd_session) => peer.map(Party::Peer).or(bfd_session.map(Party::BfdSession)),
-    };
-    let records = context.control.events(party).await?;
-    Ok(Json(records.iter().map(EventStatus::from).collect()))
-}
-
 async fn put_service(
     State(context): State<Context>,
     Segment(name): Segment,
@@ -532,7 +512,7 @@ fn code(stored: Stored) -> StatusCode {
     }
 }
 
-fn named<N: From<Name>>(text: &str) -> Answer<N> {
+pub(super) fn named<N: From<Name>>(text: &str) -> Answer<N> {
     Name::new(text)
         .map(N::from)
         .ok_or_else(|| invalid(format!("name: found {text:?}; must be {}", Name::EXPECTED)))

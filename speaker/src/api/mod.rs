@@ -1,9 +1,10 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
-//! `handlers` has what can be asked, `listen` the sockets, `server` the connections and their
+//! `handlers` has what can be asked, `events` how to follow what happens, `listen` the sockets, `server` the connections and their
 //! limits, `page` the page for people, `problem` the errors.
 
 mod array;
+mod events;
 mod handlers;
 mod listen;
 mod page;

@@ -1,11 +1,17 @@
 //! Connections, and what they may cost.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, watch};
@@ -17,10 +23,27 @@ use tracing::debug;
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may last.
+/// How long a connection may last, unless it follows the events.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Who answers, in each answer: a command of another version can say so.
+const SERVER: &str = concat!("herald/", env!("CARGO_PKG_VERSION"));
 /// How long answers under way may take once the daemon ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a connection may last: a request on it may have that extended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lease(Arc<AtomicBool>);
+
+impl Lease {
+    /// Until the answer to this request ends.
+    pub(super) fn extend(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_extended(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Listeners and their connections.
 #[derive(Debug)]
@@ -85,7 +108,18 @@ async fn accept<L: Listener>(mut listener: L, router: Router, mut closing: watch
 }
 
 async fn connection<L: Listener>(io: L::Io, router: Router, mut closing: watch::Receiver<bool>) {
-    let service = TowerToHyperService::new(router);
+    let lease = Lease::default();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(lease.clone());
+        let answer = router.call(request);
+        async {
+            let mut answer = answer.await?;
+            let server = HeaderValue::from_static(SERVER);
+            answer.headers_mut().insert(header::SERVER, server);
+            Ok::<_, Infallible>(answer)
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -100,7 +134,12 @@ async fn connection<L: Listener>(io: L::Io, router: Router, mut closing: watch::
             }
         }
     };
-    match timeout(CONNECTION_TIMEOUT, served).await {
+    let mut served = std::pin::pin!(served);
+    let result = match timeout(CONNECTION_TIMEOUT, served.as_mut()).await {
+        Err(_) if lease.is_extended() => Ok(served.await),
+        result => result,
+    };
+    match result {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("API connection: {error}"),
         Err(_) => debug!("API connection: cut off after {CONNECTION_TIMEOUT:?}"),
