@@ -128,7 +128,9 @@ fn a_dead_daemon_s_socket_is_recognized() {
 fn wrong_usage_is_exit_code_2() {
     for arguments in [
         &["shwo"][..],
-        &["show"],
+        &["show", "peer"],
+        &["show", "peers", "--watch", "often"],
+        &["events", "--lines", "3"],
         &["announce"],
         &["service", "add", "web"],
         &["announce", "10.0.0.0/8", "--as-path-prepend", "11"],

@@ -15,4 +15,5 @@ pub(crate) use handlers::{ConfigStatus, Exit, Farewell, RefreshRequest, RefreshS
 pub use handlers::{control, viewing};
 pub use listen::{BindError, ControlSocket, bind_tcp};
 pub use problem::Problem;
+pub(crate) use server::SERVER;
 pub use server::Server;

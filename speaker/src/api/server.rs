@@ -26,7 +26,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may last, unless it follows the events.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Who answers, in each answer: a command of another version can say so.
-const SERVER: &str = concat!("herald/", env!("CARGO_PKG_VERSION"));
+pub(crate) const SERVER: &str = concat!("herald/", env!("CARGO_PKG_VERSION"));
 /// How long answers under way may take once the daemon ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 

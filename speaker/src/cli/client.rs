@@ -1,26 +1,36 @@
 //! Requests to the daemon, over its Unix socket.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, header};
+use hyper::http::request;
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::task::JoinSet;
 
 use super::FAILURE;
-use crate::api::Problem;
+use super::follow::Frames;
+use crate::api::{Problem, SERVER};
 use crate::config::DEFAULT_SOCKET;
 
 /// A reload waits for nothing and a stop for a few seconds at most.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For completions, while somebody types.
+const HASTE: Duration = Duration::from_millis(500);
+/// A daemon that has nothing to say about events says that four times a minute.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What has to be escaped in one segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -48,7 +58,17 @@ pub(super) enum ClientError {
         socket: PathBuf,
         reason: String,
     },
+    /// Somebody answers who is no herald.
+    Stranger {
+        socket: PathBuf,
+        reason: String,
+    },
     Refused(Problem),
+    /// The daemon is of another version, which may be why.
+    Different {
+        daemon: String,
+        error: Box<Self>,
+    },
 }
 
 impl fmt::Display for ClientError {
@@ -71,16 +91,26 @@ impl fmt::Display for ClientError {
                 }
                 Ok(())
             }
+            Self::Stranger { socket, reason } => write!(
+                f,
+                "{}: this is not a herald's socket: {reason}; name herald's with --socket or HERALD_SOCKET",
+                socket.display()
+            ),
             Self::Refused(problem) => f.write_str(&problem.detail),
+            Self::Different { daemon, error } => write!(
+                f,
+                "{error}; the daemon is {daemon} and this command {SERVER}: start the daemon anew, or use the command of its version"
+            ),
         }
     }
 }
 
 impl ClientError {
-    pub(super) const fn code(&self) -> u8 {
+    pub(super) fn code(&self) -> u8 {
         match self {
+            Self::Different { error, .. } => error.code(),
             // The daemon refused a file or a request that is wrong in itself.
-            Self::Refused(problem) if problem.status == 422 => super::USAGE,
+            Self::Refused(Problem { status: 422, .. }) => super::USAGE,
             _ => FAILURE,
         }
     }
@@ -90,11 +120,26 @@ impl ClientError {
 #[derive(Debug)]
 pub(super) struct Client {
     socket: PathBuf,
+    timeout: Duration,
+    /// What the daemon calls itself.
+    daemon: OnceCell<String>,
 }
 
 impl Client {
     pub(super) const fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self {
+            socket,
+            timeout: TIMEOUT,
+            daemon: OnceCell::new(),
+        }
+    }
+
+    /// One that would rather have no answer than wait for it.
+    pub(super) fn hasty(socket: PathBuf) -> Self {
+        Self {
+            timeout: HASTE,
+            ..Self::new(socket)
+        }
     }
 
     /// The answer's JSON as it came.
@@ -120,66 +165,125 @@ impl Client {
 
     pub(super) fn understood<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
         serde_json::from_slice(body).map_err(|error| {
-            self.broken(format!(
-                "the answer is not what this version expects: {error}"
-            ))
+            let error = format!("the answer is not what this version expects: {error}");
+            self.different(self.broken(error))
         })
     }
 
-    fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| self.broken(error.to_string()))?;
-        runtime.block_on(async {
-            let exchange = self.exchange(method, path, body);
-            match tokio::time::timeout(TIMEOUT, exchange).await {
-                Ok(result) => result,
-                Err(_) => Err(self.broken(format!("no answer within {TIMEOUT:?}"))),
+    /// Tells `each` event's name and data as they come, after the one with this id, until it has
+    /// enough.
+    pub(super) fn follow(
+        &self,
+        path: &str,
+        since: u64,
+        mut each: impl FnMut(&str, &str) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        let since = since.to_string();
+        self.runtime()?.block_on(async {
+            let request = Request::get(path).header("last-event-id", since);
+            let answered = self.send(request, Bytes::new());
+            let answered = tokio::time::timeout(self.timeout, answered).await;
+            let (response, _driving) = answered.map_err(|_| self.silent(self.timeout))??;
+            if !response.status().is_success() {
+                return self.accepted(response).await.map(drop);
+            }
+            let mut body = response.into_body();
+            let mut frames = Frames::default();
+            loop {
+                let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+                let frame = frame.map_err(|_| self.silent(SILENCE))?;
+                let frame = frame.ok_or_else(|| self.broken("the daemon hung up".to_owned()))?;
+                let frame = frame.map_err(|error| self.hung_up(&error))?;
+                for (kind, data) in frames.push(frame.data_ref().unwrap_or(&Bytes::new())) {
+                    if each(&kind, &data).is_break() {
+                        return Ok(());
+                    }
+                }
             }
         })
     }
 
-    async fn exchange(
+    fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        self.runtime()?.block_on(async {
+            let exchange = async {
+                let request = Request::builder().method(method).uri(path);
+                let (response, _driving) = self.send(request, body).await?;
+                self.accepted(response).await
+            };
+            match tokio::time::timeout(self.timeout, exchange).await {
+                Ok(result) => result,
+                Err(_) => Err(self.silent(self.timeout)),
+            }
+        })
+    }
+
+    fn runtime(&self) -> Result<tokio::runtime::Runtime, ClientError> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| self.broken(error.to_string()))
+    }
+
+    /// The answer's head, and what keeps its body coming.
+    async fn send(
         &self,
-        method: Method,
-        path: &str,
+        request: request::Builder,
         body: Bytes,
-    ) -> Result<Bytes, ClientError> {
+    ) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|error| self.unconnected(&error))?;
-        let broken = |error: hyper::Error| self.broken(format!("the daemon hung up: {error}"));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(broken)?;
-        let driving = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
+            .map_err(|error| self.hung_up(&error))?;
+        let mut driving = JoinSet::new();
+        driving.spawn(connection);
+        let request = request
             .header(header::HOST, "herald")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|error| self.broken(error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
+        let response = sender
+            .send_request(request)
             .await
-            .map_err(broken)?
-            .to_bytes();
-        driving.abort();
+            .map_err(|error| self.hung_up(&error))?;
+        let daemon = response.headers().get(header::SERVER);
+        if let Some(daemon) = daemon.and_then(|daemon| daemon.to_str().ok()) {
+            let _ = self.daemon.set(daemon.to_owned());
+        }
+        Ok((response, driving))
+    }
+
+    /// The answer's body, if it is a good one.
+    async fn accepted(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|error| self.hung_up(&error))?.to_bytes();
         if status.is_success() {
             return Ok(body);
         }
-        Err(match serde_json::from_slice(&body) {
-            Ok(problem) => ClientError::Refused(problem),
-            Err(_) => self.broken(format!(
-                "answered {status}: {}",
-                String::from_utf8_lossy(&body)
-            )),
-        })
+        match serde_json::from_slice(&body) {
+            // Another version may not know the path, the method or the key.
+            Ok(problem) if matches!(status.as_u16(), 400 | 404 | 405 | 422) => {
+                Err(self.different(ClientError::Refused(problem)))
+            }
+            Ok(problem) => Err(ClientError::Refused(problem)),
+            Err(_) => Err(ClientError::Stranger {
+                socket: self.socket.clone(),
+                reason: format!("it answered {status}"),
+            }),
+        }
+    }
+
+    /// What went wrong may be due to the daemon's version, if that is another one.
+    fn different(&self, error: ClientError) -> ClientError {
+        match self.daemon.get() {
+            Some(daemon) if daemon != SERVER => ClientError::Different {
+                daemon: daemon.clone(),
+                error: Box::new(error),
+            },
+            _ => error,
+        }
     }
 
     fn unconnected(&self, error: &io::Error) -> ClientError {
@@ -196,6 +300,14 @@ impl Client {
             io::ErrorKind::PermissionDenied => ClientError::NotAllowed { socket },
             _ => self.broken(error.to_string()),
         }
+    }
+
+    fn hung_up(&self, error: &hyper::Error) -> ClientError {
+        self.broken(format!("the daemon hung up: {error}"))
+    }
+
+    fn silent(&self, time: Duration) -> ClientError {
+        self.broken(format!("no answer within {time:?}"))
     }
 
     fn broken(&self, reason: String) -> ClientError {

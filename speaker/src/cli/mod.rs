@@ -3,13 +3,18 @@
 mod check;
 mod client;
 mod command;
+mod completion;
+mod follow;
 mod run;
 mod show;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
 
 use crate::config;
 use crate::demo::{self, DemoOptions};
@@ -25,9 +30,11 @@ const EXAMPLES: &str = "\
 Examples:
   herald check -c herald.toml          is the file right?
   herald run -c herald.toml            run the daemon in the foreground
-  herald show peers                    who is up, since when, with BFD or without
+  herald show                          everything at a glance
+  herald show peers --watch            who is up, since when, with BFD or without
   herald show peer tor-a               everything about one neighbor
   herald show events                   why did it flap last night?
+  herald events --follow               what happens at this moment?
   herald announce 198.51.100.0/24      announce a prefix until it is withdrawn
   herald reload --dry-run              what would the changed file do?
   herald demo                          see it work, without root or a router
@@ -39,7 +46,7 @@ Exit codes: 0 done; 1 failed, or the daemon is not running; 2 wrong usage or con
 #[command(name = "herald", version, max_term_width = 90, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Arguments {
     /// The daemon's Unix socket
-    #[arg(long, global = true, display_order = 1000, value_name = "PATH", env = "HERALD_SOCKET", default_value = config::DEFAULT_SOCKET)]
+    #[arg(long, global = true, display_order = 1000, value_name = "PATH", env = "HERALD_SOCKET", default_value = config::DEFAULT_SOCKET, value_hint = ValueHint::FilePath)]
     socket: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -49,43 +56,82 @@ struct Arguments {
 enum Command {
     /// Run the daemon in the foreground
     #[command(after_help = "\
+Example: herald run -c /etc/herald/herald.toml
+
 SIGHUP reloads the file, as `herald reload` does. SIGTERM and SIGINT end it as [speaker] on-exit
 says, by default with all routes withdrawn: BGP sessions with Cease/Administrative Shutdown, then
 BFD sessions with AdminDown.
 The environment variable RUST_LOG overrides [log] level.")]
     Run(File),
     /// Check a configuration file, without touching anything
-    #[command(
-        after_help = "Every mistake is reported, each with its line. Exit codes: 0 it is right; 2 it is not."
-    )]
-    Check(File),
-    /// Show what the daemon does and knows
-    Show(Show),
-    /// Announce a prefix that belongs to no service, until it is withdrawn; it survives restarts
     #[command(after_help = "\
+Every mistake is reported, each with its line. Exit codes: 0 it is right; 2 it is not.
+Example: herald check -c herald.toml && herald reload")]
+    Check(File),
+    /// Show what the daemon does and knows; alone, everything at a glance
+    #[command(
+        visible_alias = "status",
+        subcommand_value_name = "WHAT",
+        after_help = "\
+Examples:
+  herald show                        the daemon, its peers, BFD sessions and services
+  herald show peers --watch          once more every two seconds
+  herald show routes -o json         as the API says it, for a program
+Add --watch 500ms for another interval. Colours appear on a terminal, unless NO_COLOR is set."
+    )]
+    Show(Show),
+    /// What happened to whom, and why; with --follow, what happens from here on too
+    #[command(after_help = "\
+What repeats itself is counted. --follow ends when the daemon does; -o json writes a line for each.
+Examples:
+  herald events --peer tor-a
+  herald events --follow
+  herald events --follow --lines 0 -o json | jq -r .text")]
+    Events(Follow),
+    /// Announce a prefix that belongs to no service, until it is withdrawn; it survives restarts
+    #[command(
+        visible_alias = "advertise",
+        after_help = "\
 Examples:
   herald announce 198.51.100.0/24
   herald announce 2001:db8:5::/48 --med 10 --community large:64520:1:2
-  herald announce 203.0.113.7/32 --community blackhole --peer upstream")]
+  herald announce 203.0.113.7/32 --community blackhole --peer upstream"
+    )]
     Announce(Announce),
     /// Withdraw a prefix that was announced with `announce`
+    #[command(after_help = "Example: herald withdraw 198.51.100.0/24")]
     Withdraw {
         /// The prefix, such as 198.51.100.0/24
+        #[arg(add = ArgValueCandidates::new(completion::routes))]
         prefix: String,
     },
     /// Add and remove services at run time; they survive restarts
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example: herald service add web 192.0.2.150")]
     Service(Service),
     /// Act on one peer
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        visible_alias = "neighbor",
+        after_help = "Example: herald peer reset tor-a"
+    )]
     Peer(Peer),
     /// Read the configuration file again and apply what changed, and only that
+    #[command(
+        visible_alias = "configure",
+        after_help = "\
+A file that is wrong changes nothing. A ! marks what costs a session.
+Example: herald reload --dry-run"
+    )]
     Reload {
         /// Only say what would happen
         #[arg(long)]
         dry_run: bool,
     },
     /// End the daemon, as on-exit says: by default, withdraw every route and tell every peer
+    #[command(after_help = "\
+Examples:
+  herald stop --message \"moving racks\"
+  herald stop --restart              before an upgrade, with graceful-restart")]
     Stop {
         /// Leave the routes with the peers that keep them until the daemon is back (RFC 4724)
         #[arg(long, conflicts_with = "withdraw")]
@@ -98,67 +144,154 @@ Examples:
         message: Option<String>,
     },
     /// See the main job in one process: no root, no router and no file needed
+    #[command(after_help = "\
+A speaker, a router, and a cut between them that only BFD notices. Exit codes: 0 it went as it
+should; 1 it did not.
+Example: herald demo --json | jq .route_gone_ms")]
     Demo {
         /// One JSON object at the end instead of a line for each step
         #[arg(long)]
         json: bool,
+    },
+    /// Write what a shell needs to complete commands, options, and names of peers and services
+    #[command(after_help = "\
+Examples:
+  herald completions bash > /etc/bash_completion.d/herald
+  herald completions zsh > /usr/local/share/zsh/site-functions/_herald
+  herald completions fish > ~/.config/fish/completions/herald.fish
+Names are those that the daemon at HERALD_SOCKET, or the usual socket, knows.")]
+    Completions {
+        /// The shell
+        shell: completion::Shell,
+    },
+    /// Write the manual: a page for each command
+    #[command(after_help = "Example: herald man /usr/local/share/man/man1 && man herald-show")]
+    Man {
+        /// Where to
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
     },
 }
 
 #[derive(Debug, Args)]
 struct File {
     /// The configuration file
-    #[arg(short, long = "config", value_name = "FILE", default_value = config::DEFAULT_FILE)]
+    #[arg(short, long = "config", value_name = "FILE", default_value = config::DEFAULT_FILE, value_hint = ValueHint::FilePath)]
     config: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct Show {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
     /// How it is written
     #[arg(short, long, global = true, value_enum, default_value_t)]
     output: Output,
+    /// Show it once more every INTERVAL, such as 500ms; on a terminal in place of the former
+    #[arg(short, long, global = true, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "2s", value_parser = watch::interval)]
+    watch: Option<Duration>,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
     /// Every neighbor: state, since when, prefixes, BFD
+    #[command(visible_aliases = ["neighbors", "protocols", "summary"], after_help = "\
+PFX is how many prefixes it has from us. -o wide adds messages, addresses and the last reset.
+Example: herald show peers -o wide")]
     Peers,
     /// Everything about one neighbor: timers, capabilities, messages, BFD, what happened to it
+    #[command(visible_aliases = ["neighbor", "protocol"], after_help = "Example: herald show peer tor-a")]
     Peer {
         /// Its name; the address unless configured
+        #[arg(add = ArgValueCandidates::new(completion::peers))]
         name: String,
     },
     /// Every BFD session: state, how far and why, timers, diagnostics; or everything about one
+    #[command(after_help = "\
+Examples:
+  herald show bfd --watch 200ms
+  herald show bfd tor-a")]
     Bfd {
         /// Its name, or that of its peer
+        #[arg(add = ArgValueCandidates::new(completion::bfd_sessions))]
         name: Option<String>,
     },
     /// Every prefix that is announced, and who has it
+    #[command(
+        visible_alias = "route",
+        after_help = "\
+Examples:
+  herald show routes -o wide
+  herald show routes --advertised tor-a
+  herald show routes --received tor-a"
+    )]
     Routes {
         /// What this peer has from us
-        #[arg(long, value_name = "PEER", conflicts_with = "received")]
+        #[arg(long, value_name = "PEER", conflicts_with = "received", add = ArgValueCandidates::new(completion::peers))]
         advertised: Option<String>,
         /// What this peer has announced to us, if it has received-routes = "kept"
-        #[arg(long, value_name = "PEER")]
+        #[arg(long, value_name = "PEER", add = ArgValueCandidates::new(completion::peers))]
         received: Option<String>,
     },
     /// Every service and its addresses
+    #[command(
+        visible_alias = "service",
+        after_help = "Example: herald show services --watch"
+    )]
     Services,
     /// What happened to whom, and why; the latest last
-    Events {
-        /// Of this peer only
-        #[arg(long, value_name = "NAME", conflicts_with = "bfd_session")]
-        peer: Option<String>,
-        /// Of this [[bfd-session]] only
-        #[arg(long, value_name = "NAME")]
-        bfd_session: Option<String>,
-    },
+    #[command(visible_aliases = ["log", "history"], after_help = "\
+`herald events --follow` goes on with what happens from here on.
+Example: herald show events --peer tor-a")]
+    Events(EventsOf),
     /// The configuration in force, with all defaults
+    #[command(
+        visible_alias = "running-config",
+        after_help = "\
+Example: herald show config > running.toml"
+    )]
     Config,
     /// The daemon itself: version, uptime, router id
+    #[command(
+        visible_alias = "version",
+        after_help = "Example: herald show status -o json | jq .uptime_ms"
+    )]
     Status,
+}
+
+/// Whose events.
+#[derive(Debug, Args)]
+struct EventsOf {
+    /// Of this peer only
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["bfd_session", "service"], add = ArgValueCandidates::new(completion::peers))]
+    peer: Option<String>,
+    /// Of this [[bfd-session]] only
+    #[arg(long, value_name = "NAME", conflicts_with = "service", add = ArgValueCandidates::new(completion::bfd_sessions))]
+    bfd_session: Option<String>,
+    /// Of this service only
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::services))]
+    service: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Follow {
+    #[command(flatten)]
+    of: EventsOf,
+    /// Go on with what happens from here on
+    #[arg(short, long)]
+    follow: bool,
+    /// With --follow: begin with this many of the past
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "NUMBER",
+        default_value_t = 10,
+        requires = "follow"
+    )]
+    lines: usize,
+    /// How it is written
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -199,14 +332,17 @@ struct Announce {
     #[arg(long, value_name = "AS ADDRESS")]
     aggregator: Option<String>,
     /// To this peer only; may be repeated
-    #[arg(long = "peer", value_name = "NAME")]
+    #[arg(long = "peer", value_name = "NAME", add = ArgValueCandidates::new(completion::peers))]
     peers: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Service {
     /// Add a service, or change one that was added
-    #[command(after_help = "Example: herald service add web 192.0.2.150 2001:db8::150")]
+    #[command(
+        visible_alias = "set",
+        after_help = "Example: herald service add web 192.0.2.150 2001:db8::150"
+    )]
     Add {
         /// Its name
         name: String,
@@ -215,8 +351,13 @@ enum Service {
         addresses: Vec<String>,
     },
     /// Remove a service that was added
+    #[command(
+        visible_alias = "delete",
+        after_help = "Example: herald service remove web"
+    )]
     Remove {
         /// Its name
+        #[arg(add = ArgValueCandidates::new(completion::services))]
         name: String,
     },
 }
@@ -224,32 +365,43 @@ enum Service {
 #[derive(Debug, Subcommand)]
 enum Peer {
     /// End the session with Cease/Administrative Shutdown, and keep it down until it is enabled
-    #[command(after_help = "\
+    #[command(
+        visible_alias = "disable",
+        after_help = "\
 It stays down when the daemon is started anew. In the file, enabled = false does the same.
-Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15:00\"")]
+Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15:00\""
+    )]
     Shutdown {
         /// The peer's name
+        #[arg(add = ArgValueCandidates::new(completion::peers))]
         name: String,
         /// A text for the neighbor's operator (RFC 9003), at most 255 octets
         #[arg(short, long, value_name = "TEXT")]
         message: Option<String>,
     },
     /// Let a session that was shut down start again
+    #[command(after_help = "Example: herald peer enable tor-a")]
     Enable {
         /// The peer's name
+        #[arg(add = ArgValueCandidates::new(completion::peers))]
         name: String,
     },
     /// Ask the peer for its routes once more (RFC 2918)
+    #[command(after_help = "Example: herald peer refresh tor-a --family ipv4-unicast")]
     Refresh {
         /// The peer's name
+        #[arg(add = ArgValueCandidates::new(completion::peers))]
         name: String,
         /// Of this family only: ipv4-unicast or ipv6-unicast
         #[arg(long)]
         family: Option<String>,
     },
     /// End the session with Cease/Administrative Reset; it starts again by itself
+    #[command(visible_aliases = ["clear", "restart"], after_help = "\
+Example: herald peer reset tor-a --message \"new keys\"")]
     Reset {
         /// The peer's name
+        #[arg(add = ArgValueCandidates::new(completion::peers))]
         name: String,
         /// A text for the neighbor's operator (RFC 9003)
         #[arg(short, long, value_name = "TEXT")]
@@ -260,13 +412,24 @@ Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    completion::answer();
     let Arguments { socket, command } = Arguments::parse();
     let client = client::Client::new(socket);
     let code = match command {
         Command::Run(file) => run::run(&file.config),
         Command::Check(file) => check::run(&file.config),
         Command::Demo { json } => return demo::run(DemoOptions { json }),
-        Command::Show(Show { what, output }) => show::run(&client, &what, output),
+        Command::Show(Show {
+            what,
+            output,
+            watch,
+        }) => show::run(&client, what.as_ref(), output, watch),
+        Command::Events(follow) if follow.follow => follow::run(&client, &follow),
+        Command::Events(Follow { of, output, .. }) => {
+            show::run(&client, Some(&What::Events(of)), output, None)
+        }
+        Command::Completions { shell } => completion::script(shell),
+        Command::Man { directory } => completion::manual(&directory),
         Command::Announce(announce) => command::announce(&client, announce),
         Command::Withdraw { prefix } => command::withdraw(&client, &prefix),
         Command::Service(Service::Add { name, addresses }) => {
@@ -305,13 +468,4 @@ fn complain(text: impl std::fmt::Display) {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, Color, ContentArrangement, Table};
 
 use super::client::{Client, ClientError, segment};
-use super::{Output, SUCCESS, What, complain, say};
+use super::{Output, SUCCESS, What, complain, follow, say, watch};
 use crate::additions::RouteSpec;
 use crate::api::ConfigStatus;
 use crate::logging;
@@ -17,6 +17,7 @@ use crate::status::{
 
 mod advertised;
 mod bfd;
+mod overview;
 mod page;
 mod peer;
 mod received;
@@ -26,12 +27,23 @@ const COLUMNS: u16 = 80;
 /// How many peers of a route are named before they are counted.
 const NAMED_PEERS: usize = 4;
 
-pub(super) fn run(client: &Client, what: &What, output: Output) -> u8 {
-    let shown = match output {
-        Output::Json => json(client, what),
-        Output::Table | Output::Wide => tables(client, what, output == Output::Wide),
+/// Without anything to show, everything at a glance.
+pub(super) fn run(
+    client: &Client,
+    what: Option<&What>,
+    output: Output,
+    watch: Option<Duration>,
+) -> u8 {
+    let render = || match (what, output) {
+        (Some(what), Output::Json) => json(client, what),
+        (Some(what), output) => tables(client, what, output == Output::Wide),
+        (None, Output::Json) => overview::json(client),
+        (None, output) => overview::tables(client, output == Output::Wide),
     };
-    match shown {
+    if let Some(interval) = watch {
+        return watch::run(interval, render);
+    }
+    match render() {
         Ok(text) => {
             say(text.trim_end());
             SUCCESS
@@ -59,11 +71,7 @@ fn path(what: &What) -> String {
         } => format!("/v1/peers/{}/advertised", segment(name)),
         What::Routes { .. } => "/v1/routes".to_owned(),
         What::Services => "/v1/services".to_owned(),
-        What::Events { peer, bfd_session } => match (peer, bfd_session) {
-            (Some(name), _) => format!("/v1/events?peer={}", segment(name)),
-            (None, Some(name)) => format!("/v1/events?bfd_session={}", segment(name)),
-            (None, None) => "/v1/events".to_owned(),
-        },
+        What::Events(of) => follow::path(of),
         What::Config => "/v1/config".to_owned(),
         What::Status => "/v1/status".to_owned(),
     }
@@ -93,7 +101,7 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
         } => advertised::routes(name, &client.get::<Vec<_>>(&path)?),
         What::Routes { .. } => routes(&client.get::<Vec<_>>(&path)?, wide),
         What::Services => services(&client.get::<Vec<_>>(&path)?),
-        What::Events { .. } => events(&client.get::<Vec<_>>(&path)?, wide),
+        What::Events(_) => events(&client.get::<Vec<_>>(&path)?, wide),
         What::Config => {
             let ConfigStatus { file, running } = client.get(&path)?;
             format!("# {}, defaults applied\n{running}", file.display())
@@ -272,12 +280,26 @@ fn events(events: &[EventStatus], wide: bool) -> String {
     let rows = events.iter().map(|event| {
         vec![
             Cell::new(&event.at),
-            or_dash(event.peer.clone().or_else(|| event.bfd_session.clone())),
+            or_dash(name(event).map(str::to_owned)),
             Cell::new(&event.subject),
             Cell::new(event_text(event)),
         ]
     });
     table(&["TIME", "NAME", "WHAT", "EVENT"], rows, wide, "no events")
+}
+
+/// To whom it happened.
+fn name(event: &EventStatus) -> Option<&str> {
+    let names = [&event.peer, &event.bfd_session, &event.service];
+    names.into_iter().flatten().map(String::as_str).next()
+}
+
+/// An event on a line of its own.
+pub(super) fn sentence(event: &EventStatus) -> String {
+    match event.text.as_str() {
+        "" => event_text(event),
+        text => text.to_owned(),
+    }
 }
 
 /// What happened, why, and how often.

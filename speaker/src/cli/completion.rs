@@ -1,0 +1,103 @@
+//! What a shell completes: commands, options, and the names that the running daemon knows.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
+use serde::Deserialize;
+
+use super::client::Client;
+use super::{Arguments, FAILURE, SUCCESS, complain};
+use crate::config;
+
+/// The variable by which a shell's script asks for completions.
+const ASKS: &str = "HERALD_COMPLETE";
+
+/// Shells that there are completions for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Zsh,
+}
+
+/// Answers a shell that asks for completions, and ends the process then.
+pub(super) fn answer() {
+    CompleteEnv::with_factory(Arguments::command)
+        .var(ASKS)
+        .complete();
+}
+
+/// Writes the script by which a shell asks.
+pub(super) fn script(shell: Shell) -> u8 {
+    let value = shell.to_possible_value();
+    let name = value.as_ref().map_or("", |value| value.get_name());
+    let shells = Shells::builtins();
+    let Some(completer) = shells.completer(name) else {
+        complain(format_args!("there are no completions for {name}"));
+        return FAILURE;
+    };
+    let mut script = Vec::new();
+    // Writing to memory cannot fail, and whoever closed standard output has seen enough.
+    let _ = completer.write_registration(ASKS, "herald", "herald", "herald", &mut script);
+    let _ = std::io::stdout().write_all(&script);
+    SUCCESS
+}
+
+/// Writes the manual: a page for each command.
+pub(super) fn manual(directory: &Path) -> u8 {
+    let written = std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory));
+    match written {
+        Ok(()) => SUCCESS,
+        Err(error) => {
+            complain(format_args!(
+                "{}: cannot write the manual: {error}; name a directory that can be written",
+                directory.display()
+            ));
+            FAILURE
+        }
+    }
+}
+
+/// Something that has a name.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    prefix: String,
+}
+
+pub(super) fn peers() -> Vec<CompletionCandidate> {
+    names("/v1/peers", |Named { name }| name)
+}
+
+pub(super) fn bfd_sessions() -> Vec<CompletionCandidate> {
+    names("/v1/bfd", |Named { name }| name)
+}
+
+pub(super) fn services() -> Vec<CompletionCandidate> {
+    names("/v1/services", |Named { name }| name)
+}
+
+pub(super) fn routes() -> Vec<CompletionCandidate> {
+    names("/v1/routes", |Route { prefix }| prefix)
+}
+
+/// None without a daemon: whoever types learns of that soon enough.
+fn names<T: for<'de> Deserialize<'de>>(
+    path: &str,
+    name: impl Fn(T) -> String,
+) -> Vec<CompletionCandidate> {
+    let socket = std::env::var_os("HERALD_SOCKET");
+    let socket = socket.map_or_else(|| config::DEFAULT_SOCKET.into(), PathBuf::from);
+    let known: Vec<T> = Client::hasty(socket).get(path).unwrap_or_default();
+    let names = known.into_iter().map(name);
+    names.map(CompletionCandidate::new).collect()
+}

@@ -1,0 +1,178 @@
+use clap::{Command, CommandFactory};
+
+use super::*;
+
+/// Every command, by its path, without those that clap adds.
+fn commands() -> Vec<(String, Command)> {
+    let mut found = Vec::new();
+    let mut root = Arguments::command();
+    root.build();
+    collect(&root, "herald", &mut found);
+    found
+}
+
+fn collect(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
+    found.push((path.to_owned(), command.clone()));
+    for below in command.get_subcommands() {
+        if below.get_name() != "help" {
+            collect(below, &format!("{path} {}", below.get_name()), found);
+        }
+    }
+}
+
+fn help(command: &Command) -> String {
+    command.clone().render_long_help().to_string()
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn every_command_says_what_it_does_and_has_an_example() {
+    for (path, command) in commands() {
+        assert!(command.get_about().is_some(), "{path}: no about");
+        let after = command.get_after_help().map(ToString::to_string);
+        let after = after.unwrap_or_default();
+        assert!(after.contains("Example"), "{path}: no example:\n{after}");
+        let example = format!("  {path}");
+        let inline = format!("Example: {path}");
+        assert!(
+            after.contains(&example) || after.contains(&inline),
+            "{path}: its examples are of other commands:\n{after}"
+        );
+    }
+}
+
+#[test]
+fn every_argument_says_what_it_is() {
+    for (path, command) in commands() {
+        for argument in command.get_arguments() {
+            let id = argument.get_id();
+            assert!(argument.get_help().is_some(), "{path}: {id} has no help");
+        }
+    }
+}
+
+#[test]
+fn help_fits_the_page() {
+    for (path, command) in commands() {
+        for line in help(&command).lines() {
+            assert!(line.chars().count() <= 100, "{path}: {line}");
+        }
+    }
+}
+
+/// `docs/commands.md` names each command at the start of a row, and each of its long options in it.
+#[test]
+fn the_page_lists_exactly_what_there_is() {
+    let page = include_str!("../../../docs/commands.md");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `herald"))
+        .collect();
+    let of = |path: &str| -> Vec<&&str> {
+        let is_of = |row: &&&str| {
+            let rest = row
+                .strip_prefix("| `")
+                .and_then(|row| row.strip_prefix(path));
+            rest.is_some_and(|rest| rest.starts_with('`') || rest.starts_with(' '))
+        };
+        rows.iter().filter(is_of).collect()
+    };
+    let mut known = Vec::new();
+    for (path, command) in commands() {
+        let leaf = command
+            .get_subcommands()
+            .all(|below| below.get_name() == "help");
+        if !leaf && path != "herald show" {
+            continue;
+        }
+        let described = of(&path);
+        assert!(
+            !described.is_empty(),
+            "docs/commands.md does not list {path}"
+        );
+        let global = ["socket", "help", "version", "output", "watch"];
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let text = format!("--{option}");
+            let has_it = described.iter().any(|row| row.contains(&text));
+            let is_global = global.contains(&option) || (option == "config");
+            assert!(has_it || is_global, "docs/commands.md: {path} lacks {text}");
+        }
+        known.push((path, command));
+    }
+    for row in &rows {
+        let command = row
+            .trim_start_matches("| `")
+            .split('`')
+            .next()
+            .unwrap_or_default();
+        let longest = known
+            .iter()
+            .filter(|(path, _)| command == path || command.starts_with(&format!("{path} ")))
+            .max_by_key(|(path, _)| path.len());
+        let Some((path, known)) = longest else {
+            panic!("docs/commands.md lists {command}, which there is not");
+        };
+        for option in options(row) {
+            let is_known = known
+                .get_arguments()
+                .filter_map(clap::Arg::get_long)
+                .any(|long| long == option);
+            assert!(is_known, "docs/commands.md: {path} has no --{option}");
+        }
+    }
+}
+
+fn options(row: &str) -> Vec<String> {
+    let long = row.split("--").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        rest.get(..end.unwrap_or(rest.len()))
+            .unwrap_or_default()
+            .to_owned()
+    });
+    long.filter(|option| !option.is_empty()).collect()
+}
+
+#[test]
+fn words_of_other_speakers_are_understood() {
+    for words in [
+        "show neighbors",
+        "show protocols",
+        "show neighbor tor-a",
+        "show running-config",
+        "show log",
+        "peer clear tor-a",
+        "peer disable tor-a",
+        "configure",
+        "advertise 198.51.100.0/24",
+        "service delete web",
+        "status",
+    ] {
+        let words = ["herald"].into_iter().chain(words.split(' '));
+        Arguments::try_parse_from(words).unwrap();
+    }
+}
+
+#[test]
+fn watch_takes_an_interval_or_none() {
+    let watch = |words: &str| match Arguments::try_parse_from(words.split(' ')).unwrap().command {
+        super::Command::Show(show) => show.watch,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(watch("herald show peers"), None);
+    assert_eq!(
+        watch("herald show peers --watch"),
+        Some(Duration::from_secs(2))
+    );
+    assert_eq!(
+        watch("herald show peers -w 500ms"),
+        Some(Duration::from_millis(500))
+    );
+    assert_eq!(
+        watch("herald show --watch=1 peers"),
+        Some(Duration::from_secs(1))
+    );
+}
