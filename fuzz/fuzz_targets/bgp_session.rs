@@ -132,6 +132,7 @@ impl World {
             passive: is_on(first, 3),
             role: is_on(first, 4).then_some(Role::Customer),
             role_strict: is_on(first, 5),
+            graceful_shutdown: is_on(first, 3) != is_on(first, 4),
             bfd_strict: is_on(first, 6).then_some(Duration::from_secs(30)),
             extended_next_hop: is_on(first, 7),
             add_path: [

@@ -1,5 +1,6 @@
 //! How routes are written on one session, and the UPDATEs that say them (RFC 4271 §4.3, RFC 4760).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::table::Path;
 use crate::route::RouteAttributes;
-use crate::types::{Asn, Family};
+use crate::types::{Asn, Community, Family};
 use crate::wire::{
     self, Aggregator, AsPath, Attribute, AttributeFlags, MessageType, MpNextHop, WireContext,
 };
@@ -15,6 +16,8 @@ use crate::wire::{
 /// LOCAL_PREF of a route that asks for none, towards internal peers (RFC 4271 §5.1.5 leaves it to
 /// local policy; everyone says 100).
 const DEFAULT_LOCAL_PREF: u32 = 100;
+/// LOCAL_PREF of a route that is about to go (RFC 8326 §4).
+const LAST_RESORT: u32 = 0;
 
 /// How this session writes routes: everything that makes its octets differ from another session's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) struct Dialect {
     pub(crate) extended_next_hop: bool,
     /// The AS that Only To Customer names (RFC 9234 §5).
     pub(crate) only_to_customer: Option<Asn>,
+    /// Every route is said to be about to go (RFC 8326 §4).
+    pub(crate) graceful_shutdown: bool,
     /// Families of which the neighbor takes several paths to a prefix (RFC 7911).
     pub(crate) add_path: Vec<Family>,
     /// Negotiated families, in the order in which they are sent.
@@ -221,11 +226,13 @@ pub(super) fn path_attributes(
     let next_hop = next_hop_v4
         .or(dialect.next_hop_v4)
         .filter(|_| family == Family::IPV4_UNICAST);
+    // RFC 8326 §4: the least there is, so that any other path is better.
+    let local_pref = match dialect.graceful_shutdown {
+        true => LAST_RESORT,
+        false => local_pref.unwrap_or(DEFAULT_LOCAL_PREF),
+    };
     // RFC 4271 §5.1.5: always to internal peers, never to external ones.
-    let local_pref = dialect
-        .wire
-        .internal
-        .then_some(local_pref.unwrap_or(DEFAULT_LOCAL_PREF));
+    let local_pref = dialect.wire.internal.then_some(local_pref);
     let aggregator = aggregator.map(|by| Aggregator {
         asn: by.asn.value(),
         address: by.address,
@@ -242,7 +249,10 @@ pub(super) fn path_attributes(
         local_pref.map(Attribute::LocalPref),
         atomic_aggregate.then_some(Attribute::AtomicAggregate),
         aggregator.map(Attribute::Aggregator),
-        list(communities, Attribute::Communities),
+        list(
+            &communities_said(communities, dialect),
+            Attribute::Communities,
+        ),
         list(extended_communities, Attribute::ExtendedCommunities),
         as4_path.map(Attribute::As4Path),
         as4_aggregator.map(Attribute::As4Aggregator),
@@ -271,6 +281,15 @@ pub(super) fn path_attributes(
         .collect::<BTreeMap<_, _>>()
         .into_values()
         .collect()
+}
+
+/// Those of the route, and GRACEFUL_SHUTDOWN where it is about to go.
+fn communities_said<'r>(communities: &'r [Community], dialect: &Dialect) -> Cow<'r, [Community]> {
+    if !dialect.graceful_shutdown {
+        return Cow::Borrowed(communities);
+    }
+    let leaving = [Community::GRACEFUL_SHUTDOWN];
+    Cow::Owned([communities, &leaving].concat())
 }
 
 /// A list of communities, sorted and each once; nothing for an empty one, which would be malformed

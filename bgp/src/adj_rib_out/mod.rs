@@ -97,14 +97,14 @@ impl AdjRibOut {
         }
     }
 
-    /// The next hops changed: what the neighbor has is no longer what it should have.
+    /// The next hops changed, or routes are to go: what the neighbor has is not what it should have.
     pub(crate) fn set_dialect(&mut self, dialect: Dialect) {
         let Some(id) = self.reader else { return };
         let mut table = self.table.lock();
         if table.dialect(id) == Some(&dialect) {
             return;
         }
-        // What it has, it has with other next hops.
+        // What it has, it has with other attributes.
         let mut held = table.held(id);
         held.values_mut().for_each(|attributes| *attributes = None);
         let due = table.end_of_rib_due(id);

@@ -25,6 +25,7 @@ fn dialect() -> Dialect {
         next_hop_v6: Some(MpNextHop::V6("2001:db8::71".parse().unwrap())),
         extended_next_hop: false,
         only_to_customer: None,
+        graceful_shutdown: false,
         add_path: Vec::new(),
         families: vec![Family::IPV4_UNICAST, Family::IPV6_UNICAST],
     }
@@ -882,4 +883,29 @@ fn c_077_a_thousand_routes_of_two_paths_take_few_messages() {
     let count: usize = updates.iter().map(|update| update.nlri.len()).sum();
     assert_eq!(count, 3000);
     assert!(updates.len() < 15, "{} messages", updates.len());
+}
+
+#[test]
+fn c_085_a_route_that_is_about_to_go_is_the_last_resort_of_internal_peers() {
+    let route = RouteAttributes {
+        local_pref: Some(200),
+        communities: vec![Community::BLACKHOLE, Community::GRACEFUL_SHUTDOWN],
+        ..RouteAttributes::default()
+    };
+    let said = |internal, graceful_shutdown| {
+        let mut dialect = dialect();
+        (dialect.wire.internal, dialect.graceful_shutdown) = (internal, graceful_shutdown);
+        let said = path_attributes(Family::IPV4_UNICAST, &route, &dialect);
+        let local_pref = said.iter().find_map(|attribute| match attribute {
+            Attribute::LocalPref(local_pref) => Some(*local_pref),
+            _ => None,
+        });
+        (local_pref, said)
+    };
+    assert_eq!(said(true, false).0, Some(200));
+    let (local_pref, attributes) = said(true, true);
+    assert_eq!(local_pref, Some(0));
+    let communities = vec![Community::GRACEFUL_SHUTDOWN, Community::BLACKHOLE];
+    assert!(attributes.contains(&Attribute::Communities(communities)));
+    assert_eq!(said(false, true).0, None);
 }

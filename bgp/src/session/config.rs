@@ -87,6 +87,10 @@ pub struct SessionConfig {
     pub role: Option<Role>,
     /// Refuse a neighbor that does not say its role, if `role` is set (RFC 9234 §4.2).
     pub role_strict: bool,
+    /// Ask the neighbor to take other paths while ours still work, for traffic will be cut: every route
+    /// goes with GRACEFUL_SHUTDOWN, and towards an internal neighbor with LOCAL_PREF 0 (RFC 8326 §4).
+    /// A change is told at once, in place.
+    pub graceful_shutdown: bool,
     /// Close the connection when TCP took no byte for so long (RFC 9687 §3); `None`: the greater of
     /// 8 min and twice the hold time.
     pub send_hold_time: Option<Duration>,
@@ -129,6 +133,7 @@ impl SessionConfig {
             add_path: None,
             role: None,
             role_strict: false,
+            graceful_shutdown: false,
             send_hold_time: None,
             bfd_strict: None,
             graceful_restart: None,
@@ -173,6 +178,7 @@ impl SessionConfig {
             next_hop_v4: _,
             next_hop_v6: _,
             link_local_next_hop: _,
+            graceful_shutdown: _, // in UPDATEs
             send_hold_time: _,
             received_routes: _,
             prefix_limits: _,

@@ -136,6 +136,7 @@ impl Connection {
                 .or_else(|| self.own_next_hop_v6(config.link_local_next_hop)),
             extended_next_hop,
             only_to_customer: self.only_to_customer(config),
+            graceful_shutdown: config.graceful_shutdown,
             add_path: negotiated
                 .map(|negotiated| negotiated.add_path_send.clone())
                 .unwrap_or_default(),

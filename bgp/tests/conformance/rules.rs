@@ -7,8 +7,9 @@ use herald_bgp::wire::{
     MpReach, Prefixes, RouteRefresh, WireContext,
 };
 use herald_bgp::{
-    Addresses, BgpIdentifier, Capability, Direction, Event, Family, HoldTime, LinkLocalNextHop,
-    Notification, ReceivedRoutes, Role, Session, SessionConfig, State, StopReason, Update,
+    Addresses, BgpIdentifier, Capability, Community, Direction, Event, Family, HoldTime,
+    LinkLocalNextHop, Notification, ReceivedRoutes, Role, Session, SessionConfig, State,
+    StopReason, Update,
 };
 
 use crate::inputs::{
@@ -540,6 +541,56 @@ fn c_082_as_sets_are_not_accepted() {
             "{path}"
         );
     }
+}
+
+#[test]
+fn c_085_a_drained_session_says_so_of_every_route_and_withdraws_none() {
+    let mut script = Script::established(config());
+    script.session.set_routes(script.now, routes(3));
+    let said = |script: &mut Script| -> Vec<(usize, usize, Vec<Community>)> {
+        let updates = script
+            .sent()
+            .into_iter()
+            .filter_map(|message| match message {
+                Message::Update(update) if update.end_of_rib().is_none() => Some(update),
+                _ => None,
+            });
+        let said = updates.map(|update| {
+            let communities = update
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    Attribute::Communities(communities) => Some(communities.clone()),
+                    _ => None,
+                });
+            (
+                update.announced().count(),
+                update.withdrawn().count(),
+                communities.unwrap_or_default(),
+            )
+        });
+        said.collect()
+    };
+    assert_eq!(said(&mut script), [(3, 0, vec![])]);
+    let drained = SessionConfig {
+        graceful_shutdown: true,
+        ..config()
+    };
+    script.session.set_config(script.now, drained.clone());
+    let leaving = vec![Community::GRACEFUL_SHUTDOWN];
+    assert_eq!(said(&mut script), [(3, 0, leaving.clone())]);
+    // What is announced meanwhile is about to go too.
+    script.session.set_routes(script.now, routes(4));
+    assert_eq!(said(&mut script), [(1, 0, leaving.clone())]);
+    script.session.set_config(script.now, config());
+    assert_eq!(said(&mut script), [(4, 0, vec![])]);
+    assert_eq!(script.session.state(), State::Established);
+    // A session that comes up while it is drained says so from the beginning.
+    let mut script = Script::open_sent(drained);
+    script.session.set_routes(script.now, routes(2));
+    script.receive(&open(capabilities()));
+    script.receive(&Message::Keepalive);
+    assert_eq!(said(&mut script), [(2, 0, leaving)]);
 }
 
 #[test]
