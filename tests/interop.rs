@@ -29,6 +29,8 @@ mod bfd_network;
 mod bfd_sessions;
 #[path = "interop/collision.rs"]
 mod collision;
+#[path = "interop/drain.rs"]
+mod drain;
 #[path = "interop/failover.rs"]
 mod failover;
 #[path = "interop/frr_hosts.rs"]

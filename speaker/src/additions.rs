@@ -20,6 +20,7 @@ use crate::config::{
     aggregator_text, community_texts, next_hop_texts, parse_aggregator, parse_community,
     parse_next_hop, parse_prefix, parse_service_address,
 };
+use crate::drain::Drain;
 
 const FILE: &str = "state.json";
 const LOCK: &str = "lock";
@@ -279,6 +280,8 @@ struct StateFile {
     routes: BTreeMap<String, RouteSpec>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shutdowns: BTreeMap<PeerName, Option<String>>,
+    #[serde(default, skip_serializing_if = "Drain::is_nothing")]
+    drain: Drain,
 }
 
 /// What survived the last daemon.
@@ -290,6 +293,8 @@ pub struct Kept {
     pub additions: Additions,
     /// Peers that were shut down by command, and what their operators were told (RFC 9003).
     pub shutdowns: BTreeMap<PeerName, Option<String>>,
+    /// Who was drained by command.
+    pub drain: Drain,
 }
 
 impl StateDir {
@@ -427,6 +432,7 @@ impl From<&Kept> for StateFile {
                 .map(|(prefix, route)| (prefix.to_string(), (&**route).into()))
                 .collect(),
             shutdowns: kept.shutdowns.clone(),
+            drain: kept.drain.clone(),
         }
     }
 }
@@ -456,6 +462,7 @@ impl StateFile {
             router_id: self.router_id.and_then(BgpIdentifier::new),
             additions,
             shutdowns: self.shutdowns,
+            drain: self.drain,
         })
     }
 }
@@ -495,6 +502,10 @@ mod tests {
                 (PeerName::new("tor-b").unwrap(), None),
             ]
             .into(),
+            drain: Drain {
+                all: true,
+                peers: [PeerName::new("tor-a").unwrap()].into(),
+            },
         }
     }
 

@@ -1,8 +1,8 @@
 //! How the speaker task is spoken to: by the API, by signals, by a program that embeds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::EngineStatus;
 use bgp::{Family, ReceivedRoute};
@@ -16,6 +16,7 @@ use crate::bgp_thread::{BgpThread, TransportReport};
 use crate::config::{
     Config, OnExit, Party, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName,
 };
+use crate::drain::Draining;
 use crate::history::{Followed, Record};
 use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
@@ -62,6 +63,15 @@ pub struct Reloaded {
     pub warnings: Vec<Problem>,
 }
 
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// Every neighbor has been told.
+    Done,
+    /// Every peer is drained for so long; then they are told.
+    After(Duration),
+}
+
 /// Something of each peer.
 pub type ByPeer<T> = BTreeMap<PeerName, T>;
 
@@ -76,6 +86,8 @@ pub struct Snapshot {
     pub config: Arc<Config>,
     /// Peers that were shut down by command, and what their operators were told.
     pub shutdowns: ByPeer<Option<String>>,
+    /// Who is drained, and why.
+    pub draining: Draining,
     /// What is to be announced, whoever said so.
     pub services: Arc<Services>,
     /// What is announced, or would be to a peer that listened.
@@ -113,6 +125,8 @@ pub(crate) enum Command {
     DeleteRoute(IpNet, Reply<Result<(), Refusal>>),
     ShutDownPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
     EnablePeer(PeerName, Reply<Result<(), Refusal>>),
+    Drain(BTreeSet<PeerName>, Reply<Result<(), Refusal>>),
+    Undrain(BTreeSet<PeerName>, Reply<Result<(), Refusal>>),
     ResetPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
     Reload {
         dry_run: bool,
@@ -121,7 +135,7 @@ pub(crate) enum Command {
     Stop {
         how: Option<OnExit>,
         communication: Option<String>,
-        reply: Reply<()>,
+        reply: Reply<Stopping>,
     },
 }
 
@@ -256,6 +270,24 @@ impl Control {
         self.ask(|reply| Command::EnablePeer(name, reply)).await?
     }
 
+    /// Asks these neighbors to take other paths while ours still work (RFC 8326), until they are
+    /// undrained, also across restarts of the daemon; all, also those to come, if none is named.
+    ///
+    /// # Errors
+    /// When one is not there, or the state directory cannot be written.
+    pub async fn drain(&self, peers: BTreeSet<PeerName>) -> Result<(), Refusal> {
+        self.ask(|reply| Command::Drain(peers, reply)).await?
+    }
+
+    /// Ends that for these peers; for all, if none is named.
+    ///
+    /// # Errors
+    /// When one is not there, or all were drained and only some are named, or the state directory
+    /// cannot be written.
+    pub async fn undrain(&self, peers: BTreeSet<PeerName>) -> Result<(), Refusal> {
+        self.ask(|reply| Command::Undrain(peers, reply)).await?
+    }
+
     /// Asks a peer for its routes of this family once more, or of all that were agreed upon (RFC
     /// 2918). Tells of which.
     ///
@@ -298,7 +330,8 @@ impl Control {
 
     /// Ends all sessions, BGP and then BFD with AdminDown, and returns when that is done. `how`, or
     /// else `on-exit`, tells whether BGP ends with Cease/2 and this text, or without a word to those
-    /// who keep our routes until we are back.
+    /// who keep our routes until we are back. What is withdrawn is drained for `drain-time` before; then
+    /// this returns when that has begun, and calling it once more skips the rest.
     ///
     /// # Errors
     /// When the daemon is stopping already.
@@ -306,7 +339,7 @@ impl Control {
         &self,
         how: Option<OnExit>,
         communication: Option<String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Stopping, Refusal> {
         self.ask(|reply| Command::Stop {
             how,
             communication,

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod drain;
 pub mod history;
 pub mod hooks;
 mod hostname;

@@ -135,6 +135,7 @@ fn add_daemon(registry: &mut Registry, snapshot: &Snapshot) {
 
 fn add_bgp(registry: &mut Registry, snapshot: &Snapshot) {
     let up = Gauges::<Peer>::default();
+    let draining = Gauges::<Peer>::default();
     let state = Gauges::<PeerInState>::default();
     let in_state = Seconds::<Peer>::default();
     let established = Counters::<Peer>::default();
@@ -150,6 +151,8 @@ fn add_bgp(registry: &mut Registry, snapshot: &Snapshot) {
         let now = session.map_or(State::Idle, |session| session.state);
         up.get_or_create(&label)
             .set(i64::from(now == State::Established));
+        let is_drained = snapshot.draining.reason(name).is_some();
+        draining.get_or_create(&label).set(i64::from(is_drained));
         for one in STATES {
             let label = PeerInState {
                 peer: peer.clone(),
@@ -197,6 +200,11 @@ fn add_bgp(registry: &mut Registry, snapshot: &Snapshot) {
         }
     }
     registry.register("peer_up", "1 while the BGP session is Established", up);
+    registry.register(
+        "peer_draining",
+        "1 while the peer is asked to take other paths",
+        draining,
+    );
     registry.register(
         "peer_state",
         "1 for the state that the BGP session is in",

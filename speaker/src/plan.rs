@@ -382,6 +382,8 @@ fn plan_speaker(
         listen,
         state_dir,
         on_exit,
+        drain_time,
+        reload_on_change,
         blackhole,
     } = wanted;
     let mut found = Vec::new();
@@ -395,6 +397,13 @@ fn plan_speaker(
     compare(&mut found, "router-id", &running.router_id, router_id);
     compare(&mut found, "listen", &running.listen, listen);
     compare(&mut found, "on-exit", &running.on_exit, on_exit);
+    compare(&mut found, "drain-time", &running.drain_time, drain_time);
+    compare(
+        &mut found,
+        "reload-on-change",
+        &running.reload_on_change,
+        reload_on_change,
+    );
     compare(
         &mut found,
         "blackhole-length",

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{PeerConfig, PeerName};
 use crate::control::{Refusal, Reloaded, Snapshot};
+use crate::drain::{DrainReason, Draining};
 use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
 
@@ -47,6 +48,12 @@ pub struct DaemonStatus {
     pub local_as: Option<u32>,
     /// Our BGP Identifier.
     pub router_id: Option<String>,
+    /// Every peer is drained: `all` by command, `stop` before the daemon ends; null: not every one is.
+    #[serde(default)]
+    pub draining: Option<String>,
+    /// It was told to stop, and does so after this time.
+    #[serde(default)]
+    pub stops_in_ms: Option<u64>,
     /// The BFD thread.
     #[serde(default)]
     pub bfd: BfdThreadStatus,
@@ -69,6 +76,10 @@ pub struct PeerStatus {
     pub enabled: bool,
     /// It was shut down by command; null: it was not.
     pub shutdown: Option<ShutdownStatus>,
+    /// It is asked to take other paths (RFC 8326): `peer` or `all` by command, about it or every peer;
+    /// `stop` before the daemon ends; null: it is not.
+    #[serde(default)]
+    pub draining: Option<String>,
     /// Where it is.
     pub address: String,
     /// Where it accepts connections.
@@ -368,6 +379,15 @@ impl DaemonStatus {
             uptime_ms: millis(snapshot.uptime()),
             local_as: speaker.local_as.map(bgp::Asn::value),
             router_id: speaker.router_id.map(|id| id.to_string()),
+            draining: match &snapshot.draining {
+                Draining { stops_at, .. } if stops_at.is_some() => Some(DrainReason::Stop),
+                Draining { commanded, .. } => commanded.all.then_some(DrainReason::All),
+            }
+            .map(|reason| reason.name().to_owned()),
+            stops_in_ms: snapshot
+                .draining
+                .stops_at
+                .map(|at| millis(at.saturating_duration_since(snapshot.now.0))),
             bfd: (&snapshot.bfd_engine).into(),
             hooks: snapshot.hooks.iter().map(HookStatus::from).collect(),
         }
@@ -448,6 +468,10 @@ impl Snapshot {
                 .map(|communication| ShutdownStatus {
                     communication: communication.clone(),
                 }),
+            draining: self
+                .draining
+                .reason(name)
+                .map(|reason| reason.name().to_owned()),
             address: peer.address.to_string(),
             port: peer.port,
             kind: kind.map(str::to_owned),

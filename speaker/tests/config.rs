@@ -1044,10 +1044,10 @@ on-exit = "reboot"
 "#
         => r#"4: [speaker]: on-exit: found "reboot"; must be "withdraw" or "restart""#;
 
-    a_key_of_a_later_version: r#"
-drain-time = "5s"
+    a_drain_time_that_is_too_long: r#"
+drain-time = "2h"
 "#
-        => "4: [speaker]: drain-time: this version of herald does not have this key; remove it";
+        => r#"4: [speaker]: drain-time: found "2h"; must be a duration from 0s to 1h, with its unit"#;
 
     a_section_of_a_later_version: r#"
 [[pool]]

@@ -1,5 +1,6 @@
 //! What can be asked.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::additions::{RouteSpec, ServiceSpec};
 use crate::config::{
     Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
 };
-use crate::control::{Control, Snapshot, Stored};
+use crate::control::{Control, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::status::{
     BfdStatus, DaemonStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus, ServiceStatus,
@@ -102,7 +103,7 @@ impl Context {
 }
 
 /// The paths that only [`control`] serves, and who answers there.
-fn controls() -> [(&'static str, MethodRouter<Context>); 8] {
+fn controls() -> [(&'static str, MethodRouter<Context>); 10] {
     [
         (
             "/v1/services/{name}",
@@ -114,6 +115,8 @@ fn controls() -> [(&'static str, MethodRouter<Context>); 8] {
         ("/v1/peers/{name}/shutdown", post(shut_down_peer)),
         ("/v1/peers/{name}/enable", post(enable_peer)),
         ("/v1/peers/{name}/refresh", post(refresh_peer)),
+        ("/v1/drain", post(drain)),
+        ("/v1/undrain", post(undrain)),
         ("/v1/stop", post(stop)),
     ]
 }
@@ -178,6 +181,22 @@ pub(crate) struct ConfigStatus {
 pub(crate) struct Farewell {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) communication: Option<String>,
+}
+
+/// `POST /v1/drain` and `POST /v1/undrain`
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DrainRequest {
+    /// Only these; none: every peer.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) peers: BTreeSet<PeerName>,
+}
+
+/// The answer to `POST /v1/stop` where neighbors are drained before they are told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StopStatus {
+    /// For so long.
+    pub(crate) draining_ms: u64,
 }
 
 /// `POST /v1/stop`
@@ -465,8 +484,25 @@ async fn reload(
     Ok(Json(ReloadStatus::new(&context.file, dry_run, &reloaded)))
 }
 
-/// Answers when every neighbor has been told.
-async fn stop(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
+async fn drain(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
+    context.control.drain(drained(&body)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn undrain(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
+    context.control.undrain(drained(&body)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn drained(body: &[u8]) -> Answer<BTreeSet<PeerName>> {
+    if body.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    parsed::<DrainRequest>(body).map(|request| request.peers)
+}
+
+/// Answers when every neighbor has been told, or when it has begun to drain them.
+async fn stop(State(context): State<Context>, Body(body): Body) -> Answer<Response> {
     let Stop { how, communication } = match body.is_empty() {
         true => Stop::default(),
         false => parsed(&body)?,
@@ -476,8 +512,13 @@ async fn stop(State(context): State<Context>, Body(body): Body) -> Answer<Status
         Exit::Restart => OnExit::Restart,
     });
     let communication = communication.map(bounded).transpose()?;
-    context.control.stop(how, communication).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(match context.control.stop(how, communication).await? {
+        Stopping::Done => StatusCode::NO_CONTENT.into_response(),
+        Stopping::After(drain) => {
+            let draining_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+            (StatusCode::ACCEPTED, Json(StopStatus { draining_ms })).into_response()
+        }
+    })
 }
 
 async fn nothing_here(uri: Uri) -> Problem {

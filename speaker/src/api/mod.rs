@@ -11,7 +11,9 @@ mod page;
 mod problem;
 mod server;
 
-pub(crate) use handlers::{ConfigStatus, Exit, Farewell, RefreshRequest, RefreshStatus, Stop};
+pub(crate) use handlers::{
+    ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus,
+};
 pub use handlers::{control, viewing};
 pub use listen::{BindError, ControlSocket, bind_tcp};
 pub use problem::Problem;

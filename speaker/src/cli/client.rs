@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -31,6 +31,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const HASTE: Duration = Duration::from_millis(500);
 /// A daemon that has nothing to say about events says that four times a minute.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether the daemon has ended.
+const END_CHECK: Duration = Duration::from_millis(100);
 
 /// What has to be escaped in one segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -161,6 +163,21 @@ impl Client {
 
     pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<Bytes, ClientError> {
         self.ask(Method::POST, path, json(body))
+    }
+
+    /// Returns when nobody answers any more; the daemon ends after this time, and a few seconds.
+    pub(super) fn wait_for_end(&self, after: Duration) -> Result<(), ClientError> {
+        let latest = Instant::now() + after + TIMEOUT;
+        while Instant::now() < latest {
+            match self.fetch("/healthz") {
+                Err(ClientError::NotRunning { .. }) => return Ok(()),
+                // It may hang up on us while it ends.
+                Ok(_) | Err(_) => std::thread::sleep(END_CHECK),
+            }
+        }
+        Err(self.broken(format!(
+            "the daemon still answers {TIMEOUT:?} after it was to end"
+        )))
     }
 
     pub(super) fn understood<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {

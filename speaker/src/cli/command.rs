@@ -1,9 +1,12 @@
 //! The commands that change something.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::client::{Client, ClientError, segment};
 use super::{Announce, SUCCESS, USAGE, complain, say};
 use crate::additions::{RouteSpec, ServiceSpec};
-use crate::api::{Exit, Farewell, RefreshRequest, RefreshStatus, Stop};
+use crate::api::{DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus};
 use crate::config::PeerName;
 use crate::status::ReloadStatus;
 
@@ -144,7 +147,56 @@ pub(super) fn stop(client: &Client, restart: bool, withdraw: bool, message: Opti
         how,
         communication: message,
     };
-    done(client.post("/v1/stop", &stop), |_| say("stopped"))
+    let stopping = client.post("/v1/stop", &stop).and_then(|answer| {
+        if answer.is_empty() {
+            return Ok(());
+        }
+        let StopStatus { draining_ms } = client.understood(&answer)?;
+        let drain = Duration::from_millis(draining_ms);
+        say(format_args!(
+            "draining for {}; another `herald stop` skips the rest",
+            humantime::format_duration(drain)
+        ));
+        client.wait_for_end(drain)
+    });
+    done(stopping, |()| say("stopped"))
+}
+
+pub(super) fn drain(client: &Client, peers: Vec<String>) -> u8 {
+    drain_or_not(client, "/v1/drain", peers, |whom| {
+        format!("{whom}: drained; `herald show peers` tells what is still on its way")
+    })
+}
+
+pub(super) fn undrain(client: &Client, peers: Vec<String>) -> u8 {
+    drain_or_not(client, "/v1/undrain", peers, |whom| {
+        format!("{whom}: drained no longer")
+    })
+}
+
+fn drain_or_not(
+    client: &Client,
+    path: &str,
+    names: Vec<String>,
+    then: impl FnOnce(&str) -> String,
+) -> u8 {
+    let whom = match names.is_empty() {
+        true => "every peer".to_owned(),
+        false => names.join(", "),
+    };
+    let mut peers = BTreeSet::new();
+    for name in &names {
+        match PeerName::new(name) {
+            Some(name) => drop(peers.insert(name)),
+            None => {
+                complain(format_args!("{name:?} is not a peer's name"));
+                return USAGE;
+            }
+        }
+    }
+    done(client.post(path, &DrainRequest { peers }), |_| {
+        say(then(&whom));
+    })
 }
 
 fn done<T>(result: Result<T, ClientError>, then: impl FnOnce(T)) -> u8 {

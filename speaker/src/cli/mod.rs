@@ -60,7 +60,7 @@ Example: herald run -c /etc/herald/herald.toml
 
 SIGHUP reloads the file, as `herald reload` does. SIGTERM and SIGINT end it as [speaker] on-exit
 says, by default with all routes withdrawn: BGP sessions with Cease/Administrative Shutdown, then
-BFD sessions with AdminDown.
+BFD sessions with AdminDown. With drain-time, routes are drained before; a second signal skips that.
 The environment variable RUST_LOG overrides [log] level.")]
     Run(File),
     /// Check a configuration file, without touching anything
@@ -127,11 +127,37 @@ Example: herald reload --dry-run"
         #[arg(long)]
         dry_run: bool,
     },
+    /// Ask neighbors to take other paths while ours still work (RFC 8326), until `undrain`
+    #[command(after_help = "\
+Examples:
+  herald drain                       before maintenance of this host
+  herald drain tor-a tor-b           before maintenance of these routers
+
+Every route is announced anew with the community graceful-shutdown (65535:0), to internal peers also
+with LOCAL_PREF 0; nothing is withdrawn, and no session ends. It survives restarts of the daemon.")]
+    Drain {
+        /// Only these; none: every peer, also those to come
+        #[arg(value_name = "PEER", add = ArgValueCandidates::new(completion::peers))]
+        peers: Vec<String>,
+    },
+    /// Announce routes again as they are; ends what `drain` began
+    #[command(after_help = "\
+Examples:
+  herald undrain                     every peer
+  herald undrain tor-a               this one, if it was drained by name")]
+    Undrain {
+        /// Only these; none: every peer
+        #[arg(value_name = "PEER", add = ArgValueCandidates::new(completion::peers))]
+        peers: Vec<String>,
+    },
     /// End the daemon, as on-exit says: by default, withdraw every route and tell every peer
     #[command(after_help = "\
 Examples:
   herald stop --message \"moving racks\"
-  herald stop --restart              before an upgrade, with graceful-restart")]
+  herald stop --restart              before an upgrade, with graceful-restart
+
+With [speaker] drain-time, routes that are to be withdrawn are drained for so long before. Another
+`herald stop`, or another SIGTERM, skips the rest of that.")]
     Stop {
         /// Leave the routes with the peers that keep them until the daemon is back (RFC 4724)
         #[arg(long, conflicts_with = "withdraw")]
@@ -447,6 +473,8 @@ pub fn main() -> ExitCode {
             command::refresh_peer(&client, &name, family)
         }
         Command::Reload { dry_run } => command::reload(&client, dry_run),
+        Command::Drain { peers } => command::drain(&client, peers),
+        Command::Undrain { peers } => command::undrain(&client, peers),
         Command::Stop {
             restart,
             withdraw,

@@ -124,20 +124,21 @@ impl Signals {
         })
     }
 
-    /// SIGHUP reloads; SIGTERM and SIGINT end.
+    /// SIGHUP reloads; SIGTERM and SIGINT end, and skip the drain if it has begun.
     async fn obey(mut self, control: Control) {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // What came of it is logged where it happened.
                     let _ = control.reload(false).await;
+                    continue;
                 }
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
             }
-        }
-        if let Err(refusal) = control.stop(None, None).await {
-            error!("{refusal}");
+            if let Err(refusal) = control.stop(None, None).await {
+                error!("{refusal}");
+            }
         }
     }
 }

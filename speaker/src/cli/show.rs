@@ -168,6 +168,7 @@ fn state(peer: &PeerStatus) -> Cell {
     match peer.state.as_str() {
         _ if !peer.enabled => faint("disabled"),
         _ if peer.shutdown.is_some() => faint("shut down"),
+        "Established" if peer.draining.is_some() => faint("Established (drained)"),
         "Established" => good("Established"),
         state if peer.over_max_prefixes.is_some() => bad(&format!("{state} (max-prefixes)")),
         state => bad(state),
@@ -335,6 +336,16 @@ fn status(daemon: &DaemonStatus) -> String {
         bfd.dropped_rejected,
         bfd.dropped_echo,
     );
+    // Writing to a String cannot fail.
+    if let Some(ms) = daemon.stops_in_ms {
+        let _ = write!(
+            text,
+            "\nstopping: every peer is drained, for {} more",
+            age(ms)
+        );
+    } else if daemon.draining.is_some() {
+        text.push_str("\nevery peer is drained; `herald undrain` ends that");
+    }
     for hook in &daemon.hooks {
         // Writing to a String cannot fail.
         let _ = write!(

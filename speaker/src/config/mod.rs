@@ -180,6 +180,10 @@ pub struct SpeakerConfig {
     pub state_dir: PathBuf,
     /// What a stop means for the routes.
     pub on_exit: OnExit,
+    /// How long neighbors are asked to take other paths (RFC 8326) before a stop withdraws ours.
+    pub drain_time: Duration,
+    /// The file is read again whenever it changes.
+    pub reload_on_change: bool,
     /// The shortest prefixes that BLACKHOLE may go with.
     pub blackhole: BlackholeLengths,
 }

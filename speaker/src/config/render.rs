@@ -8,9 +8,9 @@ use std::time::Duration;
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    BfdHops, BfdKey, BfdProfile, BfdRangeConfig, BfdSessionConfig, Config, ExportConfig,
-    HookConfig, ImportConfig, OnExit, PeerConfig, PeerHops, aggregator_text, community_texts,
-    next_hop_texts,
+    ApiConfig, BfdConfig, BfdHops, BfdKey, BfdProfile, BfdRangeConfig, BfdSessionConfig,
+    BlackholeLengths, Config, ExportConfig, HookConfig, ImportConfig, LogConfig, OnExit, PeerBfd,
+    PeerConfig, PeerHops, SpeakerConfig, aggregator_text, community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -81,42 +81,62 @@ impl Config {
     }
 
     fn write_daemon(&self, out: &mut Writer) {
-        let speaker = &self.speaker;
+        let SpeakerConfig {
+            local_as,
+            router_id,
+            listen,
+            state_dir,
+            on_exit,
+            drain_time,
+            reload_on_change,
+            blackhole,
+        } = &self.speaker;
         out.section("[speaker]");
-        if let Some(local_as) = speaker.local_as {
+        if let Some(local_as) = local_as {
             out.plain("local-as", local_as);
         }
-        if let Some(id) = speaker.router_id {
+        if let Some(id) = router_id {
             out.text("router-id", id);
         }
-        out.texts("listen", &speaker.listen);
-        out.text("state-dir", speaker.state_dir.display());
+        out.texts("listen", listen);
+        out.text("state-dir", state_dir.display());
         out.text(
             "on-exit",
-            match speaker.on_exit {
+            match on_exit {
                 OnExit::Withdraw => "withdraw",
                 OnExit::Restart => "restart",
             },
         );
-        out.plain("blackhole-length", speaker.blackhole.v4);
-        out.plain("blackhole-length-v6", speaker.blackhole.v6);
+        out.duration("drain-time", *drain_time);
+        out.plain("reload-on-change", reload_on_change);
+        let BlackholeLengths { v4, v6 } = blackhole;
+        out.plain("blackhole-length", v4);
+        out.plain("blackhole-length-v6", v6);
+        let ApiConfig { socket, listen } = &self.api;
         out.section("[api]");
-        out.text("socket", self.api.socket.display());
-        if let Some(listen) = self.api.listen {
+        out.text("socket", socket.display());
+        if let Some(listen) = listen {
             out.text("listen", listen);
         }
+        let BfdConfig {
+            listen,
+            multihop_listen,
+            realtime,
+            lock_memory,
+        } = &self.bfd;
         out.section("[bfd]");
-        if let Some(listen) = &self.bfd.listen {
+        if let Some(listen) = listen {
             out.texts("listen", listen);
         }
-        if let Some(listen) = &self.bfd.multihop_listen {
+        if let Some(listen) = multihop_listen {
             out.texts("multihop-listen", listen);
         }
-        out.plain("realtime", self.bfd.realtime);
-        out.plain("lock-memory", self.bfd.lock_memory);
+        out.plain("realtime", realtime);
+        out.plain("lock-memory", lock_memory);
+        let LogConfig { level, format } = self.log;
         out.section("[log]");
-        out.text("level", self.log.level);
-        out.text("format", self.log.format);
+        out.text("level", level);
+        out.text("format", format);
     }
 
     fn write_hooks(&self, out: &mut Writer) {
@@ -187,24 +207,49 @@ fn bfd_key_text(key: &BfdKey) -> String {
     )
 }
 
+/// Beside its name, where it is, and `passive`, which ranges do not have.
 fn write_peer(out: &mut Writer, peer: &PeerConfig) {
-    out.plain("port", peer.port);
-    match peer.remote_as {
+    let PeerConfig {
+        range: _,
+        address: _,
+        port,
+        remote_as,
+        local_as,
+        hold_time,
+        keepalive_time,
+        connect_retry_time,
+        delay_open_time,
+        graceful_restart,
+        send_hold_time,
+        source_address,
+        source_interface,
+        passive: _,
+        ebgp_multihop,
+        ttl_security,
+        password,
+        dscp,
+        families,
+        bfd,
+        enabled,
+        description,
+        hostname,
+        import,
+        export,
+    } = peer;
+    out.plain("port", port);
+    match remote_as {
         RemoteAs::Is(asn) => out.plain("remote-as", asn),
         RemoteAs::Internal => out.text("remote-as", "internal"),
         RemoteAs::External => out.text("remote-as", "external"),
     }
-    out.plain("local-as", peer.local_as);
-    out.duration(
-        "hold-time",
-        Duration::from_secs(peer.hold_time.as_secs().into()),
-    );
-    if let Some(time) = peer.keepalive_time {
-        out.duration("keepalive-time", time);
+    out.plain("local-as", local_as);
+    out.duration("hold-time", Duration::from_secs(hold_time.as_secs().into()));
+    if let Some(time) = keepalive_time {
+        out.duration("keepalive-time", *time);
     }
-    out.duration("connect-retry-time", peer.connect_retry_time);
-    out.duration("delay-open-time", peer.delay_open_time);
-    match peer.graceful_restart {
+    out.duration("connect-retry-time", *connect_retry_time);
+    out.duration("delay-open-time", *delay_open_time);
+    match graceful_restart {
         Some(restart) => out.plain(
             "graceful-restart",
             format_args!(
@@ -215,49 +260,57 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
         ),
         None => out.plain("graceful-restart", false),
     }
-    if let Some(time) = peer.send_hold_time {
-        out.duration("send-hold-time", time);
+    if let Some(time) = send_hold_time {
+        out.duration("send-hold-time", *time);
     }
-    if let Some(address) = peer.source_address {
+    if let Some(address) = source_address {
         out.text("source-address", address);
     }
-    if let Some(interface) = &peer.source_interface {
+    if let Some(interface) = source_interface {
         out.text("source-interface", interface);
     }
-    if let Some(hops) = peer.ebgp_multihop {
+    if let Some(hops) = ebgp_multihop {
         out.plain("ebgp-multihop", hops);
     }
-    if let Some(hops) = peer.ttl_security {
+    if let Some(hops) = ttl_security {
         out.plain("ttl-security", hops);
     }
-    if let Some(password) = &peer.password {
+    if let Some(password) = password {
         out.text("password-file", password.file().display());
     }
-    out.plain("dscp", peer.dscp);
-    out.texts("families", &peer.families);
-    if peer.bfd.is_none() {
-        out.text("bfd-profile", "none");
+    out.plain("dscp", dscp);
+    out.texts("families", families);
+    match bfd {
+        Some(bfd) => write_peer_bfd(out, bfd),
+        None => out.text("bfd-profile", BfdProfile::NONE),
     }
-    if let Some(bfd) = &peer.bfd {
-        out.text("bfd-profile", &bfd.profile.name);
-        if let PeerHops::Fixed(hops) = bfd.hops {
-            out.plain("bfd-multihop", hops != BfdHops::Single);
-        }
-        if let Some(port) = bfd.port {
-            out.plain("bfd-port", port);
-        }
-        out.plain("bfd-strict", bfd.strict.is_some());
-        if let Some(time) = bfd.strict {
-            out.duration("bfd-strict-hold-time", time);
-        }
-    }
-    out.plain("enabled", peer.enabled);
-    if let Some(description) = &peer.description {
+    out.plain("enabled", enabled);
+    if let Some(description) = description {
         out.text("description", description);
     }
-    out.plain("hostname", peer.hostname);
-    write_import(out, &peer.import);
-    write_export(out, &peer.export);
+    out.plain("hostname", hostname);
+    write_import(out, import);
+    write_export(out, export);
+}
+
+fn write_peer_bfd(out: &mut Writer, bfd: &PeerBfd) {
+    let PeerBfd {
+        profile,
+        hops,
+        port,
+        strict,
+    } = bfd;
+    out.text("bfd-profile", &profile.name);
+    if let PeerHops::Fixed(hops) = hops {
+        out.plain("bfd-multihop", *hops != BfdHops::Single);
+    }
+    if let Some(port) = port {
+        out.plain("bfd-port", port);
+    }
+    out.plain("bfd-strict", strict.is_some());
+    if let Some(time) = strict {
+        out.duration("bfd-strict-hold-time", *time);
+    }
 }
 
 fn write_bfd_session(out: &mut Writer, session: &BfdSessionConfig) {

@@ -7,10 +7,12 @@
 mod additions;
 mod bfd_ranges;
 mod bfd_sessions;
+mod drain;
 mod events;
 mod neighbors;
 mod peers;
 mod ranges;
+mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -27,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use self::drain::Leaving;
 pub use self::neighbors::{Neighbor, Neighbors};
 use self::ranges::Absent;
 use crate::additions::{Kept, StateDir, StateError, addresses};
@@ -36,16 +39,15 @@ use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{
     Config, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
 };
-use crate::control::{ByPeer, Command, Control, Refusal, Reloaded, Snapshot};
+use crate::control::{ByPeer, Command, Control, Refusal, Snapshot, Stopping};
 use crate::history::{History, Record, Subject};
 use crate::hooks::Hooks;
 use crate::hostname;
 use crate::last_run::{LastRun, Resumption};
 use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
-use crate::plan::{self, Change};
 use crate::router_id;
-use crate::services::{Services, Source};
+use crate::services::Services;
 use crate::tcp_drops::TcpDrops;
 use crate::unnumbered::{Discovery, Sighting};
 
@@ -111,6 +113,10 @@ pub struct Speaker {
     settling: JoinSet<PeerName>,
     /// Who has not been told yet that we have restarted.
     resumption: Resumption,
+    /// Since when every peer has been drained by command.
+    drained_since: Option<Instant>,
+    /// The daemon was told to stop, and drains its peers before.
+    leaving: Option<Leaving>,
     history: History,
     hooks: Hooks,
     started: SystemTime,
@@ -127,6 +133,15 @@ pub struct Speaker {
     sightings: UnboundedReceiver<Sighting>,
     bgp_events: UnboundedReceiver<BgpEvent>,
     bfd_events: UnboundedReceiver<EngineEvent>,
+}
+
+/// What is to be done.
+enum Next {
+    Command(Command),
+    /// Nobody can send a command any more.
+    Abandoned,
+    /// The daemon has been drained, and ends.
+    Drained,
 }
 
 impl Speaker {
@@ -151,6 +166,7 @@ impl Speaker {
         }
         state_dir.save(&kept)?;
 
+        let drained_since = kept.drain.all.then(Instant::now);
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();
         let (bfd_sender, bfd_events) = mpsc::unbounded_channel();
         let bgp = BgpThread::start(bgp_sender).map_err(StartError::Thread)?;
@@ -185,6 +201,8 @@ impl Speaker {
             bfd,
             settling: JoinSet::new(),
             resumption: Resumption::new(last_run, Instant::now()),
+            drained_since,
+            leaving: None,
             history: History::default(),
             hooks: Hooks::default(),
             started: SystemTime::now(),
@@ -217,20 +235,30 @@ impl Speaker {
         let mut check = interval(INTERFACE_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match self.next_command(&mut check).await {
-                Ok(Some(Command::Stop {
+            match self.next(&mut check).await {
+                Ok(Next::Command(Command::Stop {
                     how,
                     communication,
                     reply,
                 })) => {
                     let how = how.unwrap_or(self.config.speaker.on_exit);
-                    self.shutdown(how, communication).await;
                     // Whoever asked may have gone.
-                    let _ = reply.send(());
+                    if let Some(left) = self.put_off(how, communication.as_ref()) {
+                        let _ = reply.send(Stopping::After(left));
+                        continue;
+                    }
+                    let said = self.leaving.take().and_then(|it| it.communication);
+                    self.shutdown(how, communication.or(said)).await;
+                    let _ = reply.send(Stopping::Done);
                     return Ok(());
                 }
-                Ok(Some(command)) => self.handle(command).await,
-                Ok(None) => {
+                Ok(Next::Command(command)) => self.handle(command).await,
+                Ok(Next::Drained) => {
+                    let said = self.leaving.take().and_then(|it| it.communication);
+                    self.shutdown(OnExit::Withdraw, said).await;
+                    return Ok(());
+                }
+                Ok(Next::Abandoned) => {
                     let how = self.config.speaker.on_exit;
                     self.shutdown(how, None).await;
                     return Ok(());
@@ -243,11 +271,12 @@ impl Speaker {
         }
     }
 
-    /// Handles what the threads report until a command comes; `None` when nobody can send one any
-    /// more.
-    async fn next_command(&mut self, check: &mut Interval) -> Result<Option<Command>, ThreadEnded> {
+    /// Handles what the threads report until there is something else to do.
+    async fn next(&mut self, check: &mut Interval) -> Result<Next, ThreadEnded> {
         loop {
             self.note_bfd_moves();
+            let stops_at = self.leaving.as_ref().map(|leaving| leaving.at);
+            let drain_is_over = Self::drain_is_over(stops_at, !self.established.is_empty());
             tokio::select! {
                 // A BFD change comes before what BGP makes of it, in the log too.
                 biased;
@@ -258,7 +287,10 @@ impl Speaker {
                     self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
                 }
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
-                command = self.commands.recv() => return Ok(command),
+                command = self.commands.recv() => {
+                    return Ok(command.map_or(Next::Abandoned, Next::Command));
+                }
+                () = drain_is_over => return Ok(Next::Drained),
                 Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
                 _ = check.tick(), if self.has_checks() => {
@@ -343,6 +375,8 @@ impl Speaker {
                 drop(reply.send(self.shut_down_peer(&name, communication)));
             }
             Command::EnablePeer(name, reply) => drop(reply.send(self.enable_peer(&name))),
+            Command::Drain(peers, reply) => drop(reply.send(self.drain(&peers))),
+            Command::Undrain(peers, reply) => drop(reply.send(self.undrain(&peers))),
             Command::Reload { dry_run, reply } => {
                 let result = self.reload(dry_run).await;
                 if let Err(refusal) = &result
@@ -366,6 +400,7 @@ impl Speaker {
             config: Arc::clone(&self.config),
             shutdowns: self.kept.shutdowns.clone(),
             services: Arc::clone(&self.services),
+            draining: self.draining(),
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
@@ -390,152 +425,6 @@ impl Speaker {
             Some(Party::BfdSession(name)) => self.refuse_unknown_session(name),
             Some(Party::Service(name)) => self.refuse_unknown_service(name),
             None => Ok(()),
-        }
-    }
-
-    /// Everything that can fail comes before the first step is taken.
-    async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
-        let checked =
-            Config::load(&self.file).map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let mut wanted = checked.config;
-        let router_id = wanted.speaker.router_id.or(self.kept.router_id);
-        wanted.speaker.router_id = router_id.or(self.router_id);
-        if wanted.speaker.router_id.is_none() && wanted.speaks_bgp() {
-            let missing = StartError::NoRouterId(self.file.clone());
-            return Err(Refusal::Invalid(missing.to_string()));
-        }
-        self.refuse_added(&wanted)?;
-        let wanted = plan::with_dynamic_peers(&self.config, wanted);
-        let changes = plan::plan(&self.config, &wanted);
-        if !dry_run {
-            if self.config.speaker.listen != wanted.speaker.listen {
-                let listening = self.bgp.listen(wanted.speaker.listen.clone()).await;
-                listening.map_err(|error| Refusal::Failed(error.to_string()))?;
-            }
-            for warning in &checked.warnings {
-                warn!("{}", warning.in_file(&self.file));
-            }
-            self.apply(&wanted, &changes);
-        }
-        Ok(Reloaded {
-            changes,
-            warnings: checked.warnings,
-        })
-    }
-
-    /// What was added at run time must be removed there before the file may say it.
-    fn refuse_added(&self, wanted: &Config) -> Result<(), Refusal> {
-        match self.kept.additions.clone().give_way(wanted).as_slice() {
-            [] => Ok(()),
-            added => Err(Refusal::Conflict(format!(
-                "{}: {} added at run time and would be in the file as well; remove it with `herald service remove` or `herald withdraw` first",
-                self.file.display(),
-                match added {
-                    [one] => format!("{one} was"),
-                    several => format!("{} were", several.join(", ")),
-                }
-            ))),
-        }
-    }
-
-    fn apply(&mut self, wanted: &Config, changes: &[Change]) {
-        let mut config = Config::clone(&self.config);
-        plan::apply(&mut config, wanted, changes);
-        self.router_id = config.speaker.router_id.or(self.router_id);
-        self.config = Arc::new(config);
-        let config = Arc::clone(&self.config);
-        for change in changes {
-            info!("reload: {change}");
-            self.note(format!("reload: {change}"));
-            match change {
-                Change::RemovePeer(name) => self.remove_peer(name),
-                Change::AddPeer(name)
-                | Change::UpdatePeer(name, _)
-                | Change::RestartPeer(name, _)
-                | Change::SwitchPeer(name, _) => {
-                    if let Some(peer) = config.peers.get(name) {
-                        // What went wrong is logged, shown, and tried again.
-                        let _ = self.set_peer(name, peer);
-                    }
-                }
-                Change::AddBfdSession(name)
-                | Change::UpdateBfdSession(name, _)
-                | Change::RestartBfdSession(name, _)
-                | Change::SwitchBfdSession(name, _) => {
-                    if let Some(session) = config.bfd_sessions.get(name) {
-                        // What went wrong is logged, shown, and tried again.
-                        let _ = self.set_bfd_session(name, session);
-                    }
-                }
-                Change::AddService(name)
-                | Change::RemoveService(name)
-                | Change::UpdateService(name) => match config.services.get(name) {
-                    Some(spec) => {
-                        let spec = Arc::clone(spec);
-                        self.services_mut().put(name, Source::File, spec);
-                    }
-                    None => drop(self.services_mut().remove(name)),
-                },
-                Change::AddRoute(prefix)
-                | Change::RemoveRoute(prefix)
-                | Change::UpdateRoute(prefix) => match config.routes.get(prefix) {
-                    Some(spec) => {
-                        let spec = Arc::clone(spec);
-                        self.services_mut().put_route(*prefix, Source::File, spec);
-                    }
-                    None => drop(self.services_mut().remove_route(prefix)),
-                },
-                Change::UpdateHooks => self.hooks.set(&config.hooks),
-                Change::RemoveBfdSession(_) => {}
-                Change::UpdateLog(_) => self.level.set(config.log.level),
-                Change::UpdateBfd(_) => {
-                    self.bfd.set_privileges(&config.bfd);
-                    self.warn_of_refused_privileges();
-                }
-                Change::UpdateSpeaker(_)
-                | Change::AddRange(_)
-                | Change::RemoveRange(_)
-                | Change::UpdateRange(..)
-                | Change::AddBfdRange(_)
-                | Change::RemoveBfdRange(_)
-                | Change::UpdateBfdRange(..)
-                | Change::UpdateAdvertisements
-                | Change::NextStart(_) => {}
-            }
-        }
-        if changes.is_empty() {
-            info!("reload: nothing changed");
-            return;
-        }
-        // What has another name from here on goes on under that.
-        for change in changes {
-            if let Change::RemoveBfdSession(name) = change {
-                self.remove_bfd_session(name);
-            }
-        }
-        self.forget_gone_peers();
-        self.set_ranges();
-        let of_bfd_range = |change: &Change| {
-            use Change::{AddBfdRange, RemoveBfdRange, UpdateBfdRange};
-            matches!(
-                change,
-                AddBfdRange(_) | RemoveBfdRange(_) | UpdateBfdRange(..)
-            )
-        };
-        if changes.iter().any(of_bfd_range) {
-            // What went wrong is logged, and tried again.
-            let _ = self.set_bfd_ranges();
-        }
-        self.look_for_neighbors();
-        self.announce();
-    }
-
-    /// A peer that comes back later is another one.
-    fn forget_gone_peers(&mut self) {
-        let mut kept = self.kept.clone();
-        kept.forget_peers_but(&self.config);
-        if let Err(refusal) = (kept != self.kept).then(|| self.keep(kept)).transpose() {
-            warn!("{refusal}");
         }
     }
 
@@ -575,10 +464,11 @@ impl Speaker {
         let restarted = peer
             .graceful_restart
             .is_some_and(|restart| self.resumption.begins(now, name, restart.restart_time));
-        let setup = PeerSetup {
+        let mut setup = PeerSetup {
             restarted,
             ..peer_setup(peer, router_id, session)
         };
+        setup.session.graceful_shutdown = self.draining().reason(name).is_some();
         self.bgp.set_peer(name.clone(), setup);
         bfd.map(|_| ())
     }

@@ -104,7 +104,7 @@ impl Speaker {
         }
     }
 
-    fn act(&mut self, name: &PeerName, what: &str) {
+    pub(super) fn act(&mut self, name: &PeerName, what: &str) {
         info!(peer = %name, "{what}");
         self.note_about(name, Subject::Bgp, what.to_owned());
     }
@@ -113,8 +113,10 @@ impl Speaker {
 impl crate::additions::Kept {
     /// Forgets commands about peers that are not in the file, and cannot come by a range either.
     pub(super) fn forget_peers_but(&mut self, config: &Config) {
-        self.shutdowns
-            .retain(|name, _| config.peers.contains_key(name) || may_come(config, name));
+        let is_or_comes =
+            |name: &PeerName| config.peers.contains_key(name) || may_come(config, name);
+        self.shutdowns.retain(|name, _| is_or_comes(name));
+        self.drain.peers.retain(is_or_comes);
     }
 }
 

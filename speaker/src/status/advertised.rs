@@ -3,7 +3,6 @@
 use bgp::{Family, Routes};
 use serde::{Deserialize, Serialize};
 
-use super::routes::route_spec;
 use super::text;
 use crate::additions::RouteSpec;
 use crate::config::PeerName;
@@ -38,7 +37,7 @@ impl Snapshot {
             .map(move |(prefix, attributes)| AdvertisedRouteStatus {
                 prefix: prefix.to_string(),
                 session_next_hop: text(next_hop(Family::of(prefix))),
-                attributes: route_spec(attributes),
+                attributes: self.said_to(name, attributes),
             })
     }
 }

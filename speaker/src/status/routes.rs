@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bgp::{Family, FamilyStatus, RouteAttributes, State};
+use bgp::{Community, Family, FamilyStatus, RouteAttributes, State};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::additions::RouteSpec;
 use crate::announcer::Announcement;
-use crate::config::{PeerName, RouteConfig, ServiceName};
+use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
 use crate::control::{ByPeer, Snapshot};
 
 /// An element of `GET /v1/routes`.
@@ -77,7 +77,7 @@ impl Snapshot {
                         state: self
                             .route_state(advertised, peer, prefix, attributes)
                             .to_owned(),
-                        attributes: route_spec(attributes),
+                        attributes: self.said_to(peer, attributes),
                     })
                     .collect(),
             })
@@ -100,6 +100,25 @@ impl Snapshot {
             Some(_) if says_so(self.unsendable.get(peer)) => "too long",
             Some(_) => "pending",
         }
+    }
+
+    /// What a peer is told of a route with these attributes.
+    pub(super) fn said_to(&self, peer: &PeerName, attributes: &RouteAttributes) -> RouteSpec {
+        let mut attributes = attributes.clone();
+        if self.draining.reason(peer).is_some() {
+            let communities = &mut attributes.communities;
+            if !communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+                communities.push(Community::GRACEFUL_SHUTDOWN);
+            }
+            let config = self.config.peers.get(peer);
+            if config.is_some_and(PeerConfig::is_internal) {
+                attributes.local_pref = Some(0);
+            }
+        }
+        RouteSpec::from(&RouteConfig {
+            attributes,
+            peers: None,
+        })
     }
 
     /// `None` while the session does not carry the family.
@@ -146,13 +165,6 @@ impl Snapshot {
         }
         states
     }
-}
-
-pub(super) fn route_spec(attributes: &RouteAttributes) -> RouteSpec {
-    RouteSpec::from(&RouteConfig {
-        attributes: attributes.clone(),
-        peers: None,
-    })
 }
 
 #[cfg(test)]

@@ -66,6 +66,18 @@ impl Page {
             _ => String::new(),
         };
         self.line(2, format_args!("State         {}{down}{since}", peer.state));
+        let drained = match peer.draining.as_deref() {
+            Some("stop") => Some("before the daemon ends".to_owned()),
+            Some("all") => Some("by command, as every peer; `herald undrain` ends that".to_owned()),
+            Some(_) => Some(format!(
+                "by command; `herald undrain {}` ends that",
+                peer.name
+            )),
+            None => None,
+        };
+        if let Some(drained) = drained {
+            self.line(2, format_args!("Drained       {drained}"));
+        }
         if let Some(pending) = &peer.bfd_pending {
             self.line(16, format_args!("waiting for BFD ({pending})"));
         }

@@ -72,6 +72,7 @@ fn states(
         started: SystemTime::now(),
         config: Arc::new(config),
         shutdowns: BTreeMap::new(),
+        draining: Default::default(),
         services: Arc::new(services),
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),

@@ -1,0 +1,159 @@
+//! Reloading: the file is read and checked, the difference is worked out, and only that is done.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::{Speaker, StartError};
+use crate::config::Config;
+use crate::control::{Refusal, Reloaded};
+use crate::plan::{self, Change};
+use crate::services::Source;
+
+impl Speaker {
+    /// Everything that can fail comes before the first step is taken.
+    pub(super) async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
+        let checked =
+            Config::load(&self.file).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let mut wanted = checked.config;
+        let router_id = wanted.speaker.router_id.or(self.kept.router_id);
+        wanted.speaker.router_id = router_id.or(self.router_id);
+        if wanted.speaker.router_id.is_none() && wanted.speaks_bgp() {
+            let missing = StartError::NoRouterId(self.file.clone());
+            return Err(Refusal::Invalid(missing.to_string()));
+        }
+        self.refuse_added(&wanted)?;
+        let wanted = plan::with_dynamic_peers(&self.config, wanted);
+        let changes = plan::plan(&self.config, &wanted);
+        if !dry_run {
+            if self.config.speaker.listen != wanted.speaker.listen {
+                let listening = self.bgp.listen(wanted.speaker.listen.clone()).await;
+                listening.map_err(|error| Refusal::Failed(error.to_string()))?;
+            }
+            for warning in &checked.warnings {
+                warn!("{}", warning.in_file(&self.file));
+            }
+            self.apply(&wanted, &changes);
+        }
+        Ok(Reloaded {
+            changes,
+            warnings: checked.warnings,
+        })
+    }
+
+    /// What was added at run time must be removed there before the file may say it.
+    fn refuse_added(&self, wanted: &Config) -> Result<(), Refusal> {
+        match self.kept.additions.clone().give_way(wanted).as_slice() {
+            [] => Ok(()),
+            added => Err(Refusal::Conflict(format!(
+                "{}: {} added at run time and would be in the file as well; remove it with `herald service remove` or `herald withdraw` first",
+                self.file.display(),
+                match added {
+                    [one] => format!("{one} was"),
+                    several => format!("{} were", several.join(", ")),
+                }
+            ))),
+        }
+    }
+
+    fn apply(&mut self, wanted: &Config, changes: &[Change]) {
+        let mut config = Config::clone(&self.config);
+        plan::apply(&mut config, wanted, changes);
+        self.router_id = config.speaker.router_id.or(self.router_id);
+        self.config = Arc::new(config);
+        let config = Arc::clone(&self.config);
+        for change in changes {
+            info!("reload: {change}");
+            self.note(format!("reload: {change}"));
+            match change {
+                Change::RemovePeer(name) => self.remove_peer(name),
+                Change::AddPeer(name)
+                | Change::UpdatePeer(name, _)
+                | Change::RestartPeer(name, _)
+                | Change::SwitchPeer(name, _) => {
+                    if let Some(peer) = config.peers.get(name) {
+                        // What went wrong is logged, shown, and tried again.
+                        let _ = self.set_peer(name, peer);
+                    }
+                }
+                Change::AddBfdSession(name)
+                | Change::UpdateBfdSession(name, _)
+                | Change::RestartBfdSession(name, _)
+                | Change::SwitchBfdSession(name, _) => {
+                    if let Some(session) = config.bfd_sessions.get(name) {
+                        // What went wrong is logged, shown, and tried again.
+                        let _ = self.set_bfd_session(name, session);
+                    }
+                }
+                Change::AddService(name)
+                | Change::RemoveService(name)
+                | Change::UpdateService(name) => match config.services.get(name) {
+                    Some(spec) => {
+                        let spec = Arc::clone(spec);
+                        self.services_mut().put(name, Source::File, spec);
+                    }
+                    None => drop(self.services_mut().remove(name)),
+                },
+                Change::AddRoute(prefix)
+                | Change::RemoveRoute(prefix)
+                | Change::UpdateRoute(prefix) => match config.routes.get(prefix) {
+                    Some(spec) => {
+                        let spec = Arc::clone(spec);
+                        self.services_mut().put_route(*prefix, Source::File, spec);
+                    }
+                    None => drop(self.services_mut().remove_route(prefix)),
+                },
+                Change::UpdateHooks => self.hooks.set(&config.hooks),
+                Change::RemoveBfdSession(_) => {}
+                Change::UpdateLog(_) => self.level.set(config.log.level),
+                Change::UpdateBfd(_) => {
+                    self.bfd.set_privileges(&config.bfd);
+                    self.warn_of_refused_privileges();
+                }
+                Change::UpdateSpeaker(_)
+                | Change::AddRange(_)
+                | Change::RemoveRange(_)
+                | Change::UpdateRange(..)
+                | Change::AddBfdRange(_)
+                | Change::RemoveBfdRange(_)
+                | Change::UpdateBfdRange(..)
+                | Change::UpdateAdvertisements
+                | Change::NextStart(_) => {}
+            }
+        }
+        if changes.is_empty() {
+            info!("reload: nothing changed");
+            return;
+        }
+        // What has another name from here on goes on under that.
+        for change in changes {
+            if let Change::RemoveBfdSession(name) = change {
+                self.remove_bfd_session(name);
+            }
+        }
+        self.forget_gone_peers();
+        self.set_ranges();
+        let of_bfd_range = |change: &Change| {
+            use Change::{AddBfdRange, RemoveBfdRange, UpdateBfdRange};
+            matches!(
+                change,
+                AddBfdRange(_) | RemoveBfdRange(_) | UpdateBfdRange(..)
+            )
+        };
+        if changes.iter().any(of_bfd_range) {
+            // What went wrong is logged, and tried again.
+            let _ = self.set_bfd_ranges();
+        }
+        self.look_for_neighbors();
+        self.announce();
+    }
+
+    /// A peer that comes back later is another one.
+    fn forget_gone_peers(&mut self) {
+        let mut kept = self.kept.clone();
+        kept.forget_peers_but(&self.config);
+        if let Err(refusal) = (kept != self.kept).then(|| self.keep(kept)).transpose() {
+            warn!("{refusal}");
+        }
+    }
+}
