@@ -23,6 +23,7 @@ pub mod malformed;
 pub mod metrics;
 pub mod on_link;
 pub mod plan;
+mod program;
 pub mod router_id;
 pub mod services;
 pub mod speaker;

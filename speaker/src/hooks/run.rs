@@ -4,23 +4,17 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
-use tracing::{debug, info, warn};
+use tokio::process::ChildStdin;
+use tracing::{info, warn};
 
 use super::Occurrence;
 use crate::config::HookConfig;
+use crate::program::Group;
 
 /// How much of what a program writes goes to the log; the rest is thrown away.
 const OUTPUT: u64 = 16 * 1024;
-/// What a program has of our environment: the rest is ours alone, such as what a service manager
-/// tells its services.
-pub(super) const ENVIRONMENT: [&str; 6] = ["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"];
-/// How many files a program may open without asking for more: we raise our own limit, and one that
-/// uses `select` cannot stand that.
-const OPEN_FILES: u64 = 1024;
 
 /// How a run went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +95,10 @@ impl<'o> Told<'o> {
 /// Runs the program, tells it what happened, and waits for its end and that of its output.
 pub(super) async fn run(config: &HookConfig, occurrence: &Occurrence) -> Result<(), Failure> {
     let told = Told::new(config, occurrence);
-    let mut group = Group::of(start(config, &told).map_err(Failure::Start)?);
-    let ended = tokio::time::timeout(config.timeout, group.communicate(config, &told)).await;
+    let group = Group::start(&config.exec, told.variables(), Stdio::piped());
+    let mut group = group.map_err(Failure::Start)?;
+    let talk = communicate(&mut group, config, &told);
+    let ended = tokio::time::timeout(config.timeout, talk).await;
     let Ok(status) = ended else {
         group.kill();
         // The kernel has nothing left to wait for.
@@ -116,92 +112,25 @@ pub(super) async fn run(config: &HookConfig, occurrence: &Occurrence) -> Result<
         .ok_or(Failure::Status(status))
 }
 
-fn start(config: &HookConfig, told: &Told<'_>) -> io::Result<Child> {
-    let (program, arguments) = config
-        .exec
-        .split_first()
-        .ok_or(io::ErrorKind::InvalidInput)?;
-    let inherited = ENVIRONMENT.map(|name| Some((name, std::env::var_os(name)?)));
-    Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(inherited.into_iter().flatten())
-        .envs(told.variables())
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-}
-
-/// A program and what it has started. All of it is killed when nobody waits for it any more.
-struct Group {
-    leader: Child,
-    /// The group's number, while it cannot be another's: until the leader has been waited for.
-    id: Option<Pid>,
-}
-
-impl Group {
-    fn of(leader: Child) -> Self {
-        let id = leader.id().and_then(|id| i32::try_from(id).ok());
-        let id = id.and_then(Pid::from_raw);
-        if let Some(id) = id {
-            limit_open_files(id);
-        }
-        Self { leader, id }
-    }
-
-    async fn communicate(
-        &mut self,
-        config: &HookConfig,
-        told: &Told<'_>,
-    ) -> io::Result<ExitStatus> {
-        let (stdin, stdout, stderr) = (
-            self.leader.stdin.take(),
-            self.leader.stdout.take(),
-            self.leader.stderr.take(),
-        );
-        let name = config.name.as_str();
-        tokio::join!(
-            write(stdin, told),
-            log(stdout, |line| info!(hook = name, "{line}")),
-            log(stderr, |line| warn!(hook = name, "{line}")),
-        );
-        // Not before: what has left the group may keep the output open for longer than the group
-        // lives, and its number must stay ours as long as it may have to be killed.
-        let status = self.leader.wait().await;
-        self.id = None;
-        status
-    }
-
-    fn kill(&mut self) {
-        if let Some(group) = self.id.take() {
-            // Who has ended meanwhile cannot be killed.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// It may have begun already: what it asks for itself counts, and it may have ended.
-fn limit_open_files(program: Pid) {
-    let own = getrlimit(Resource::Nofile);
-    let current = own
-        .current
-        .map_or(OPEN_FILES, |limit| limit.min(OPEN_FILES));
-    let limit = Rlimit {
-        current: Some(current),
-        ..own
-    };
-    if let Err(error) = prlimit(Some(program), Resource::Nofile, limit) {
-        debug!("cannot set the limit of open files of a hook: {error}");
-    }
+async fn communicate(
+    group: &mut Group,
+    config: &HookConfig,
+    told: &Told<'_>,
+) -> io::Result<ExitStatus> {
+    let (stdin, stdout, stderr) = (
+        group.leader.stdin.take(),
+        group.leader.stdout.take(),
+        group.leader.stderr.take(),
+    );
+    let name = config.name.as_str();
+    tokio::join!(
+        write(stdin, told),
+        log(stdout, |line| info!(hook = name, "{line}")),
+        log(stderr, |line| warn!(hook = name, "{line}")),
+    );
+    // Not before: what has left the group may keep the output open for longer than the group
+    // lives, and its number must stay ours as long as it may have to be killed.
+    group.wait().await
 }
 
 /// A program need not read it.
