@@ -16,11 +16,15 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community, add_next_hop,
-    aggregator_text, community_texts, next_hop_texts, parse_aggregator, parse_community,
-    parse_next_hop, parse_prefix, parse_service_address,
+    Config, HealthConfig, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community,
+    add_next_hop, aggregator_text, community_texts, next_hop_texts, parse_aggregator,
+    parse_community, parse_next_hop, parse_prefix, parse_service_address,
 };
 use crate::drain::Drain;
+
+pub use health::HealthSpec;
+
+mod health;
 
 const FILE: &str = "state.json";
 const LOCK: &str = "lock";
@@ -75,11 +79,14 @@ pub(crate) fn addresses(
 }
 
 /// A service as the API takes it and the state file keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
     /// At least one address.
     pub addresses: Vec<String>,
+    /// What it depends on; absent: it is taken to work always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSpec>,
 }
 
 /// A route as the API takes it and the state file keeps it.
@@ -136,7 +143,9 @@ impl TryFrom<&ServiceSpec> for ServiceConfig {
         if addresses.is_empty() {
             return Err("addresses: found an empty array; must have an address".to_owned());
         }
-        Ok(Self { addresses })
+        let health = spec.health.as_ref().map(HealthConfig::try_from);
+        let health = health.transpose()?;
+        Ok(Self { addresses, health })
     }
 }
 
@@ -144,6 +153,7 @@ impl From<&ServiceConfig> for ServiceSpec {
     fn from(service: &ServiceConfig) -> Self {
         Self {
             addresses: service.addresses.iter().map(ToString::to_string).collect(),
+            health: service.health.as_ref().map(HealthSpec::from),
         }
     }
 }
@@ -482,6 +492,7 @@ mod tests {
         };
         let service = ServiceSpec {
             addresses: vec!["192.0.2.150".to_owned(), "2001:db8::150".to_owned()],
+            ..ServiceSpec::default()
         };
         Kept {
             router_id: BgpIdentifier::new(Ipv4Addr::new(192, 0, 2, 71)),

@@ -350,6 +350,7 @@ mod tests {
     fn what_was_added_is_announced_beside_the_file() {
         let spec = ServiceSpec {
             addresses: vec!["203.0.113.9".to_owned()],
+            ..ServiceSpec::default()
         };
         let additions = Additions {
             services: [(

@@ -22,6 +22,7 @@ use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
 use crate::services::Services;
+use crate::services::health::{CheckReport, HealthThread, Standings};
 use crate::speaker::Neighbors;
 use crate::tcp_drops::TcpDrops;
 
@@ -90,6 +91,10 @@ pub struct Snapshot {
     pub draining: Draining,
     /// What is to be announced, whoever said so.
     pub services: Arc<Services>,
+    /// How services stand that depend on something.
+    pub standings: Arc<Standings>,
+    /// How their checks have fared.
+    pub checks: BTreeMap<ServiceName, CheckReport>,
     /// What is announced, or would be to a peer that listened.
     pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
     /// Routes whose attributes leave no room for them in a message.
@@ -144,6 +149,7 @@ pub(crate) enum Command {
 pub struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) bgp: BgpThread,
+    pub(crate) health: HealthThread,
 }
 
 impl Control {
@@ -155,6 +161,7 @@ impl Control {
         let mut snapshot = self.ask(Command::Snapshot).await?;
         snapshot.bgp = self.bgp.status().await.into_iter().collect();
         snapshot.transports = self.bgp.transports().await;
+        snapshot.checks = self.health.reports().await;
         Ok(snapshot)
     }
 

@@ -8,6 +8,7 @@
 mod bfd;
 mod bfd_range;
 mod bfd_session;
+mod service;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,8 +70,8 @@ pub enum Change {
     AddService(ServiceName),
     /// Addresses are withdrawn.
     RemoveService(ServiceName),
-    /// Some addresses are announced, others are withdrawn.
-    UpdateService(ServiceName),
+    /// Some addresses are announced, others are withdrawn; or it is checked otherwise.
+    UpdateService(ServiceName, Vec<Difference>),
     /// A prefix is announced.
     AddRoute(IpNet),
     /// A prefix is withdrawn.
@@ -172,7 +173,7 @@ impl fmt::Display for Change {
             }
             Self::AddService(name) => write!(f, "service {name}: added"),
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
-            Self::UpdateService(name) => write!(f, "service {name}: addresses changed"),
+            Self::UpdateService(name, differences) => service::write_update(f, name, differences),
             Self::AddRoute(prefix) => write!(f, "route {prefix}: added"),
             Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
             Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
@@ -261,7 +262,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         services,
         Change::AddService,
         Change::RemoveService,
-        |name, running, wanted| (running != wanted).then_some(Change::UpdateService(name)),
+        service::update,
     ));
     changes.extend(plan_map(
         &running.routes,
@@ -350,7 +351,9 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             }
             Change::AddService(name)
             | Change::RemoveService(name)
-            | Change::UpdateService(name) => adopt(&mut running.services, &wanted.services, name),
+            | Change::UpdateService(name, _) => {
+                adopt(&mut running.services, &wanted.services, name)
+            }
             Change::AddRoute(prefix)
             | Change::RemoveRoute(prefix)
             | Change::UpdateRoute(prefix) => adopt(&mut running.routes, &wanted.routes, prefix),

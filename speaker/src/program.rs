@@ -4,7 +4,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, prlimit};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process_group, pidfd_open, prlimit,
+};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tracing::debug;
 
@@ -58,6 +61,19 @@ impl Group {
         let status = self.leader.wait().await;
         self.id = None;
         status
+    }
+
+    /// Waits for the program's end, and ends what it has started.
+    pub(crate) async fn wait_and_kill_the_rest(&mut self) -> io::Result<ExitStatus> {
+        if let Some(id) = self.id {
+            // Its number stays ours until it has been waited for: nobody else is killed.
+            // It is no pipe. It becomes readable when the program ends, and that is all it is for.
+            let end = pidfd_open(id, PidfdFlags::NONBLOCK)?;
+            let end = pipe::Receiver::from_owned_fd_unchecked(end)?;
+            end.readable().await?;
+            self.kill();
+        }
+        self.leader.wait().await
     }
 
     /// Ends the program and what it has started.

@@ -704,6 +704,55 @@ fn two_bfd_sessions_cannot_be_one_with_that_of_a_peer() {
 }
 
 #[test]
+fn doubtful_health_checks_are_warned_of() {
+    let health = |keys: &str| {
+        warnings(&format!(
+            "[[bfd-session]]\nname = \"storage\"\naddress = \"192.0.2.1\"\nenabled = false\n[[service]]\nname = \"web\"\n\
+             addresses = [\"192.0.2.150\"]\n[service.health]\n{keys}\n"
+        ))
+    };
+    let tcp = "tcp = \"127.0.0.1:80\"\n";
+    assert_eq!(health(tcp), Vec::<String>::new());
+    let at = |line: usize, text: &str| [format!("herald.toml:{line}: [[service]] \"web\"{text}")];
+    assert_eq!(
+        health(&format!("{tcp}timeout = \"2s\"")),
+        at(
+            12,
+            " health: timeout: \"2s\" is longer than the interval of 1s: a service that hangs is checked every 2s only"
+        )
+    );
+    assert_eq!(
+        health(&format!("{tcp}fall = 10\ninterval = \"10s\"")),
+        at(
+            12,
+            " health: fall: a service that hangs is announced for up to 1m 45s more: fall 10, interval 10s, timeout 5s"
+        )
+    );
+    assert_eq!(
+        health("exec = [\"/nonexistent\"]"),
+        at(
+            11,
+            " health: exec: /nonexistent: cannot be run here: No such file or directory (os error 2); every check fails until it can"
+        )
+    );
+    assert_eq!(
+        health("exec = [\"/etc/passwd\"]"),
+        at(
+            11,
+            " health: exec: /etc/passwd: cannot be run here: it is not executable for this user; every check fails until it can"
+        )
+    );
+    let path = health("bfd = \"storage\"\nfall = 3\nhttp-host = \"a\"");
+    assert_eq!(path.len(), 3, "{path:?}");
+    assert!(path[0].contains("which has enabled = false"), "{path:?}");
+    assert!(path[1].contains("fall: means nothing without"), "{path:?}");
+    assert!(
+        path[2].contains("http-host: means nothing without http"),
+        "{path:?}"
+    );
+}
+
+#[test]
 fn a_bfd_session_beside_that_of_a_peer_is_said_to_be_one_with_it() {
     let peer = "[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nbfd-profile = \"default\"\n\
                 [[bfd-profile]]\nname = \"slow\"\nreceive-interval = \"1s\"\n\
@@ -919,14 +968,108 @@ on = ["bfd"]
 [[hook]]
 exec = ["/usr/local/bin/page-me"]
 "#
-        => r#"4: [[hook]] 1: on: is missing; must be what to tell of: ["peer"], ["bfd"] or both"#;
+        => r#"4: [[hook]] 1: on: is missing; must be what to tell of: ["peer"], ["bfd"], ["service"] or several of them"#;
 
-    hook_on_services: r#"
+    hook_on_routes: r#"
 [[hook]]
-on = ["bfd", "service"]
+on = ["bfd", "route"]
 exec = ["/usr/local/bin/page-me"]
 "#
-        => r#"5: [[hook]] 1: on: found "service"; must be "peer" or "bfd": this version of herald does not have "service", for services have no health in it; remove it"#;
+        => r#"5: [[hook]] 1: on: found "route"; must be "peer", "bfd" or "service""#;
+
+    health_of_nothing: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+interval = "1s"
+"#
+        => r#"8: [[service]] "web" health: is missing; must be what the service depends on: http = "http://127.0.0.1:8080/healthz", tcp = "127.0.0.1:8080", exec = ["/usr/local/bin/check"] or bfd = "NAME""#;
+
+    health_over_https: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+health = { http = "https://127.0.0.1/" }
+"#
+        => r#"7: [[service]] "web" health: http: found "https://127.0.0.1/"; must be an URL with an address in it, such as "http://127.0.0.1:8080/healthz" or "http://[::1]:8080/": herald checks over plain HTTP only; check an unencrypted port, tcp = "ADDRESS:PORT", or exec = ["/usr/bin/curl", "--fail", …]"#;
+
+    health_of_a_name: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+http = "http://www.example.com/"
+"#
+        => r#"8: [[service]] "web" health: http: found "http://www.example.com/"; must be an URL with an address in it, such as "http://127.0.0.1:8080/healthz" or "http://[::1]:8080/": a health check looks up no names; write the address, and http-host = "www.example.com" beside it"#;
+
+    health_of_a_port: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+tcp = 80
+"#
+        => r#"8: [[service]] "web" health: tcp: found 80; must be an address and a port, such as "127.0.0.1:8080" or "[::1]:53"; no name is looked up"#;
+
+    health_twice: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+http = "http://127.0.0.1/"
+tcp = "127.0.0.1:80"
+"#
+        => r#"9: [[service]] "web" health: tcp: is there beside http; must be one of http, tcp and exec; one exec can do what several would"#;
+
+    health_by_a_program_that_is_to_be_looked_for: r#"
+[[service]]
+name = "dns"
+addresses = ["192.0.2.150"]
+[service.health]
+exec = ["dig", "@127.0.0.1"]
+"#
+        => r#"8: [[service]] "dns" health: exec: found "dig"; must be the absolute path of a program, such as "/usr/local/bin/page-me""#;
+
+    health_too_often: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+tcp = "127.0.0.1:80"
+interval = "5ms"
+"#
+        => r#"9: [[service]] "web" health: interval: found "5ms"; must be a duration from 10ms to 1h, with its unit"#;
+
+    health_with_a_typing_mistake: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+tcp = "127.0.0.1:80"
+intervall = "1s"
+"#
+        => r#"9: [[service]] "web" health: intervall: unknown key; the nearest known one is "interval""#;
+
+    health_of_an_unknown_path: r#"
+[[bfd-session]]
+name = "storage"
+address = "192.0.2.1"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+bfd = "storag"
+"#
+        => r#"11: [[service]] "web": health: found bfd = "storag"; must be the name of a [[bfd-session]]; the nearest is "storage""#;
+
+    health_that_is_no_table: r#"
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+health = "http://127.0.0.1/"
+"#
+        => r#"7: [[service]] "web": health: found something else; must be a table: [service.health] with http, tcp, exec or bfd in it"#;
 
     hook_that_is_to_be_looked_for: r#"
 [[hook]]
@@ -944,7 +1087,7 @@ on = ["bfd"]
 exec = ["/usr/local/bin/page-me"]
 names = ["paht"]
 "#
-        => r#"10: [[hook]] 1: names: found "paht"; must be the name of a [[peer]], a [[peer-range]], a [[bfd-session]] or a [[bfd-range]]; the nearest is "path""#;
+        => r#"10: [[hook]] 1: names: found "paht"; must be the name of a [[peer]], a [[peer-range]], a [[bfd-session]], a [[bfd-range]] or a [[service]]; the nearest is "path""#;
 
     hook_twice: r#"
 [[hook]]

@@ -49,7 +49,11 @@ pub(super) fn withdraw(client: &Client, prefix: &str) -> u8 {
 
 pub(super) fn add_service(client: &Client, name: &str, addresses: Vec<String>) -> u8 {
     let path = format!("/v1/services/{}", segment(name));
-    done(client.put(&path, &ServiceSpec { addresses }), |()| {
+    let spec = ServiceSpec {
+        addresses,
+        ..ServiceSpec::default()
+    };
+    done(client.put(&path, &spec), |()| {
         say(format_args!(
             "{name}: added; `herald show services` tells who has it"
         ));

@@ -12,7 +12,7 @@ pub struct HookConfig {
     pub name: Name,
     /// What it is told of, at least one.
     pub on: BTreeSet<HookSubject>,
-    /// Of whom; `None`: of everybody. Names of peers, ranges and BFD sessions.
+    /// Of whom; `None`: of everybody. Names of peers, ranges, BFD sessions and services.
     pub names: Option<BTreeSet<String>>,
     /// The program, and its arguments.
     pub exec: Vec<String>,
@@ -32,6 +32,8 @@ pub enum HookSubject {
     Peer,
     /// A BFD session.
     Bfd,
+    /// A service that has health checks, or depends on a path.
+    Service,
 }
 
 impl std::fmt::Display for HookSubject {
@@ -39,6 +41,7 @@ impl std::fmt::Display for HookSubject {
         f.write_str(match self {
             Self::Peer => "peer",
             Self::Bfd => "bfd",
+            Self::Service => "service",
         })
     }
 }

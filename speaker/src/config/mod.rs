@@ -9,6 +9,7 @@ mod bfd_auth;
 mod bfd_range;
 mod bfd_session;
 mod document;
+mod health;
 mod hook;
 mod name;
 mod password;
@@ -37,6 +38,7 @@ use ipnet::IpNet;
 pub use bfd_auth::{BfdAuth, BfdKey};
 pub use bfd_range::BfdRangeConfig;
 pub use bfd_session::BfdSessionConfig;
+pub use health::{CheckConfig, HealthConfig, HttpProbe, Probe, parse_http_host, parse_tcp};
 pub use hook::{HookConfig, HookSubject};
 pub use name::{BfdName, Name, Party, PeerName, PoolName, ServiceName};
 pub use password::Password;
@@ -628,6 +630,8 @@ pub enum BfdHops {
 pub struct ServiceConfig {
     /// The addresses it names itself, each in no other service.
     pub addresses: BTreeSet<IpAddr>,
+    /// What it depends on; `None`: it is taken to work always.
+    pub health: Option<HealthConfig>,
 }
 
 /// `[[route]]`: a prefix that belongs to no service.

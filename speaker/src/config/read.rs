@@ -13,6 +13,7 @@ mod bfd_auth;
 mod bfd_range;
 mod bfd_session;
 mod export;
+mod health;
 mod hook;
 mod import;
 mod peer;
@@ -21,6 +22,7 @@ mod range;
 use self::bfd_auth::read_auth;
 use self::bfd_range::read_bfd_ranges;
 use self::bfd_session::read_bfd_sessions;
+use self::health::{check_bfd, read_health};
 use self::hook::read_hooks;
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
 use self::range::{check_keys, read_ranges};
@@ -28,9 +30,9 @@ use super::attributes::{BlackholeLengths, add_community, add_next_hop};
 use super::document::{Lines, Located, Report, Section, nearest};
 use super::problem::Problem;
 use super::{
-    AdvertisementConfig, ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET,
-    DEFAULT_STATE_DIR, LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName,
-    SpeakerConfig, value,
+    AdvertisementConfig, ApiConfig, BfdConfig, BfdName, BfdProfile, BfdSessionConfig, Checked,
+    Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR, LogConfig, Name, OnExit, PeerName, RouteConfig,
+    ServiceConfig, ServiceName, SpeakerConfig, value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -118,7 +120,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
     );
     check_keys(&peers, &document);
     warn_if_nobody_keeps(&daemon, on_exit.as_ref(), &peers);
-    let services = read_services(document.take_tables("service", &["name"]));
+    let services = read_services(document.take_tables("service", &["name"]), &bfd_sessions);
     let routes = read_routes(
         document.take_tables("route", &["prefix"]),
         &peers,
@@ -130,7 +132,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         &peers,
         &services,
     );
-    let hooks = read_hooks(document.take_tables("hook", &["name"]), &names);
+    let hooks = read_hooks(document.take_tables("hook", &["name"]), &names, &services);
     document.finish();
     Some(Config {
         speaker: speaker?,
@@ -355,19 +357,26 @@ fn warn_if_ambitious(section: &Section<'_>, key: &str, interval: Option<&Located
     }
 }
 
-fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
+fn read_services(
+    sections: Vec<Section<'_>>,
+    bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
+) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
     let mut services = BTreeMap::new();
     let mut names = BTreeMap::new();
     let mut users: BTreeMap<IpAddr, (usize, String)> = BTreeMap::new();
     for section in sections {
-        let mut section = section.plans(&["pool", "health"]);
+        let mut section = section.plans(&["pool"]);
         let name = section.require(
             "name",
             "the name of the service, such as \"web\"",
             value::name::<ServiceName>,
         );
         let addresses = section.take_list("addresses", value::service_address);
+        let health = read_health(&mut section);
         section.finish();
+        if let Some(health) = &health {
+            check_bfd(&section, health, bfd_sessions);
+        }
         if addresses.as_ref().is_none_or(Vec::is_empty) && !section.has_error("addresses") {
             section.error(
                 section.line,
@@ -392,7 +401,8 @@ fn read_services(sections: Vec<Section<'_>>) -> BTreeMap<ServiceName, Arc<Servic
         let Some(name) = name else { continue };
         if unique(&section, "name", &name, name.value.to_string(), &mut names) {
             let addresses = addresses.into_iter().map(|address| address.value).collect();
-            services.insert(name.value, Arc::new(ServiceConfig { addresses }));
+            let health = health.map(|health| health.value);
+            services.insert(name.value, Arc::new(ServiceConfig { addresses, health }));
         }
     }
     services

@@ -9,8 +9,9 @@ use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttribu
 
 use super::{
     ApiConfig, BfdConfig, BfdHops, BfdKey, BfdProfile, BfdRangeConfig, BfdSessionConfig,
-    BlackholeLengths, Config, ExportConfig, HookConfig, ImportConfig, LogConfig, OnExit, PeerBfd,
-    PeerConfig, PeerHops, SpeakerConfig, aggregator_text, community_texts, next_hop_texts,
+    BlackholeLengths, CheckConfig, Config, ExportConfig, HealthConfig, HookConfig, ImportConfig,
+    LogConfig, OnExit, PeerBfd, PeerConfig, PeerHops, Probe, SpeakerConfig, aggregator_text,
+    community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -54,6 +55,9 @@ impl Config {
             out.section("[[service]]");
             out.text("name", name);
             out.texts("addresses", &service.addresses);
+            if let Some(health) = &service.health {
+                write_health(&mut out, health);
+            }
         }
         for (prefix, route) in &self.routes {
             out.section("[[route]]");
@@ -311,6 +315,36 @@ fn write_peer_bfd(out: &mut Writer, bfd: &PeerBfd) {
     if let Some(time) = strict {
         out.duration("bfd-strict-hold-time", *time);
     }
+}
+
+fn write_health(out: &mut Writer, health: &HealthConfig) {
+    let HealthConfig { check, bfd } = health;
+    out.line(format_args!("[service.health]"));
+    if let Some(name) = bfd {
+        out.text("bfd", name);
+    }
+    let Some(check) = check else { return };
+    let CheckConfig {
+        probe,
+        interval,
+        timeout,
+        fall,
+        rise,
+    } = &**check;
+    match probe {
+        Probe::Http(http) => {
+            out.text("http", http.url());
+            if let Some(host) = http.other_host() {
+                out.text("http-host", host);
+            }
+        }
+        Probe::Tcp(address) => out.text("tcp", address),
+        Probe::Exec(exec) => out.texts("exec", exec),
+    }
+    out.duration("interval", *interval);
+    out.duration("timeout", *timeout);
+    out.plain("fall", fall);
+    out.plain("rise", rise);
 }
 
 fn write_bfd_session(out: &mut Writer, session: &BfdSessionConfig) {

@@ -41,6 +41,7 @@ struct Told<'o> {
     peer_range: Option<&'o str>,
     bfd_session: Option<&'o str>,
     bfd_range: Option<&'o str>,
+    service: Option<&'o str>,
     from: &'o str,
     to: &'o str,
     cause: &'o str,
@@ -60,6 +61,7 @@ impl<'o> Told<'o> {
             peer_range: occurrence.range.as_ref().map(|range| range.as_str()),
             bfd_session: party.bfd_session().map(|name| name.as_str()),
             bfd_range: occurrence.bfd_range.as_ref().map(|range| range.as_str()),
+            service: party.service().map(|name| name.as_str()),
             from,
             to,
             cause: &occurrence.cause,
@@ -67,7 +69,7 @@ impl<'o> Told<'o> {
     }
 
     /// For scripts that read no JSON.
-    fn variables(&self) -> [(&'static str, String); 11] {
+    fn variables(&self) -> [(&'static str, String); 12] {
         // A variable ends at a NUL, which a neighbor may have sent us in a text.
         let text = |text: &str| text.replace('\0', " ");
         [
@@ -85,6 +87,7 @@ impl<'o> Told<'o> {
                 "HERALD_BFD_SESSION",
                 text(self.bfd_session.unwrap_or_default()),
             ),
+            ("HERALD_SERVICE", text(self.service.unwrap_or_default())),
             ("HERALD_FROM", text(self.from)),
             ("HERALD_TO", text(self.to)),
             ("HERALD_CAUSE", text(self.cause)),

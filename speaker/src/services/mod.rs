@@ -5,6 +5,8 @@
 //! else of it. Whoever finds out something about a service (that it was configured, which addresses
 //! it was assigned, how it is) says so here, with one call.
 
+pub mod health;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -43,6 +45,16 @@ pub enum Verdict {
     Unhealthy,
     /// It may not, for it is not known yet whether it works.
     Unknown,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 /// A service, wherever it comes from.
@@ -219,6 +231,7 @@ mod tests {
         let addresses = addresses.iter().map(|address| address.parse().unwrap());
         Arc::new(ServiceConfig {
             addresses: addresses.collect(),
+            health: None,
         })
     }
 

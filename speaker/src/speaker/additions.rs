@@ -22,12 +22,13 @@ impl Speaker {
         for address in &service.addresses {
             self.refuse_taken(&name, *address)?;
         }
+        self.refuse_unknown_path(&name, &service)?;
         let service = Arc::new(service);
         let mut kept = self.kept.clone();
         let services = &mut kept.additions.services;
         let former = services.insert(name.clone(), Arc::clone(&service));
         self.keep(kept)?;
-        self.services_mut().put(&name, Source::Api, service);
+        self.set_service(&name, Source::Api, service);
         self.announce();
         self.note_about(&name, Subject::Service, "added at run time".to_owned());
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
@@ -57,7 +58,7 @@ impl Speaker {
             return Err(not_found("service", "services", name.as_str(), known));
         }
         self.keep(kept)?;
-        self.services_mut().remove(name);
+        self.remove_service(name);
         self.announce();
         self.note_about(name, Subject::Service, "removed at run time".to_owned());
         Ok(())

@@ -57,6 +57,7 @@ impl Speaker {
     pub(super) fn remove_bfd_session(&mut self, name: &BfdName) {
         self.bfd.remove(&Party::from(name));
         self.history.forget(name);
+        self.forget_path(name);
     }
 
     pub(super) fn refuse_unknown_session(&self, name: &BfdName) -> Result<(), Refusal> {

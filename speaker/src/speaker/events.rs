@@ -204,6 +204,9 @@ impl Speaker {
         }
         let states = [from.to_string(), to.to_string()];
         self.tell_hooks(HookSubject::Bfd, party, up, &states, &cause);
+        if up && let Some(name) = party.bfd_session() {
+            self.path_changed(name, true, cause);
+        }
         // What was removed is forgotten.
         if self.is_known(party) {
             let (at, cause) = (SystemTime::now(), cause.to_owned());
@@ -242,11 +245,12 @@ impl Speaker {
         }
         let at = SystemTime::now();
         self.history
-            .transition(at, party.clone(), Subject::Bfd, states, cause);
+            .transition(at, party.clone(), Subject::Bfd, states, cause.clone());
+        self.note_path(party, change, &cause);
     }
 
     /// Something comes up once, and goes down once after that.
-    fn tell_hooks(
+    pub(super) fn tell_hooks(
         &mut self,
         subject: HookSubject,
         party: &Party,

@@ -9,6 +9,7 @@ mod bfd_ranges;
 mod bfd_sessions;
 mod drain;
 mod events;
+mod health;
 mod neighbors;
 mod peers;
 mod ranges;
@@ -48,6 +49,7 @@ use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::router_id;
 use crate::services::Services;
+use crate::services::health::{Found, HealthThread, Standings};
 use crate::tcp_drops::TcpDrops;
 use crate::unnumbered::{Discovery, Sighting};
 
@@ -117,6 +119,10 @@ pub struct Speaker {
     drained_since: Option<Instant>,
     /// The daemon was told to stop, and drains its peers before.
     leaving: Option<Leaving>,
+    /// How services stand that depend on something.
+    standings: Arc<Standings>,
+    health: HealthThread,
+    verdicts: mpsc::Receiver<Found>,
     history: History,
     hooks: Hooks,
     started: SystemTime,
@@ -176,9 +182,11 @@ impl Speaker {
         bgp.listen(config.speaker.listen.clone()).await?;
         let bfd = BfdThread::start(&config.bfd, bgp.clone(), bfd_sender)?;
         let (sender, commands) = mpsc::channel(COMMANDS);
+        let (health, verdicts) = HealthThread::new();
         let control = Control {
             commands: sender,
             bgp: bgp.clone(),
+            health: health.clone(),
         };
         let services = Services::new(&config, &kept.additions);
         let mut speaker = Self {
@@ -203,6 +211,9 @@ impl Speaker {
             resumption: Resumption::new(last_run, Instant::now()),
             drained_since,
             leaving: None,
+            standings: Arc::default(),
+            health,
+            verdicts,
             history: History::default(),
             hooks: Hooks::default(),
             started: SystemTime::now(),
@@ -218,6 +229,7 @@ impl Speaker {
         };
         speaker.warn_of_refused_privileges();
         speaker.hooks.set(&speaker.config.hooks);
+        speaker.watch_services();
         speaker.start_peers()?;
         LastRun::begin(&speaker.state_dir);
         for what in gone {
@@ -293,6 +305,9 @@ impl Speaker {
                 () = drain_is_over => return Ok(Next::Drained),
                 Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
+                found = self.verdicts.recv() => {
+                    self.handle_found(found.ok_or(ThreadEnded("health"))?);
+                }
                 _ = check.tick(), if self.has_checks() => {
                     self.check_interfaces();
                     self.check_echo();
@@ -401,6 +416,8 @@ impl Speaker {
             shutdowns: self.kept.shutdowns.clone(),
             services: Arc::clone(&self.services),
             draining: self.draining(),
+            standings: Arc::clone(&self.standings),
+            checks: BTreeMap::new(),
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
@@ -615,7 +632,9 @@ impl Speaker {
                 StopReason::Restart(communication)
             }
         };
-        self.bgp.stop(reason).await;
+        // A program that checks is not to outlive us, and nobody wants to know any more.
+        self.verdicts.close();
+        tokio::join!(self.bgp.stop(reason), self.health.stop());
         // What the sessions said last is an event like any other.
         while let Ok(event) = self.bgp_events.try_recv() {
             self.handle_bgp(event);

@@ -23,6 +23,7 @@ impl Speaker {
             return Err(Refusal::Invalid(missing.to_string()));
         }
         self.refuse_added(&wanted)?;
+        self.refuse_lost_paths(&wanted)?;
         let wanted = plan::with_dynamic_peers(&self.config, wanted);
         let changes = plan::plan(&self.config, &wanted);
         if !dry_run {
@@ -87,12 +88,9 @@ impl Speaker {
                 }
                 Change::AddService(name)
                 | Change::RemoveService(name)
-                | Change::UpdateService(name) => match config.services.get(name) {
-                    Some(spec) => {
-                        let spec = Arc::clone(spec);
-                        self.services_mut().put(name, Source::File, spec);
-                    }
-                    None => drop(self.services_mut().remove(name)),
+                | Change::UpdateService(name, _) => match config.services.get(name) {
+                    Some(spec) => self.set_service(name, Source::File, Arc::clone(spec)),
+                    None => self.remove_service(name),
                 },
                 Change::AddRoute(prefix)
                 | Change::RemoveRoute(prefix)

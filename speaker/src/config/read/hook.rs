@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::super::document::{Expected, Located, Section, nearest};
-use super::super::{HookConfig, HookSubject, Name, value};
+use super::super::{HookConfig, HookSubject, Name, ServiceConfig, ServiceName, value};
 use super::{MILLISECOND, SECOND, quoted, unique};
 
 /// The hooks that could be read; `names` is who there is to be told of, with the line.
 pub(super) fn read_hooks(
     sections: Vec<Section<'_>>,
     names: &BTreeMap<String, usize>,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
 ) -> Vec<HookConfig> {
+    let services: BTreeSet<&str> = services.keys().map(ServiceName::as_str).collect();
     let mut hooks = Vec::new();
     let mut taken = BTreeMap::new();
     for mut section in sections {
@@ -31,7 +34,7 @@ pub(super) fn read_hooks(
             &section,
             "on",
             on,
-            "what to tell of: [\"peer\"], [\"bfd\"] or both",
+            "what to tell of: [\"peer\"], [\"bfd\"], [\"service\"] or several of them",
         );
         let exec = required(
             &section,
@@ -39,10 +42,12 @@ pub(super) fn read_hooks(
             exec,
             "the program and its arguments, such as [\"/usr/local/bin/page-me\"]",
         );
-        check_names(&section, wanted.as_deref(), names);
         let (Some(on), Some(exec)) = (on, exec) else {
+            check_names(&section, wanted.as_deref(), names, &services, false);
             continue;
         };
+        let of_services = on.iter().any(|on| on.value == HookSubject::Service);
+        check_names(&section, wanted.as_deref(), names, &services, of_services);
         let Some(name) = name.or_else(|| named_by(&section, &exec)) else {
             continue;
         };
@@ -80,14 +85,12 @@ fn subject(value: &DeValue<'_>) -> Result<HookSubject, Expected> {
     match value.as_str() {
         Some("peer") => Ok(HookSubject::Peer),
         Some("bfd") => Ok(HookSubject::Bfd),
-        Some("service") => Err(
-            "\"peer\" or \"bfd\": this version of herald does not have \"service\", for services have no health in it; remove it".into(),
-        ),
-        _ => Err("\"peer\" or \"bfd\"".into()),
+        Some("service") => Ok(HookSubject::Service),
+        _ => Err("\"peer\", \"bfd\" or \"service\"".into()),
     }
 }
 
-fn argument(value: &DeValue<'_>) -> Result<String, Expected> {
+pub(super) fn argument(value: &DeValue<'_>) -> Result<String, Expected> {
     value
         .as_str()
         .filter(|text| !text.contains('\0'))
@@ -110,7 +113,7 @@ fn required<T>(
 }
 
 /// What a shell would look for is not looked for.
-fn is_absolute(section: &Section<'_>, exec: &[Located<String>]) -> bool {
+pub(super) fn is_absolute(section: &Section<'_>, exec: &[Located<String>]) -> bool {
     let Some(program) = exec.first() else {
         return false;
     };
@@ -148,20 +151,33 @@ fn check_names(
     section: &Section<'_>,
     wanted: Option<&[Located<Name>]>,
     names: &BTreeMap<String, usize>,
+    services: &BTreeSet<&str>,
+    of_services: bool,
 ) {
     for name in wanted.into_iter().flatten() {
-        if names.contains_key(name.value.as_str()) {
+        let wanted = name.value.as_str();
+        if names.contains_key(wanted) || services.contains(wanted) {
             continue;
         }
         let known = names.keys().map(String::as_str);
-        let expected = match nearest(name.value.as_str(), known.clone()) {
-            Some(near) => format!(
-                "the name of a [[peer]], a [[peer-range]], a [[bfd-session]] or a [[bfd-range]]; the nearest is {near:?}"
-            ),
-            None => format!(
-                "the name of a [[peer]], a [[peer-range]], a [[bfd-session]] or a [[bfd-range]]: {}",
-                quoted(known)
-            ),
+        let known = known.chain(services.iter().copied());
+        let near = nearest(wanted, known.clone());
+        if of_services {
+            // It may be one that is yet to be added at run time.
+            let hint = near.map_or_else(String::new, |near| {
+                format!("; the nearest name is {near:?}")
+            });
+            section.warning(
+                name.line,
+                "names",
+                format!("{} is nothing in this file{hint}", name.found),
+            );
+            continue;
+        }
+        let what = "the name of a [[peer]], a [[peer-range]], a [[bfd-session]], a [[bfd-range]] or a [[service]]";
+        let expected = match near {
+            Some(near) => format!("{what}; the nearest is {near:?}"),
+            None => format!("{what}: {}", quoted(known)),
         };
         section.refuse("names", name, &expected);
     }

@@ -74,6 +74,8 @@ fn states(
         shutdowns: BTreeMap::new(),
         draining: Default::default(),
         services: Arc::new(services),
+        standings: Arc::default(),
+        checks: BTreeMap::new(),
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),
         malformed: BTreeMap::new(),

@@ -1,0 +1,114 @@
+//! What another `[[service]]` costs: routes come and go, and no session is touched.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::shown::Shown;
+use super::{Change, Difference, Listed, compare};
+use crate::config::{CheckConfig, HealthConfig, Probe, ServiceConfig, ServiceName};
+
+const ADDRESSES: &str = "addresses";
+
+pub(super) fn update(
+    name: ServiceName,
+    running: &Arc<ServiceConfig>,
+    wanted: &Arc<ServiceConfig>,
+) -> Option<Change> {
+    let found = differences(running, wanted);
+    (!found.is_empty()).then_some(Change::UpdateService(name, found))
+}
+
+fn differences(running: &ServiceConfig, wanted: &ServiceConfig) -> Vec<Difference> {
+    let ServiceConfig { addresses, health } = wanted;
+    let mut found = Vec::new();
+    let list = |service: &ServiceConfig| service.addresses.iter().copied().collect::<Vec<_>>();
+    if running.addresses != *addresses {
+        compare(&mut found, ADDRESSES, &list(running), &list(wanted));
+    }
+    match (&running.health, health) {
+        (Some(running), Some(wanted)) => compare_health(&mut found, running, wanted),
+        (running, wanted) => compare(&mut found, "health", running, wanted),
+    }
+    found
+}
+
+fn compare_health(found: &mut Vec<Difference>, running: &HealthConfig, wanted: &HealthConfig) {
+    let HealthConfig { check, bfd } = wanted;
+    compare(found, "bfd", &Named(&running.bfd), &Named(bfd));
+    match (&running.check, check) {
+        (Some(running), Some(wanted)) => {
+            let CheckConfig {
+                probe,
+                interval,
+                timeout,
+                fall,
+                rise,
+            } = &**wanted;
+            compare(found, "check", &running.probe, probe);
+            compare(found, "interval", &running.interval, interval);
+            compare(found, "timeout", &running.timeout, timeout);
+            compare(found, "fall", &running.fall, fall);
+            compare(found, "rise", &running.rise, rise);
+        }
+        (running, wanted) => {
+            let probe = |check: &Option<Arc<CheckConfig>>| {
+                let probe = check.as_ref().map(|check| check.probe.to_string());
+                probe.unwrap_or_else(|| "none".to_owned())
+            };
+            compare(found, "check", &probe(running), &probe(wanted));
+        }
+    }
+}
+
+/// Which of its addresses are announced and how it is checked are two things.
+pub(super) fn write_update(
+    f: &mut fmt::Formatter<'_>,
+    name: &ServiceName,
+    differences: &[Difference],
+) -> fmt::Result {
+    let (addresses, health): (Vec<_>, Vec<_>) = differences
+        .iter()
+        .cloned()
+        .partition(|difference| difference.key == ADDRESSES);
+    write!(f, "service {name}: ")?;
+    if !addresses.is_empty() {
+        f.write_str("addresses changed")?;
+    }
+    if health.is_empty() {
+        return Ok(());
+    }
+    let and = if addresses.is_empty() { "" } else { ", and " };
+    let health = Listed(&health);
+    write!(
+        f,
+        "{and}health check changes: {health}; no session is touched"
+    )
+}
+
+#[derive(PartialEq)]
+struct Named<'n, N>(&'n Option<N>);
+
+impl<N: fmt::Display> Shown for Named<'_, N> {
+    fn shown(&self) -> String {
+        let name = self.0.as_ref().map(ToString::to_string);
+        name.unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+impl Shown for Probe {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Option<HealthConfig> {
+    fn shown(&self) -> String {
+        let Some(HealthConfig { check, bfd }) = self else {
+            return "none".to_owned();
+        };
+        let check = check.as_ref().map(|check| check.probe.to_string());
+        let bfd = bfd.as_ref().map(|name| format!("bfd {name}"));
+        let parts: Vec<String> = check.into_iter().chain(bfd).collect();
+        parts.join(" and ")
+    }
+}

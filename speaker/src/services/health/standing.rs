@@ -1,0 +1,423 @@
+//! How each service stands: what its check says and what the path that it depends on says, put
+//! together. All must hold; while one is not known, the service is not announced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use crate::config::{BfdName, HealthConfig, ServiceName};
+use crate::services::Verdict;
+
+/// How one service stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What its check says; `None`: it has none.
+    pub check: Option<Aspect>,
+    /// What its path says; `None`: it depends on none.
+    pub path: Option<(BfdName, Aspect)>,
+    /// Both together.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why.
+    pub cause: String,
+    /// How often it has turned; the first verdict does not count.
+    pub transitions: u64,
+}
+
+/// One of the things that a service depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aspect {
+    /// How it is.
+    pub verdict: Verdict,
+    /// Why.
+    pub cause: String,
+}
+
+/// What a service stands at has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Which.
+    pub service: ServiceName,
+    /// How it stood.
+    pub from: Verdict,
+    /// How it stands.
+    pub to: Verdict,
+    /// Why.
+    pub cause: String,
+}
+
+/// All services that depend on something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standings {
+    services: BTreeMap<ServiceName, Standing>,
+    /// What is known of paths, whether anything depends on them or not.
+    paths: BTreeMap<BfdName, Aspect>,
+    dependents: BTreeMap<BfdName, BTreeSet<ServiceName>>,
+    unknown: BTreeSet<ServiceName>,
+}
+
+impl Standings {
+    /// Says what a service depends on. What is new in that is `assumed` to be so until it is known; of what
+    /// it has depended on before, it stays as it is known.
+    pub fn set(
+        &mut self,
+        at: SystemTime,
+        name: &ServiceName,
+        health: Option<&HealthConfig>,
+        assumed: Verdict,
+    ) -> Option<Turn> {
+        let former = self.take(name);
+        let health = health?;
+        let not_known = |what: &str| Aspect {
+            verdict: assumed,
+            cause: match assumed {
+                Verdict::Unknown => format!("{what} yet"),
+                _ => format!("assumed, for there was no check before: {what} yet"),
+            },
+        };
+        let check = health.check.as_ref().map(|_| {
+            let known = former.as_ref().and_then(|former| former.check.clone());
+            known.unwrap_or_else(|| not_known("no check has ended"))
+        });
+        let on_path = health.bfd.as_ref().map(|bfd| {
+            let known = former.as_ref().and_then(|former| former.path.clone());
+            let known = known
+                .filter(|(same, _)| same == bfd)
+                .map(|(_, known)| known);
+            let known = self.paths.get(bfd).cloned().or(known);
+            let not_known = || not_known(&format!("BFD session {bfd} has not been up"));
+            (bfd.clone(), known.unwrap_or_else(not_known))
+        });
+        if let Some(bfd) = &health.bfd {
+            let dependents = self.dependents.entry(bfd.clone()).or_default();
+            dependents.insert(name.clone());
+        }
+        let (from, transitions) = match &former {
+            Some(former) => (former.verdict, former.transitions),
+            None => (assumed, 0),
+        };
+        let mut standing = Standing {
+            check,
+            path: on_path,
+            verdict: from,
+            since: former.as_ref().map_or(at, |former| former.since),
+            cause: former.map_or_else(String::new, |former| former.cause),
+            transitions,
+        };
+        let turn = standing.settle(at, name);
+        if standing.cause.is_empty() {
+            (_, standing.cause) = standing.judge();
+        }
+        self.note_unknown(name, standing.verdict);
+        self.services.insert(name.clone(), standing);
+        turn
+    }
+
+    /// Forgets a service.
+    pub fn remove(&mut self, name: &ServiceName) {
+        self.take(name);
+    }
+
+    /// What a service's check has found.
+    pub fn handle_check(
+        &mut self,
+        at: SystemTime,
+        name: &ServiceName,
+        verdict: Verdict,
+        cause: String,
+    ) -> Option<Turn> {
+        let standing = self.services.get_mut(name)?;
+        standing
+            .check
+            .as_mut()?
+            .clone_from(&Aspect { verdict, cause });
+        self.settle(at, name)
+    }
+
+    /// What has happened to a path. Tells of every service for which that makes a difference.
+    pub fn handle_path(
+        &mut self,
+        at: SystemTime,
+        path: &BfdName,
+        up: bool,
+        why: &str,
+    ) -> Vec<Turn> {
+        let aspect = match up {
+            true => path_is_up(path),
+            false => path_is_down(path, why),
+        };
+        let dependents = self.dependents.get(path);
+        let dependents = dependents.cloned().unwrap_or_default();
+        let mut turns = Vec::new();
+        for name in dependents {
+            if let Some(standing) = self.services.get_mut(&name) {
+                standing.path = Some((path.clone(), aspect.clone()));
+            }
+            turns.extend(self.settle(at, &name));
+        }
+        self.paths.insert(path.clone(), aspect);
+        turns
+    }
+
+    /// Nothing is known of a path any more: its session was removed.
+    pub fn forget_path(&mut self, path: &BfdName) {
+        self.paths.remove(path);
+    }
+
+    /// How a service stands; `None` if it depends on nothing.
+    #[must_use]
+    pub fn get(&self, name: &ServiceName) -> Option<&Standing> {
+        self.services.get(name)
+    }
+
+    /// Every service that depends on something.
+    pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &Standing)> {
+        self.services.iter()
+    }
+
+    /// The services that depend on a path.
+    pub fn dependents(&self, path: &BfdName) -> impl Iterator<Item = &ServiceName> {
+        self.dependents.get(path).into_iter().flatten()
+    }
+
+    /// Whether anything depends on this path.
+    #[must_use]
+    pub fn has_dependents(&self, path: &BfdName) -> bool {
+        self.dependents.contains_key(path)
+    }
+
+    /// Whether it is known of every service how it is: all first verdicts are in.
+    #[must_use]
+    pub fn are_known(&self) -> bool {
+        self.unknown.is_empty()
+    }
+
+    /// The services of which it is not known yet how they are.
+    pub fn unknown(&self) -> impl ExactSizeIterator<Item = &ServiceName> {
+        self.unknown.iter()
+    }
+
+    fn settle(&mut self, at: SystemTime, name: &ServiceName) -> Option<Turn> {
+        let standing = self.services.get_mut(name)?;
+        let turn = standing.settle(at, name);
+        let verdict = standing.verdict;
+        self.note_unknown(name, verdict);
+        turn
+    }
+
+    fn note_unknown(&mut self, name: &ServiceName, verdict: Verdict) {
+        match verdict {
+            Verdict::Unknown => drop(self.unknown.insert(name.clone())),
+            _ => drop(self.unknown.remove(name)),
+        }
+    }
+
+    fn take(&mut self, name: &ServiceName) -> Option<Standing> {
+        let former = self.services.remove(name)?;
+        self.unknown.remove(name);
+        if let Some((bfd, _)) = &former.path
+            && let Some(dependents) = self.dependents.get_mut(bfd)
+        {
+            dependents.remove(name);
+            if dependents.is_empty() {
+                self.dependents.remove(bfd);
+            }
+        }
+        Some(former)
+    }
+}
+
+impl Standing {
+    fn settle(&mut self, at: SystemTime, name: &ServiceName) -> Option<Turn> {
+        let (verdict, cause) = self.judge();
+        let from = self.verdict;
+        if verdict == from {
+            return None;
+        }
+        self.transitions += u64::from(from != Verdict::Unknown);
+        (self.verdict, self.since) = (verdict, at);
+        self.cause.clone_from(&cause);
+        Some(Turn {
+            service: name.clone(),
+            from,
+            to: verdict,
+            cause,
+        })
+    }
+
+    /// What speaks against it says why; if nothing does, all have something to say.
+    fn judge(&self) -> (Verdict, String) {
+        let check = self.check.iter();
+        let aspects: Vec<&Aspect> = check.chain(self.path.iter().map(|(_, it)| it)).collect();
+        let mut verdict = Verdict::Healthy;
+        for wanted in [Verdict::Unhealthy, Verdict::Unknown] {
+            if aspects.iter().any(|aspect| aspect.verdict == wanted) {
+                verdict = wanted;
+                break;
+            }
+        }
+        let saying = aspects.iter().filter(|aspect| aspect.verdict == verdict);
+        let causes: Vec<&str> = saying.map(|aspect| aspect.cause.as_str()).collect();
+        (verdict, causes.join(", "))
+    }
+}
+
+fn path_is_up(path: &BfdName) -> Aspect {
+    Aspect {
+        verdict: Verdict::Healthy,
+        cause: format!("BFD session {path} is up"),
+    }
+}
+
+fn path_is_down(path: &BfdName, why: &str) -> Aspect {
+    Aspect {
+        verdict: Verdict::Unhealthy,
+        cause: format!("BFD session {path} is down: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{CheckConfig, Probe};
+
+    const AT: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn health(check: bool, bfd: Option<&str>) -> HealthConfig {
+        let check = check.then(|| {
+            Arc::new(CheckConfig {
+                probe: Probe::Tcp("127.0.0.1:80".parse().unwrap()),
+                interval: CheckConfig::DEFAULT_INTERVAL,
+                timeout: CheckConfig::DEFAULT_INTERVAL,
+                fall: CheckConfig::DEFAULT_FALL,
+                rise: CheckConfig::DEFAULT_RISE,
+            })
+        });
+        HealthConfig {
+            check,
+            bfd: bfd.map(|name| BfdName::new(name).unwrap()),
+        }
+    }
+
+    fn web() -> ServiceName {
+        ServiceName::new("web").unwrap()
+    }
+
+    fn storage() -> BfdName {
+        BfdName::new("storage").unwrap()
+    }
+
+    struct Story(Standings);
+
+    impl Story {
+        fn new() -> Self {
+            Self(Standings::default())
+        }
+
+        fn set(&mut self, health: Option<&HealthConfig>, assumed: Verdict) -> Option<String> {
+            said(self.0.set(AT, &web(), health, assumed))
+        }
+
+        fn check(&mut self, healthy: bool) -> Option<String> {
+            let (verdict, cause) = match healthy {
+                true => (Verdict::Healthy, "HTTP 200"),
+                false => (Verdict::Unhealthy, "HTTP 503"),
+            };
+            said(self.0.handle_check(AT, &web(), verdict, cause.to_owned()))
+        }
+
+        fn path(&mut self, up: bool) -> Option<String> {
+            let turns = self
+                .0
+                .handle_path(AT, &storage(), up, "detection time expired");
+            turns.into_iter().find_map(|turn| said(Some(turn)))
+        }
+    }
+
+    fn said(turn: Option<Turn>) -> Option<String> {
+        let Turn {
+            from, to, cause, ..
+        } = turn?;
+        Some(format!("{from} -> {to}: {cause}"))
+    }
+
+    #[test]
+    fn a_check_and_a_path_must_both_hold() {
+        let mut story = Story::new();
+        let both = health(true, Some("storage"));
+        assert_eq!(story.set(Some(&both), Verdict::Unknown), None);
+        assert_eq!(story.check(true), None);
+        assert!(!story.0.are_known());
+        assert_eq!(
+            story.path(true).as_deref(),
+            Some("unknown -> healthy: HTTP 200, BFD session storage is up")
+        );
+        assert!(story.0.are_known());
+        assert_eq!(
+            story.path(false).as_deref(),
+            Some("healthy -> unhealthy: BFD session storage is down: detection time expired")
+        );
+        assert_eq!(story.check(false), None);
+        assert_eq!(story.path(true), None);
+        assert_eq!(
+            story.check(true).as_deref(),
+            Some("unhealthy -> healthy: HTTP 200, BFD session storage is up")
+        );
+        assert_eq!(story.0.get(&web()).unwrap().transitions, 2);
+    }
+
+    #[test]
+    fn what_fails_is_known_whatever_else_is_not() {
+        let mut story = Story::new();
+        story.set(Some(&health(true, Some("storage"))), Verdict::Unknown);
+        assert_eq!(
+            story.check(false).as_deref(),
+            Some("unknown -> unhealthy: HTTP 503")
+        );
+        assert!(story.0.are_known());
+    }
+
+    #[test]
+    fn a_service_that_was_there_without_a_check_keeps_its_announcement_until_one_fails() {
+        let mut story = Story::new();
+        assert_eq!(story.set(None, Verdict::Healthy), None);
+        assert_eq!(story.set(Some(&health(true, None)), Verdict::Healthy), None);
+        let standing = story.0.get(&web()).unwrap();
+        assert_eq!(standing.verdict, Verdict::Healthy);
+        assert!(standing.cause.starts_with("assumed"), "{}", standing.cause);
+        assert!(story.check(false).is_some());
+    }
+
+    #[test]
+    fn what_is_depended_on_no_more_has_no_say() {
+        let mut story = Story::new();
+        story.set(Some(&health(true, Some("storage"))), Verdict::Unknown);
+        story.check(true);
+        story.path(false);
+        let turn = story.set(Some(&health(true, None)), Verdict::Unknown);
+        assert_eq!(turn.as_deref(), Some("unhealthy -> healthy: HTTP 200"));
+        assert!(!story.0.has_dependents(&storage()));
+        story.0.remove(&web());
+        story.0.forget_path(&storage());
+        assert_eq!(story.0, Standings::default());
+    }
+
+    #[test]
+    fn a_path_that_is_known_counts_at_once() {
+        let mut story = Story::new();
+        story.path(true);
+        let depends = health(false, Some("storage"));
+        assert_eq!(
+            story.set(Some(&depends), Verdict::Unknown).as_deref(),
+            Some("unknown -> healthy: BFD session storage is up")
+        );
+        story.0.remove(&web());
+        story.path(false);
+        assert_eq!(
+            story.set(Some(&depends), Verdict::Healthy).as_deref(),
+            Some("healthy -> unhealthy: BFD session storage is down: detection time expired")
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! Whether services work, as the checks and BFD tell it, and what follows: only who works is
+//! announced.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::{info, warn};
+
+use super::{Speaker, not_found};
+use crate::config::{BfdName, Config, HookSubject, Party, ServiceConfig, ServiceName};
+use crate::control::Refusal;
+use crate::history::Subject;
+use crate::services::health::{Found, Setup, Standings, Turn};
+use crate::services::{Source, Verdict};
+
+/// How many verdicts are carried out in one step.
+const AT_ONCE: usize = 256;
+
+impl Speaker {
+    /// Adds a service, or says otherwise what one is. One that is new is not announced before it is
+    /// known to work; one that is there keeps its verdict.
+    pub(super) fn set_service(
+        &mut self,
+        name: &ServiceName,
+        source: Source,
+        spec: Arc<ServiceConfig>,
+    ) {
+        let former = self.services.get(name).map(|former| former.verdict);
+        self.services_mut().put(name, source, spec);
+        self.watch_service(name, former.unwrap_or(Verdict::Unknown));
+    }
+
+    /// Forgets a service.
+    pub(super) fn remove_service(&mut self, name: &ServiceName) {
+        let is_watched = self.standings.get(name).is_some();
+        self.services_mut().remove(name);
+        self.standings_mut().remove(name);
+        self.health.remove(name);
+        if is_watched {
+            let states = [Verdict::Healthy, Verdict::Unknown].map(|verdict| verdict.to_string());
+            let (party, cause) = (Party::from(name), "the service was removed");
+            self.tell_hooks(HookSubject::Service, &party, false, &states, &cause);
+        }
+        self.history.forget(name);
+    }
+
+    /// Nothing is known of any service when the daemon starts.
+    pub(super) fn watch_services(&mut self) {
+        let services = Arc::clone(&self.services);
+        for (name, service) in services.iter() {
+            if service.spec.health.is_some() {
+                self.watch_service(name, Verdict::Unknown);
+            }
+            if let Err(refusal) = self.refuse_unknown_path(name, &service.spec) {
+                warn!("{refusal}; the service is not announced before there is one");
+            }
+        }
+    }
+
+    /// Has a service checked as it says from here on, also where its addresses are others.
+    pub(super) fn watch_service(&mut self, name: &ServiceName, assumed: Verdict) {
+        let services = Arc::clone(&self.services);
+        let Some(service) = services.get(name) else {
+            return;
+        };
+        let health = service.spec.health.as_ref();
+        let at = SystemTime::now();
+        let turn = self.standings_mut().set(at, name, health, assumed);
+        match health.and_then(|health| health.check.as_ref()) {
+            Some(config) => self.health.set(
+                name,
+                Setup {
+                    config: Arc::clone(config),
+                    addresses: service.addresses().collect(),
+                    assumed,
+                },
+            ),
+            None => self.health.remove(name),
+        }
+        if let Some(turn) = turn {
+            self.carry_out(turn);
+            return;
+        }
+        let standing = self.standings.get(name);
+        // What depends on nothing works.
+        let verdict = standing.map_or(Verdict::Healthy, |standing| standing.verdict);
+        let key = (HookSubject::Service, Party::from(name));
+        if standing.is_none() {
+            self.up.remove(&key);
+        } else if verdict == Verdict::Healthy {
+            // It was up already, and nobody need be told of that.
+            self.up.entry(key).or_default();
+        }
+        self.services_mut().judge(name, verdict);
+    }
+
+    /// Whatever else has been found meanwhile is carried out in the same step.
+    pub(super) fn handle_found(&mut self, first: Found) {
+        let mut found = Some(first);
+        let mut turned = false;
+        for _ in 0..AT_ONCE {
+            let Some(Found {
+                service,
+                verdict,
+                cause,
+            }) = found
+            else {
+                break;
+            };
+            let at = SystemTime::now();
+            let standings = self.standings_mut();
+            if let Some(turn) = standings.handle_check(at, &service, verdict, cause) {
+                self.carry_out(turn);
+                turned = true;
+            }
+            found = self.verdicts.try_recv().ok();
+        }
+        if turned {
+            self.announce();
+        }
+    }
+
+    /// RFC 5882 §4.2: AdminDown, on either side, says nothing about the path.
+    pub(super) fn note_path(&mut self, party: &Party, change: &bfd::StateChange, cause: &str) {
+        use bfd::State::{AdminDown, Down, Up};
+        let Some(name) = party.bfd_session() else {
+            return;
+        };
+        match (change.from, change.to) {
+            (_, Up) => self.path_changed(name, true, cause),
+            (Up, Down) if change.remote_state != AdminDown => {
+                self.path_changed(name, false, cause);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn path_changed(&mut self, name: &BfdName, up: bool, why: &str) {
+        // What neighbors have begun themselves, nothing can depend on.
+        if !self.config.bfd_sessions.contains_key(name) {
+            return;
+        }
+        let at = SystemTime::now();
+        let turns = self.standings_mut().handle_path(at, name, up, why);
+        if turns.is_empty() {
+            return;
+        }
+        for turn in turns {
+            self.carry_out(turn);
+        }
+        self.announce();
+    }
+
+    pub(super) fn forget_path(&mut self, name: &BfdName) {
+        self.standings_mut().forget_path(name);
+    }
+
+    /// A service can only depend on a path that is in the file.
+    pub(super) fn refuse_unknown_path(
+        &self,
+        name: &ServiceName,
+        service: &ServiceConfig,
+    ) -> Result<(), Refusal> {
+        let health = service.health.as_ref();
+        let Some(path) = health.and_then(|health| health.bfd.as_ref()) else {
+            return Ok(());
+        };
+        let sessions = &self.config.bfd_sessions;
+        if sessions.contains_key(path) {
+            return Ok(());
+        }
+        let known = sessions.keys().map(BfdName::as_str);
+        let unknown = not_found("bfd-session", "bfd", path.as_str(), known);
+        Err(Refusal::Invalid(format!(
+            "service {name}: health: {unknown}"
+        )))
+    }
+
+    /// What was added at run time must not lose what it depends on.
+    pub(super) fn refuse_lost_paths(&self, wanted: &Config) -> Result<(), Refusal> {
+        for (name, service) in &self.kept.additions.services {
+            let health = service.health.as_ref();
+            if let Some(path) = health.and_then(|health| health.bfd.as_ref())
+                && self.config.bfd_sessions.contains_key(path)
+                && !wanted.bfd_sessions.contains_key(path)
+            {
+                return Err(Refusal::Conflict(format!(
+                    "{}: [[bfd-session]] {path:?} would be gone, and service {name}, which was added at run time, depends on it; remove that with `herald service remove {name}` first",
+                    self.file.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// It is announced, or withdrawn, with the next [`announce`](Self::announce).
+    fn carry_out(&mut self, turn: Turn) {
+        let Turn {
+            service,
+            from,
+            to,
+            cause,
+        } = turn;
+        self.services_mut().judge(&service, to);
+        match (from, to) {
+            (_, Verdict::Healthy) => info!(%service, "service healthy: {cause}"),
+            (Verdict::Healthy, _) => warn!(%service, "service {to}, withdrawn: {cause}"),
+            _ => warn!(%service, "service {to}, not announced: {cause}"),
+        }
+        let states = [from.to_string(), to.to_string()];
+        let (party, up) = (Party::from(&service), to == Verdict::Healthy);
+        self.tell_hooks(HookSubject::Service, &party, up, &states, &cause);
+        let at = SystemTime::now();
+        self.history
+            .transition(at, party, Subject::Service, states, cause);
+    }
+
+    fn standings_mut(&mut self) -> &mut Standings {
+        Arc::make_mut(&mut self.standings)
+    }
+}
