@@ -109,7 +109,7 @@ fn main() {
         Part::Busy => load::be_busy(),
         _ => {}
     }
-    let Some(lab) = Lab::open("bfd") else {
+    let Some(lab) = Lab::open_alone("bfd") else {
         return;
     };
     raise_limit_of_files();

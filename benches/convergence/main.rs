@@ -62,7 +62,7 @@ fn main() {
     {
         return speakers::child(role, &arguments[1..]);
     }
-    let Some(lab) = Lab::open("convergence") else {
+    let Some(lab) = Lab::open_alone("convergence") else {
         return;
     };
     let plan = Plan::of(&arguments);

@@ -299,7 +299,7 @@ impl Scenario {
     }
 
     fn start_over(test: &str, transport: Transport) -> Option<Self> {
-        let lab = Lab::open(test)?;
+        let lab = Lab::open_alone(test)?;
         let topology = Topology::build(&lab);
         let router = Upstream::start(&lab, &topology, transport);
         let mut scenario = Self {

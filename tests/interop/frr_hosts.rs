@@ -10,7 +10,7 @@ use super::upstream::{Upstream, wait_for_routes};
 
 #[test]
 fn harness_sees_routes_move_under_load() {
-    let Some(lab) = Lab::open("harness_sees_routes_move_under_load") else {
+    let Some(lab) = Lab::open_alone("harness_sees_routes_move_under_load") else {
         return;
     };
     let topology = Topology::build(&lab);

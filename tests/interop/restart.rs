@@ -115,7 +115,7 @@ struct Scenario {
 
 impl Scenario {
     fn start(test: &str, bfd_profile: &'static str) -> Option<Self> {
-        let lab = Lab::open(test)?;
+        let lab = Lab::open_alone(test)?;
         let topology = Topology::build(&lab);
         let router = Upstream::start(&lab, &topology, Transport::V4);
         if bfd_profile == "none" {

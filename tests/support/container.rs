@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::lab::owned_name;
 use super::namespace::Namespace;
 use super::{ensure, run, try_run, wait_until};
 
@@ -70,7 +69,7 @@ impl Container {
         mounts: &[(&Path, &str)],
         script: &str,
     ) -> Self {
-        let name = owned_name(label);
+        let name = format!("{}-{label}", namespace.name());
         let mut podman = podman_run(namespace);
         podman.args(["--detach", "--name", &name, "--hostname", label]);
         for (outside, inside) in mounts {

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -14,12 +15,21 @@ use super::{announce, try_run};
 /// The mark of everything a test makes outside its own process: namespaces, containers, directories.
 const PREFIX: &str = "herald";
 
-/// One test's laboratory. Only one is open at a time on a machine: the tests measure times.
+/// One test's laboratory. Others may be open beside it, unless it wants the machine for itself: [`Self::open_alone`].
 #[derive(Debug)]
 pub struct Lab {
+    name: String,
     directory: PathBuf,
     rootfs: RouterRootfs,
-    _exclusive: File,
+    _place: File,
+}
+
+/// Whether other laboratories may be open on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    Welcome,
+    /// The test measures times, or how many requests fail meanwhile.
+    Unwanted,
 }
 
 /// The root file systems that the routers run in.
@@ -31,9 +41,18 @@ struct RouterRootfs {
 }
 
 impl Lab {
-    /// Opens the laboratory, or says why this machine has none: then the test is skipped, or fails if `HERALD_TESTS_NO_SKIP=1`.
+    /// Opens a laboratory, or says why this machine has none: then the test is skipped, or fails if `HERALD_TESTS_NO_SKIP=1`.
     pub fn open(test: &str) -> Option<Self> {
-        match Self::try_open() {
+        Self::open_in(test, Company::Welcome)
+    }
+
+    /// As [`Self::open`], for who measures times: waits until no other laboratory is open, and no other opens until this one closes.
+    pub fn open_alone(test: &str) -> Option<Self> {
+        Self::open_in(test, Company::Unwanted)
+    }
+
+    fn open_in(test: &str, company: Company) -> Option<Self> {
+        match Self::try_open(company) {
             Ok(lab) => Some(lab),
             Err(reason) => {
                 let no_skip =
@@ -45,24 +64,30 @@ impl Lab {
         }
     }
 
-    fn try_open() -> Result<Self, String> {
+    fn try_open(company: Company) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("not root".into());
         }
-        let exclusive = lock()?;
-        sweep();
+        let place = take_place(company)?;
 
         static READY: OnceLock<Result<RouterRootfs, String>> = OnceLock::new();
-        let rootfs = READY.get_or_init(check_machine).clone()?;
+        let check = || {
+            sweep();
+            check_machine()
+        };
+        let rootfs = READY.get_or_init(check).clone()?;
 
-        let directory = std::env::temp_dir().join(owned_name("files"));
+        static OPENED: AtomicU32 = AtomicU32::new(0);
+        let name = owned_name(&OPENED.fetch_add(1, Ordering::Relaxed).to_string());
+        let directory = std::env::temp_dir().join(format!("{name}-files"));
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)
             .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
         Ok(Self {
+            name,
             directory,
             rootfs,
-            _exclusive: exclusive,
+            _place: place,
         })
     }
 
@@ -75,7 +100,7 @@ impl Lab {
 
     /// A network namespace.
     pub fn namespace(&self, label: &str) -> Namespace {
-        Namespace::create(&owned_name(label)).unwrap()
+        Namespace::create(&format!("{}-{label}", self.name)).unwrap()
     }
 
     /// An Ethernet segment: a bridge in a namespace of its own.
@@ -112,7 +137,8 @@ impl Drop for Lab {
     }
 }
 
-/// `herald-PID-LABEL`: the process that owns a thing is part of the thing's name, so that leftovers can be told from what is in use.
+/// `herald-PID-LABEL`: the process that owns a thing is part of the thing's name, so that leftovers can be told from what is in use. What
+/// belongs to a laboratory has the laboratory's number for a label, and its own behind that.
 pub fn owned_name(label: &str) -> String {
     format!("{PREFIX}-{}-{label}", std::process::id())
 }
@@ -154,12 +180,20 @@ fn sweep() {
     }
 }
 
-fn lock() -> Result<File, String> {
-    let path = "/run/lock/herald-tests.lock";
-    let file = File::create(path).map_err(|error| format!("cannot create {path}: {error}"))?;
-    flock(&file, FlockOperation::LockExclusive)
-        .map_err(|error| format!("cannot lock {path}: {error}"))?;
-    Ok(file)
+/// Waits for a place on this machine, among others or alone. It is given up when the file is closed.
+fn take_place(company: Company) -> Result<File, String> {
+    let lock = |path: &str, operation| {
+        let file = File::create(path).map_err(|error| format!("cannot create {path}: {error}"))?;
+        flock(&file, operation).map_err(|error| format!("cannot lock {path}: {error}"))?;
+        Ok::<_, String>(file)
+    };
+    // Who waits to be alone stands in the door: nobody enters before.
+    let _door = lock("/run/lock/herald-tests.door", FlockOperation::LockExclusive)?;
+    let operation = match company {
+        Company::Welcome => FlockOperation::LockShared,
+        Company::Unwanted => FlockOperation::LockExclusive,
+    };
+    lock("/run/lock/herald-tests.lock", operation)
 }
 
 /// Tries once, for real, each thing the tests need of the machine.
