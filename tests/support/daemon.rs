@@ -19,25 +19,20 @@ pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "build",
-            "--package",
-            "herald",
-            "--bin",
-            "herald",
-            "--message-format",
-            "json",
-        ]);
+        cargo.args(["build", "--bin", "herald", "--message-format", "json"]);
         cargo.args(if cfg!(debug_assertions) {
-            None
+            // A test among what is built has the dependencies built as `cargo test` builds them, and not once more.
+            ["--workspace", "--all-features", "--test", "architecture"].as_slice()
         } else {
-            Some("--release")
+            // As it is shipped.
+            &["--package", "herald", "--release"]
         });
         let built = try_run(cargo.current_dir(env!("CARGO_MANIFEST_DIR")))
             .unwrap_or_else(|error| panic!("{error}"));
         let path = String::from_utf8_lossy(&built.stdout)
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "herald")
             .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
             .expect("cargo names the executable it built");
         announce(&format!("herald is {}", path.display()));
