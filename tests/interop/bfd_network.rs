@@ -174,10 +174,13 @@ impl Seen {
         self.theirs.is_for(theirs.0, theirs.1)
     }
 
-    /// Both are down, or on their way from there, for these reasons.
+    /// Both are down, or on their way from there, for these reasons. BIRD forgets its own as it goes on to Init.
     pub(crate) fn are_lost(&self, ours: u8, theirs: u8) -> Result<(), String> {
         self.ours.is_lost(ours)?;
-        self.theirs.is_lost(theirs)
+        match (self.router, self.theirs.state.as_str()) {
+            ("bird", "Init") => Ok(()),
+            _ => self.theirs.is_lost(theirs),
+        }
     }
 
     /// Both are up, and each knows the other's discriminator.
@@ -269,7 +272,7 @@ impl Network {
     ) -> String {
         let mut config = format!(
             "[speaker]\nlocal-as = 64520\nrouter-id = \"10.133.71.2\"\nlisten = [\"0.0.0.0:179\", \"[::]:179\"]\nstate-dir = {:?}\n\
-             [api]\nsocket = {:?}\n\
+             [bfd]\nrealtime = true\n[api]\nsocket = {:?}\n\
              [peer-defaults]\nconnect-retry-time = \"1s\"\nhold-time = \"30s\"\n",
             self.directory.join("state"),
             socket_in(&self.directory),
