@@ -3,7 +3,6 @@
 //! It is the set-up in which MetalLB runs FRR on each node, with `herald` in FRR's place.
 
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -68,24 +67,6 @@ fn the_router_sees_both_hosts_as_they_are_configured() {
         for route in herald.show("routes").as_array().unwrap() {
             assert_eq!(route["peers"][0]["state"], "announced", "{route:#}");
         }
-    }
-
-    // Keepalives go both ways for longer than the hold time.
-    let keepalives = |scenario: &Scenario| {
-        let neighbors = scenario
-            .topology
-            .hosts
-            .each_ref()
-            .map(|host| scenario.router.neighbor(host));
-        neighbors.map(|neighbor| neighbor.messages("keepalivesRecv"))
-    };
-    let before = keepalives(&scenario);
-    thread::sleep(Duration::from_secs(16));
-    for (before, after) in before.into_iter().zip(keepalives(&scenario)) {
-        assert!(
-            (3..=6).contains(&(after - before)),
-            "one keepalive in a third of the hold time: {before} → {after} in 16 s"
-        );
     }
     scenario.assert_undisturbed(scenario.topology.hosts.each_ref());
 }

@@ -8,7 +8,7 @@ use super::neighborhood::{Neighborhood, Options, ROUTERS, Transport};
 use super::support::{announce, ensure, wait_until};
 
 /// How often, unless `HERALD_SIMULTANEOUS_STARTS` says another number.
-const STARTS: u32 = 20;
+const STARTS: u32 = 6;
 
 /// TCP connections come about, and nothing is heard on them: so both sides have one before either has read an OPEN.
 const HOLD_BACK: &str = "tcp flags & psh == psh tcp sport 179";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::neighborhood::{Neighborhood, Options, Transport};
 use super::pair::{
-    BOTH, HOST_V4, HOST_V6, Pair, ROUTER_V4, ROUTER_V6, assert_stays_down, peer, status,
+    BOTH, HOST_V4, HOST_V6, Pair, ROUTER_V4, ROUTER_V6, assert_stay_down, peer, status,
     wait_established,
 };
 use super::support::daemon::Herald;
@@ -109,8 +109,7 @@ fn c_111_without_the_right_key_nobody_is_heard() {
 
     fs::write(&key, "another").unwrap();
     let herald = pair.herald(&(keyed(ROUTER_V4) + &keyed(ROUTER_V6)));
-    assert_stays_down(&herald, &frr, ROUTER_V4, HOST_V4);
-    assert_stays_down(&herald, &frr, ROUTER_V6, HOST_V6);
+    assert_stay_down(&herald, &frr, &BOTH);
     for router in [ROUTER_V4, ROUTER_V6] {
         let hint = &status(&herald, router)["transport"]["hints"][0];
         assert!(
@@ -136,7 +135,7 @@ fn c_111_without_the_right_key_nobody_is_heard() {
     drop(herald);
     let herald = pair.herald(&herald_without);
     wait_established(&herald, &frr, ROUTER_V6, HOST_V6);
-    assert_stays_down(&herald, &frr, ROUTER_V4, HOST_V4);
+    assert_stay_down(&herald, &frr, &[(ROUTER_V4, HOST_V4)]);
     let hint = &status(&herald, ROUTER_V4)["transport"]["hints"][0];
     assert!(
         hint.as_str().unwrap().contains("password-file is not set"),
