@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, HealthConfig, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community,
+    Config, HealthConfig, Party, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community,
     add_next_hop, aggregator_text, community_texts, next_hop_texts, parse_aggregator,
     parse_community, parse_next_hop, parse_prefix, parse_service_address,
 };
@@ -307,6 +307,14 @@ pub struct Kept {
     pub drain: Drain,
 }
 
+impl Kept {
+    /// Whether somebody was added at run time.
+    pub(crate) fn knows(&self, party: &Party) -> bool {
+        let service = party.service();
+        service.is_some_and(|name| self.additions.services.contains_key(name))
+    }
+}
+
 impl StateDir {
     /// Makes the directory if need be, and takes it.
     ///
@@ -373,6 +381,11 @@ impl StateDir {
         }
     }
 
+    /// Where a file of it is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// Replaces what is kept: after this returns it survives a power failure, and before, the
     /// former content does.
     ///
@@ -420,6 +433,12 @@ fn make_directory(path: &Path) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A file of this user only that grows; made if need be.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    let how = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND;
+    Ok(open(path, how)?)
 }
 
 /// Opens a file of this user only, and never one somewhere else that a link names.

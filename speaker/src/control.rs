@@ -17,7 +17,7 @@ use crate::config::{
     Config, OnExit, Party, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName,
 };
 use crate::drain::Draining;
-use crate::history::{Followed, Record};
+use crate::history::{BySession, Followed, Record};
 use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
@@ -101,6 +101,8 @@ pub struct Snapshot {
     pub unsendable: ByPeer<bgp::Routes>,
     /// The last UPDATE of each peer with errors that RFC 7606 lets pass.
     pub malformed: ByPeer<Arc<Malformed>>,
+    /// What happened to each session.
+    pub history: BySession,
     /// The BGP sessions.
     pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
     /// Their TCP connections.

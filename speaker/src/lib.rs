@@ -28,5 +28,6 @@ pub mod router_id;
 pub mod services;
 pub mod speaker;
 pub mod status;
+pub mod story;
 pub mod tcp_drops;
 pub mod unnumbered;

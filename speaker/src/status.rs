@@ -17,14 +17,17 @@ use std::time::{Duration, Instant, SystemTime};
 use bgp::{MessageCounters, Negotiated, RemoteAs, State};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{PeerConfig, PeerName};
+use crate::config::{Party, PeerConfig, PeerName};
 use crate::control::{Refusal, Reloaded, Snapshot};
 use crate::drain::{DrainReason, Draining};
+use crate::history::{Records, Subject};
 use crate::malformed::Malformed;
 use crate::speaker::unknown_peer;
+use crate::story::{self, Plot};
 
 pub use self::bfd::{
-    BfdAuthenticationStatus, BfdEchoStatus, BfdSessionStatus, BfdStatus, ReceiveGapsStatus,
+    BfdAuthenticationStatus, BfdDownStatus, BfdEchoStatus, BfdSessionStatus, BfdStatus,
+    ReceiveGapsStatus,
 };
 pub use advertised::AdvertisedRouteStatus;
 pub use bfd_thread::BfdThreadStatus;
@@ -65,6 +68,9 @@ pub struct DaemonStatus {
 /// `GET /v1/peers/NAME`, and an element of `GET /v1/peers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
+    /// What it is like, what it was like before, and why: in sentences.
+    #[serde(default)]
+    pub story: Vec<String>,
     /// Its name; the address unless configured.
     pub name: String,
     /// The `[[peer-range]]` that it has come from; null: it is in the file.
@@ -333,6 +339,18 @@ pub struct NotificationStatus {
     pub ago_ms: u64,
     /// Code, subcode, their names, and what came with them: `6/2 Cease, Administrative Shutdown`.
     pub text: String,
+    /// The code (RFC 4271 §4.5).
+    #[serde(default)]
+    pub code: u8,
+    /// The subcode.
+    #[serde(default)]
+    pub subcode: u8,
+    /// What a Hard Reset says in addition (RFC 8538 §3.1); null: it is none.
+    #[serde(default)]
+    pub hard_reset_reason: Option<String>,
+    /// The operator's text (RFC 9003); null: there is none.
+    #[serde(default)]
+    pub communication: Option<String>,
 }
 
 /// How a session ended.
@@ -441,6 +459,24 @@ impl Snapshot {
     }
 
     fn peer_status(&self, name: &PeerName, peer: &PeerConfig) -> PeerStatus {
+        let mut status = self.peer_status_untold(name, peer);
+        status.story = self.told_of(&name.into(), |plot| story::of_peer(&status, plot));
+        status
+    }
+
+    /// What `tell` makes of what happened to somebody.
+    fn told_of<T>(&self, party: &Party, tell: impl FnOnce(&Plot<'_>) -> T) -> T {
+        let records = |subject| self.history.get(&(party.clone(), subject));
+        let none = Records::default();
+        tell(&Plot {
+            now: self.now.1,
+            started: self.started,
+            bgp: records(Subject::Bgp).unwrap_or(&none),
+            bfd: records(Subject::Bfd).unwrap_or(&none),
+        })
+    }
+
+    fn peer_status_untold(&self, name: &PeerName, peer: &PeerConfig) -> PeerStatus {
         let session = self.bgp.get(name);
         let negotiated = session.and_then(|session| session.negotiated.as_ref());
         let remote_as =
@@ -458,6 +494,7 @@ impl Snapshot {
         };
         let no_messages = MessageCounters::default();
         PeerStatus {
+            story: Vec::new(),
             name: name.to_string(),
             range: text(peer.range.as_ref()),
             description: peer.description.clone(),
@@ -561,6 +598,10 @@ impl Snapshot {
             at: self.time(*at),
             ago_ms: millis(self.ago(*at)),
             text: notification.to_string(),
+            code: notification.code,
+            subcode: notification.subcode,
+            hard_reset_reason: text(notification.hard_reset_reason()),
+            communication: notification.communication().map(str::to_owned),
         })
     }
 

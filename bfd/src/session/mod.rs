@@ -490,6 +490,9 @@ impl Session {
 
     fn set_state(&mut self, now: Instant, to: State, local_diag: Diagnostic) {
         let from = self.session_state;
+        let heard_at = self.remote.heard_at;
+        let silence = heard_at.map(|heard_at| now.saturating_duration_since(heard_at));
+        let detection_time = self.detection_time();
         self.session_state = to;
         self.local_diag = local_diag;
         if to == State::Up {
@@ -508,6 +511,8 @@ impl Session {
             remote_state: self.remote.session_state,
             remote_control_plane_independent: self.remote.control_plane_independent,
             at: now,
+            silence,
+            detection_time,
             generation: self.generation,
         };
         self.last_change = Some(change);

@@ -32,6 +32,10 @@ pub struct StateChange {
     pub remote_control_plane_independent: bool,
     /// When.
     pub at: Instant,
+    /// How long it was then since the latest packet of the remote system; `None` before the first, or when it was forgotten.
+    pub silence: Option<Duration>,
+    /// The Detection Time that was in force before the change; `None` while the remote system was unknown.
+    pub detection_time: Option<Duration>,
     /// The number of the Up period that this change begins (`to` is Up), or else belongs to or ends; 0 before the first.
     pub generation: u64,
 }

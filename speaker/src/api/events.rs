@@ -201,7 +201,7 @@ mod tests {
         let followed = history.follow(None, None);
         tokio::spawn(Stream::new(body, None, place).run(followed));
         for number in 0..5000 {
-            history.note(SystemTime::now(), number.to_string());
+            history.note(SystemTime::now(), &number.to_string());
             tokio::task::yield_now().await;
         }
         drop(history);

@@ -414,6 +414,8 @@ mod tests {
                 remote_state: State::Up,
                 remote_control_plane_independent: c_bit,
                 at: Instant::now(),
+                silence: None,
+                detection_time: None,
                 generation: 1,
             };
             assert_eq!(liveness(&change), Liveness::Down(fate));

@@ -514,6 +514,18 @@ impl Config {
         !(self.peers.is_empty() && self.ranges.is_empty())
     }
 
+    /// Whether somebody is here by name, or a range of that name is.
+    #[must_use]
+    pub fn knows(&self, party: &Party) -> bool {
+        match party {
+            Party::Peer(name) => self.peers.contains_key(name) || self.ranges.contains_key(name),
+            Party::BfdSession(name) => {
+                self.bfd_sessions.contains_key(name) || self.bfd_ranges.contains_key(name)
+            }
+            Party::Service(name) => self.services.contains_key(name),
+        }
+    }
+
     /// The most specific range with an address.
     #[must_use]
     pub fn range_of(&self, ip: IpAddr) -> Option<(&PeerName, &RangeConfig)> {

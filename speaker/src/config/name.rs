@@ -103,7 +103,8 @@ names! {
 }
 
 /// Whom something concerns. Peers come first: their keys count where a BFD session is shared.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Party {
     /// A peer.
     Peer(PeerName),

@@ -30,7 +30,7 @@ impl Speaker {
         self.keep(kept)?;
         self.set_service(&name, Source::Api, service);
         self.announce();
-        self.note_about(&name, Subject::Service, "added at run time".to_owned());
+        self.note_about(&name, Subject::Service, "added at run time");
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
@@ -60,7 +60,7 @@ impl Speaker {
         self.keep(kept)?;
         self.remove_service(name);
         self.announce();
-        self.note_about(name, Subject::Service, "removed at run time".to_owned());
+        self.note_about(name, Subject::Service, "removed at run time");
         Ok(())
     }
 

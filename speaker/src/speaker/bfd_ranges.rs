@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::Speaker;
 use crate::config::{BfdName, Party};
-use crate::history::Subject;
+use crate::history::{Subject, What};
 
 impl Speaker {
     /// Has BFD accept whom the configuration names.
@@ -66,7 +66,7 @@ impl Speaker {
     fn note_of_bfd_range(&mut self, range: &str, what: String) {
         if let Some(name) = BfdName::new(range) {
             let at = SystemTime::now();
-            self.history.happened(at, &name, Subject::Bfd, what);
+            self.remember(at, (&name).into(), Subject::Bfd, What::note(&what));
         }
     }
 
@@ -77,8 +77,8 @@ impl Speaker {
             let what = format!("session {}: gone", party.name());
             self.note_of_bfd_range(range.as_str(), what);
         }
-        if let Some(name) = party.bfd_session() {
-            self.history.forget(name);
+        if party.bfd_session().is_some() {
+            self.forget_history(party);
         }
     }
 }

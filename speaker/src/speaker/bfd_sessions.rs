@@ -9,7 +9,7 @@ use super::{Speaker, not_found};
 use crate::bfd_thread::EchoNews;
 use crate::config::{BfdName, BfdSessionConfig, Config, Party};
 use crate::control::Refusal;
-use crate::history::Subject;
+use crate::history::{Subject, What};
 
 impl Speaker {
     /// Has it run as configured.
@@ -23,7 +23,7 @@ impl Speaker {
             warn!(bfd_session = %name, "no BFD session: {error}");
             let what = format!("no BFD session: {error}");
             let at = SystemTime::now();
-            self.history.happened(at, name, Subject::Bfd, what);
+            self.remember(at, name.into(), Subject::Bfd, What::note(&what));
         }
         set.map(drop)
     }
@@ -56,7 +56,7 @@ impl Speaker {
     /// Ends it with AdminDown, unless a peer has it too.
     pub(super) fn remove_bfd_session(&mut self, name: &BfdName) {
         self.bfd.remove(&Party::from(name));
-        self.history.forget(name);
+        self.forget_history(&name.into());
         self.forget_path(name);
     }
 

@@ -11,7 +11,7 @@ use super::Speaker;
 use crate::bfd_thread::Moves;
 use crate::bgp_thread::BgpEvent;
 use crate::config::{HookSubject, Party, PeerName};
-use crate::history::{Novelty, Subject};
+use crate::history::{BfdCause, Novelty, Subject, What};
 use crate::hooks::Occurrence;
 use crate::malformed::Malformed;
 
@@ -44,7 +44,7 @@ impl Speaker {
                 );
                 warn!(%peer, "{what}");
                 let at = SystemTime::now();
-                self.history.happened(at, &peer, Subject::Bgp, what);
+                self.remember(at, (&peer).into(), Subject::Bgp, What::note(&what));
             }
             Event::Unsendable(prefix) => self.handle_unsendable(&peer, prefix),
             _ => {}
@@ -74,13 +74,13 @@ impl Speaker {
         if lost != (*to == State::Established) {
             self.tell_hooks(HookSubject::Peer, &peer.into(), !lost, &states, cause);
         }
-        let novelty = self.history.transition(
-            SystemTime::now(),
-            peer,
-            Subject::Bgp,
-            states,
-            cause.to_string(),
-        );
+        let what = What::Bgp {
+            from: *from,
+            to: *to,
+            cause: cause.clone(),
+        };
+        let at = time_of_day(transition.at);
+        let novelty = self.remember(at, peer.into(), Subject::Bgp, what);
         match (lost, novelty) {
             (true, _) if is_our_will(cause) => info!(%peer, "BGP session ended: {cause}"),
             (true, _) => warn!(%peer, "BGP session lost: {cause}"),
@@ -106,9 +106,8 @@ impl Speaker {
             return;
         }
         let what = format!("received an UPDATE with errors: {errors}");
-        let novelty = self
-            .history
-            .happened(malformed.at, peer, Subject::Bgp, what);
+        let what = What::note(&what);
+        let novelty = self.remember(malformed.at, peer.into(), Subject::Bgp, what);
         if novelty == Novelty::Repeated {
             debug!(%peer, "UPDATE with errors: {errors}");
             return;
@@ -139,7 +138,7 @@ impl Speaker {
             "route {prefix} is not announced, nor are others with its attributes: they leave no room for a prefix in a BGP message; give it fewer communities"
         );
         let at = SystemTime::now();
-        match self.history.happened(at, peer, Subject::Bgp, cause.clone()) {
+        match self.remember(at, peer.into(), Subject::Bgp, What::note(&cause)) {
             Novelty::New => warn!(%peer, "{cause}"),
             Novelty::Repeated => debug!(%peer, "{cause}"),
         }
@@ -209,10 +208,12 @@ impl Speaker {
         }
         // What was removed is forgotten.
         if self.is_known(party) {
-            let (at, cause) = (SystemTime::now(), cause.to_owned());
-            let party = party.clone();
-            self.history
-                .transition(at, party, Subject::Bfd, states, cause);
+            let what = What::Bfd {
+                from,
+                to,
+                cause: BfdCause::Ours(cause.into()),
+            };
+            self.remember(SystemTime::now(), party.clone(), Subject::Bfd, what);
         }
     }
 
@@ -227,7 +228,7 @@ impl Speaker {
         let (from, to) = (change.from, change.to);
         let peer = party.peer().map(tracing::field::display);
         let bfd_session = party.bfd_session().map(tracing::field::display);
-        let cause = bfd_cause(change);
+        let cause = What::from(change);
         let states = [from.to_string(), to.to_string()];
         match (from, to) {
             (_, bfd::State::Up) => info!(peer, bfd_session, "BFD session up"),
@@ -243,10 +244,10 @@ impl Speaker {
             let up = to == bfd::State::Up;
             self.tell_hooks(HookSubject::Bfd, party, up, &states, &cause);
         }
-        let at = SystemTime::now();
-        self.history
-            .transition(at, party.clone(), Subject::Bfd, states, cause.clone());
-        self.note_path(party, change, &cause);
+        let at = time_of_day(change.at);
+        let text = cause.to_string();
+        self.remember(at, party.clone(), Subject::Bfd, cause);
+        self.note_path(party, change, &text);
     }
 
     /// Something comes up once, and goes down once after that.
@@ -286,6 +287,12 @@ impl Speaker {
     }
 }
 
+/// What the clock on the wall said then.
+fn time_of_day(at: Instant) -> SystemTime {
+    let now = SystemTime::now();
+    now.checked_sub(at.elapsed()).unwrap_or(now)
+}
+
 /// Whether a session that was not there yet did not come about.
 const fn is_failure(cause: &Cause) -> bool {
     matches!(
@@ -312,17 +319,4 @@ fn is_our_will(cause: &Cause) -> bool {
 
 fn is_prefix_limit(cause: &Cause) -> bool {
     matches!(cause, Cause::NotificationSent(notification) if notification.prefix_limit().is_some())
-}
-
-fn bfd_cause(change: &bfd::StateChange) -> String {
-    match (change.to, change.remote_state) {
-        (bfd::State::Up, _) => "both ends hear each other".to_owned(),
-        (_, bfd::State::AdminDown) => {
-            format!("the peer took it down ({})", change.remote_diag)
-        }
-        (bfd::State::Down, bfd::State::Down) if change.remote_diag != bfd::Diagnostic::NONE => {
-            format!("{} (its reason: {})", change.local_diag, change.remote_diag)
-        }
-        _ => change.local_diag.to_string(),
-    }
 }

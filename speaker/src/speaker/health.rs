@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::{Speaker, not_found};
 use crate::config::{BfdName, Config, HookSubject, Party, ServiceConfig, ServiceName};
 use crate::control::Refusal;
-use crate::history::Subject;
+use crate::history::{Subject, What};
 use crate::services::health::{Found, Setup, Standings, Turn};
 use crate::services::{Source, Verdict};
 
@@ -41,7 +41,7 @@ impl Speaker {
             let (party, cause) = (Party::from(name), "the service was removed");
             self.tell_hooks(HookSubject::Service, &party, false, &states, &cause);
         }
-        self.history.forget(name);
+        self.forget_history(&name.into());
     }
 
     /// Nothing is known of any service when the daemon starts.
@@ -210,9 +210,12 @@ impl Speaker {
         let states = [from.to_string(), to.to_string()];
         let (party, up) = (Party::from(&service), to == Verdict::Healthy);
         self.tell_hooks(HookSubject::Service, &party, up, &states, &cause);
-        let at = SystemTime::now();
-        self.history
-            .transition(at, party, Subject::Service, states, cause);
+        let what = What::Service {
+            from,
+            to,
+            cause: cause.into(),
+        };
+        self.remember(SystemTime::now(), party, Subject::Service, what);
     }
 
     fn standings_mut(&mut self) -> &mut Standings {

@@ -10,6 +10,7 @@ mod bfd_sessions;
 mod drain;
 mod events;
 mod health;
+mod memory;
 mod neighbors;
 mod peers;
 mod ranges;
@@ -41,7 +42,7 @@ use crate::config::{
     Config, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
 };
 use crate::control::{ByPeer, Command, Control, Refusal, Snapshot, Stopping};
-use crate::history::{History, Record, Subject};
+use crate::history::{History, Journal, Record, Subject};
 use crate::hooks::Hooks;
 use crate::hostname;
 use crate::last_run::{LastRun, Resumption};
@@ -124,6 +125,7 @@ pub struct Speaker {
     health: HealthThread,
     verdicts: mpsc::Receiver<Found>,
     history: History,
+    journal: Journal,
     hooks: Hooks,
     started: SystemTime,
     commands: mpsc::Receiver<Command>,
@@ -171,6 +173,8 @@ impl Speaker {
             return Err(StartError::NoRouterId(file));
         }
         state_dir.save(&kept)?;
+        let history = Journal::read(&state_dir, |party| config.knows(party) || kept.knows(party));
+        let journal = Journal::start(&state_dir);
 
         let drained_since = kept.drain.all.then(Instant::now);
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();
@@ -214,7 +218,8 @@ impl Speaker {
             standings: Arc::default(),
             health,
             verdicts,
-            history: History::default(),
+            history,
+            journal,
             hooks: Hooks::default(),
             started: SystemTime::now(),
             commands,
@@ -235,7 +240,7 @@ impl Speaker {
         for what in gone {
             warn!("{what} was added at run time and is in the file as well: the file counts");
         }
-        speaker.note("started".to_owned());
+        speaker.note(&format!("herald {} started", env!("CARGO_PKG_VERSION")));
         Ok((speaker, control))
     }
 
@@ -421,6 +426,7 @@ impl Speaker {
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
+            history: self.history.sessions().clone(),
             bgp: BTreeMap::new(),
             transports: BTreeMap::new(),
             tcp_drops: TcpDrops::read(),
@@ -502,7 +508,7 @@ impl Speaker {
         self.tell_hooks_of_removal(name);
         self.forget_presence(name);
         self.placed.remove(name);
-        self.history.forget(name);
+        self.forget_history(&name.into());
     }
 
     /// A router that sees BFD go before it has read BGP's last word may think that the path has
@@ -610,16 +616,6 @@ impl Speaker {
         told.is_some_and(|told| Arc::ptr_eq(told, routes))
     }
 
-    fn note(&mut self, text: String) {
-        self.history.note(SystemTime::now(), text);
-    }
-
-    fn note_about(&mut self, party: impl Into<Party>, subject: Subject, text: String) {
-        let party = Some(party.into());
-        self.history
-            .note_about(SystemTime::now(), party, subject, text);
-    }
-
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.
     async fn shutdown(mut self, how: OnExit, communication: Option<String>) {
         let reason = match how {
@@ -639,11 +635,12 @@ impl Speaker {
         while let Ok(event) = self.bgp_events.try_recv() {
             self.handle_bgp(event);
         }
+        self.note("stopped");
         LastRun::end(&self.state_dir, how);
         let bfd = self.bfd;
         // It waits for a Detection Time, and other tasks have something to do meanwhile.
         let farewell = tokio::task::spawn_blocking(move || bfd.shutdown());
-        let _ = tokio::join!(farewell, self.hooks.finish());
+        let _ = tokio::join!(farewell, self.hooks.finish(), self.journal.finish());
         info!("stopped");
     }
 }

@@ -106,7 +106,7 @@ impl Speaker {
 
     pub(super) fn act(&mut self, name: &PeerName, what: &str) {
         info!(peer = %name, "{what}");
-        self.note_about(name, Subject::Bgp, what.to_owned());
+        self.note_about(name, Subject::Bgp, what);
     }
 }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::Speaker;
 use crate::bgp_thread::RangeSetup;
 use crate::config::{Config, PeerName};
-use crate::history::Subject;
+use crate::history::{Subject, What};
 
 /// How long a dynamic peer without a connection is remembered: its page tells why the session ended.
 const GRACE: Duration = Duration::from_secs(15);
@@ -142,7 +142,7 @@ impl Speaker {
     /// its own, and pushes nothing out.
     fn note_of_range(&mut self, range: &PeerName, what: String) {
         let now = SystemTime::now();
-        self.history.happened(now, range, Subject::Herald, what);
+        self.remember(now, range.into(), Subject::Herald, What::note(&what));
     }
 
     fn dismiss(&mut self, name: &PeerName) {

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{fine_millis, millis, text};
+use super::{fine_millis, millis, text, time};
 use crate::bfd_thread::BfdReport;
 use crate::config::{BfdHops, BfdName, BfdSessionConfig, Party, PeerBfd, PeerConfig, PeerHops};
 use crate::control::{Refusal, Snapshot};
+use crate::history::{BfdCause, Record, What};
 use crate::on_link;
+use crate::story;
 
 /// How long a session may take to come up before that is remarkable.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -18,6 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// An element of `GET /v1/bfd`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BfdStatus {
+    /// What it is like, what it was like before, and why: in sentences.
+    #[serde(default)]
+    pub story: Vec<String>,
+    /// How it was lost the last time; null: that is not remembered.
+    #[serde(default)]
+    pub last_down: Option<BfdDownStatus>,
     /// What it is called: the name of its peer, or else its own.
     pub name: String,
     /// The peer that it runs for; null: none.
@@ -65,6 +73,47 @@ pub struct BfdStatus {
     pub in_state_ms: Option<u64>,
     /// Everything else; null when there is no session.
     pub session: Option<BfdSessionStatus>,
+}
+
+/// How a BFD session ceased to be Up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BfdDownStatus {
+    /// When.
+    pub at: String,
+    /// Why, in words.
+    pub cause: String,
+    /// Our diagnostic, and the neighbor's; null: we have ended it ourselves.
+    pub local_diag: Option<String>,
+    /// Why the neighbor last changed its own state, as it said then.
+    pub remote_diag: Option<String>,
+    /// How long nothing had come from the neighbor.
+    pub silence_ms: Option<f64>,
+    /// After how long silence that means that the path is down.
+    pub detection_time_ms: Option<f64>,
+}
+
+impl Eq for BfdDownStatus {}
+
+impl From<&Record> for BfdDownStatus {
+    fn from(record: &Record) -> Self {
+        let sight = match &record.what {
+            What::Bfd {
+                cause: BfdCause::Protocol(sight),
+                ..
+            } => Some(sight),
+            _ => None,
+        };
+        Self {
+            at: time(record.last),
+            cause: record.what.to_string(),
+            local_diag: text(sight.map(|sight| sight.local_diag)),
+            remote_diag: text(sight.map(|sight| sight.remote_diag)),
+            silence_ms: sight.and_then(|sight| sight.silence).map(fine_millis),
+            detection_time_ms: sight
+                .and_then(|sight| sight.detection_time)
+                .map(fine_millis),
+        }
+    }
 }
 
 /// The variables of RFC 5880 §6.8.1, what follows from them, and counters.
@@ -254,6 +303,17 @@ impl Snapshot {
     }
 
     pub(super) fn bfd_status(&self, bfd: &BfdReport) -> BfdStatus {
+        let mut status = self.bfd_status_untold(bfd);
+        if let Some(party) = bfd.users.first() {
+            (status.story, status.last_down) = self.told_of(party, |plot| {
+                let lost = plot.bfd.iter().rev().find(|record| record.what.is_down());
+                (story::of_bfd(&status, plot), lost.map(BfdDownStatus::from))
+            });
+        }
+        status
+    }
+
+    fn bfd_status_untold(&self, bfd: &BfdReport) -> BfdStatus {
         let session = bfd.session.as_ref().ok();
         let since = session
             .and_then(|session| session.last_change)
@@ -266,6 +326,8 @@ impl Snapshot {
         let range = range.and_then(|name| self.config.bfd_ranges.get(name));
         let multihop = matches!(bfd.key.hop, bfd::HopKind::Multi { .. });
         BfdStatus {
+            story: Vec::new(),
+            last_down: None,
             name: bfd.users.first().map_or("", Party::name).to_owned(),
             peer: text(peer_name),
             bfd_session: text(own_name),
@@ -349,6 +411,8 @@ fn route_trouble(key: &bfd::SessionKey) -> Option<String> {
 fn disabled(name: &BfdName, session: &BfdSessionConfig) -> BfdStatus {
     let multihop = session.hops != BfdHops::Single;
     BfdStatus {
+        story: vec!["It is disabled in the configuration (enabled = false).".to_owned()],
+        last_down: None,
         name: name.to_string(),
         peer: None,
         bfd_session: Some(name.to_string()),

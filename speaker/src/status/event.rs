@@ -47,7 +47,8 @@ pub struct EventStatus {
 
 impl From<&Record> for EventStatus {
     fn from(record: &Record) -> Self {
-        let state = |state: &String| (!state.is_empty()).then(|| state.clone());
+        let states = record.what.states();
+        let (from, to) = states.map(|[from, to]| (from, to)).unzip();
         let party = record.party.as_ref();
         Self {
             id: record.id,
@@ -59,9 +60,9 @@ impl From<&Record> for EventStatus {
             peer: text(party.and_then(Party::peer)),
             bfd_session: text(party.and_then(Party::bfd_session)),
             service: text(party.and_then(Party::service)),
-            from: state(&record.from),
-            to: state(&record.to),
-            cause: record.cause.clone(),
+            from,
+            to,
+            cause: record.what.to_string(),
             text: sentence(record),
         }
     }
@@ -91,9 +92,7 @@ fn sentence(record: &Record) -> String {
     let Record {
         party,
         subject,
-        from,
-        to,
-        cause,
+        what,
         count,
         ..
     } = record;
@@ -105,9 +104,9 @@ fn sentence(record: &Record) -> String {
     let who = party
         .as_ref()
         .map_or_else(String::new, |party| format!("{party}: "));
-    let what = match (from.is_empty(), to.is_empty()) {
-        (true, true) => cause.clone(),
-        _ => format!("{protocol}{from} -> {to}: {cause}"),
+    let what = match what.states() {
+        None => what.to_string(),
+        Some([from, to]) => format!("{protocol}{from} -> {to}: {what}"),
     };
     match count {
         1 => format!("{who}{what}"),
@@ -121,25 +120,38 @@ mod tests {
 
     use super::*;
     use crate::config::PeerName;
-    use crate::history::History;
+    use crate::history::{History, What};
 
     #[test]
     fn an_event_is_a_sentence_too() {
         let mut history = History::default();
         let name = PeerName::new("tor-a").unwrap();
-        let states = ["Established", "Idle"].map(str::to_owned);
-        for _ in 0..2 {
-            let (states, cause) = (states.clone(), "BFD Down".to_owned());
-            history.transition(UNIX_EPOCH, &name, Subject::Bgp, states, cause);
+        let lost = What::Bgp {
+            from: bgp::State::Established,
+            to: bgp::State::Idle,
+            cause: bgp::Cause::ConnectionLost,
+        };
+        let failed = What::Bgp {
+            from: bgp::State::OpenSent,
+            to: bgp::State::Idle,
+            cause: bgp::Cause::ConnectionLost,
+        };
+        for what in [lost, failed.clone(), failed] {
+            history.happened(UNIX_EPOCH, &name, Subject::Bgp, what);
         }
-        history.note(UNIX_EPOCH, "started".to_owned());
+        history.note(UNIX_EPOCH, "started");
         let records = history.records(None);
         let events: Vec<EventStatus> = records.iter().map(EventStatus::from).collect();
         assert_eq!(
             events[0].text,
-            "peer tor-a: BGP Established -> Idle: BFD Down (2 times)"
+            "peer tor-a: BGP Established -> Idle: TCP connection lost"
         );
-        assert_eq!(events[1].text, "started");
-        assert_eq!((&*events[0].kind, &*events[1].kind), ("down", "note"));
+        assert_eq!(
+            events[1].text,
+            "peer tor-a: BGP OpenSent -> Idle: TCP connection lost (2 times)"
+        );
+        assert_eq!(events[2].text, "started");
+        let kinds: Vec<&str> = events.iter().map(|event| &*event.kind).collect();
+        assert_eq!(kinds, ["down", "failed", "note"]);
     }
 }

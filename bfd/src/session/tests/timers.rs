@@ -222,6 +222,7 @@ fn c_140_detection_expires_once_in_init_and_up() {
             Diagnostic::CONTROL_DETECTION_TIME_EXPIRED
         );
         assert_eq!(change.at, deadline);
+        assert_eq!(change.silence, change.detection_time, "and by how much");
         let (_, packet) = sent.last().unwrap();
         assert_eq!(packet.state, State::Down, "told at once");
         assert_eq!(

@@ -99,6 +99,7 @@ pub(super) fn page(bfd: &BfdStatus, events: &[EventStatus]) -> String {
     if let Some(description) = &bfd.description {
         page.line(2, format_args!("{description}"));
     }
+    page.story(&bfd.story);
     let users = [
         bfd.peer.as_ref().map(|name| format!("peer {name}")),
         bfd.bfd_session

@@ -32,6 +32,16 @@ impl Page {
         self.0.extend([rest, "\n"]);
     }
 
+    /// In words, before anything else.
+    pub(super) fn story(&mut self, story: &[String]) {
+        for sentence in story {
+            self.line(2, format_args!("{sentence}"));
+        }
+        if !story.is_empty() {
+            self.0.push('\n');
+        }
+    }
+
     /// All of it.
     pub(super) fn text(self) -> String {
         self.0

@@ -50,6 +50,7 @@ impl Page {
         if let Some(description) = &peer.description {
             self.line(2, format_args!("{description}"));
         }
+        self.story(&peer.story);
         if let Some(range) = &peer.range {
             self.line(2, format_args!("Dynamic       of peer-range {range}"));
         }

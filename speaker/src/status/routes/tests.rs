@@ -79,6 +79,7 @@ fn states(
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),
         malformed: BTreeMap::new(),
+        history: BTreeMap::new(),
         bgp: [(tor(), session)].into(),
         bfd: BfdReports::default(),
         hooks: Vec::new(),

@@ -31,6 +31,7 @@ fn an_established_session() {
 fn a_session_that_is_not_there() {
     let mut status = established();
     for (key, value) in [
+        ("story", json!([])),
         ("description", json!(null)),
         ("enabled", json!(false)),
         ("kind", json!(null)),
