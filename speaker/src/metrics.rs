@@ -2,6 +2,7 @@
 //! twice.
 
 mod bfd;
+mod health;
 mod hooks;
 mod received;
 
@@ -71,6 +72,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     add_bgp(&mut registry, snapshot);
     received::add(&mut registry, snapshot);
     bfd::add(&mut registry, snapshot);
+    health::add(&mut registry, snapshot);
     hooks::add(&mut registry, snapshot);
     let mut out = String::new();
     // Writing to a String cannot fail.

@@ -6,6 +6,7 @@ mod advertised;
 mod bfd;
 mod bfd_thread;
 mod event;
+mod health;
 mod hooks;
 mod import;
 mod received;
@@ -32,6 +33,8 @@ pub use self::bfd::{
 pub use advertised::AdvertisedRouteStatus;
 pub use bfd_thread::BfdThreadStatus;
 pub use event::EventStatus;
+pub(crate) use health::result as check_result;
+pub use health::{CheckStatus, HealthStatus, LastCheckStatus, PathStatus};
 pub use hooks::HookStatus;
 pub use import::ImportStatus;
 pub use received::ReceivedRouteStatus;

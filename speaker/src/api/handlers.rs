@@ -162,6 +162,7 @@ fn looking() -> Router<Context> {
         .route("/v1/bfd/{name}", get(bfd_session))
         .route("/v1/routes", get(routes))
         .route("/v1/services", get(services))
+        .route("/v1/services/{name}", get(service))
         .route("/v1/events", get(events))
 }
 
@@ -349,6 +350,15 @@ async fn routes(State(context): State<Context>) -> Answer<Response> {
         Some(())
     });
     Ok(answer)
+}
+
+async fn service(
+    State(context): State<Context>,
+    Segment(name): Segment,
+) -> Answer<Json<ServiceStatus>> {
+    let snapshot = snapshot(&context).await?;
+    let advertised = context.control.advertised(&snapshot).await;
+    Ok(Json(snapshot.service(&name, &advertised)?))
 }
 
 async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStatus>>> {

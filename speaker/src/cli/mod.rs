@@ -259,12 +259,19 @@ Examples:
         #[arg(long, value_name = "PEER", add = ArgValueCandidates::new(completion::peers))]
         received: Option<String>,
     },
-    /// Every service and its addresses
+    /// Every service, its addresses and its health; or everything about one
     #[command(
         visible_alias = "service",
-        after_help = "Example: herald show services --watch"
+        after_help = "\
+Examples:
+  herald show services --watch
+  herald show service web"
     )]
-    Services,
+    Services {
+        /// Of which everything is to be told
+        #[arg(add = ArgValueCandidates::new(completion::services))]
+        name: Option<String>,
+    },
     /// What happened to whom, and why; the latest last
     #[command(visible_aliases = ["log", "history"], after_help = "\
 `herald events --follow` goes on with what happens from here on.

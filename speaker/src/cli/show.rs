@@ -21,6 +21,7 @@ mod overview;
 mod page;
 mod peer;
 mod received;
+mod service;
 
 /// What people's terminals have at least, and scripts are written for.
 const COLUMNS: u16 = 80;
@@ -70,7 +71,8 @@ fn path(what: &What) -> String {
             ..
         } => format!("/v1/peers/{}/advertised", segment(name)),
         What::Routes { .. } => "/v1/routes".to_owned(),
-        What::Services => "/v1/services".to_owned(),
+        What::Services { name: None } => "/v1/services".to_owned(),
+        What::Services { name: Some(name) } => format!("/v1/services/{}", segment(name)),
         What::Events(of) => follow::path(of),
         What::Config => "/v1/config".to_owned(),
         What::Status => "/v1/status".to_owned(),
@@ -100,7 +102,12 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
             ..
         } => advertised::routes(name, &client.get::<Vec<_>>(&path)?),
         What::Routes { .. } => routes(&client.get::<Vec<_>>(&path)?, wide),
-        What::Services => services(&client.get::<Vec<_>>(&path)?),
+        What::Services { name: Some(name) } => {
+            let status: ServiceStatus = client.get(&path)?;
+            let path = format!("/v1/events?service={}", segment(name));
+            service::page(&status, &client.get::<Vec<_>>(&path)?)
+        }
+        What::Services { name: None } => services(&client.get::<Vec<_>>(&path)?),
         What::Events(_) => events(&client.get::<Vec<_>>(&path)?, wide),
         What::Config => {
             let ConfigStatus { file, running } = client.get(&path)?;
@@ -259,17 +266,24 @@ fn said(spec: &RouteSpec) -> String {
 }
 
 fn services(services: &[ServiceStatus]) -> String {
-    let heads = ["SERVICE", "ADDRESSES", "FROM", "ANNOUNCED TO"];
+    let heads = ["SERVICE", "STATE", "ADDRESSES", "FROM", "ANNOUNCED TO"];
     let rows = services.iter().map(|service| {
         let ratio = format!("{} of {} peers", service.announced_to, service.peers);
         vec![
             Cell::new(&service.name),
+            match (&service.health, service.state.as_str()) {
+                (None, _) => faint("not checked"),
+                (Some(_), "healthy") => good("healthy"),
+                (Some(_), state) => bad(state),
+            },
             Cell::new(service.addresses.join("\n")),
             Cell::new(&service.source),
-            if service.announced_to == service.peers {
-                good(&ratio)
-            } else {
-                bad(&ratio)
+            match &service.health {
+                Some(health) if service.state != "healthy" => {
+                    bad(&format!("nobody: {}", health.cause))
+                }
+                _ if service.announced_to == service.peers => good(&ratio),
+                _ => bad(&ratio),
             },
         ]
     });

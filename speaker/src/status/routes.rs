@@ -8,11 +8,12 @@ use bgp::{Community, Family, FamilyStatus, RouteAttributes, State};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::{HealthStatus, text};
 use crate::additions::RouteSpec;
 use crate::announcer::Announcement;
 use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
-use crate::control::{ByPeer, Snapshot};
+use crate::control::{ByPeer, Refusal, Snapshot};
+use crate::speaker::not_found;
 
 /// An element of `GET /v1/routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,12 @@ pub struct ServiceStatus {
     pub addresses: Vec<String>,
     /// `file` or `api`.
     pub source: String,
+    /// `healthy`: it may be announced; `unhealthy`; `unknown`: it has not had its first verdict.
+    #[serde(default)]
+    pub state: String,
+    /// What it depends on; null: it is taken to work always.
+    #[serde(default)]
+    pub health: Option<HealthStatus>,
     /// How many of the peers that it is for have all of it.
     pub announced_to: usize,
     /// How many peers it is for.
@@ -129,6 +136,25 @@ impl Snapshot {
         (session.state == State::Established).then_some(status)
     }
 
+    /// `GET /v1/services/NAME`; `advertised` is what each peer has from us.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn service(
+        &self,
+        name: &str,
+        advertised: &ByPeer<Arc<bgp::Routes>>,
+    ) -> Result<ServiceStatus, Refusal> {
+        let mut all = self.services(advertised);
+        match all.iter().position(|service| service.name == name) {
+            Some(index) => Ok(all.swap_remove(index)),
+            None => {
+                let known = all.iter().map(|service| service.name.as_str());
+                Err(not_found("service", "services", name, known))
+            }
+        }
+    }
+
     /// `GET /v1/services`; `advertised` is what each peer has from us.
     #[must_use]
     pub fn services(&self, advertised: &ByPeer<Arc<bgp::Routes>>) -> Vec<ServiceStatus> {
@@ -142,6 +168,8 @@ impl Snapshot {
                     name: name.to_string(),
                     addresses: service.addresses().map(|ip| ip.to_string()).collect(),
                     source: service.source.to_string(),
+                    state: service.verdict.to_string(),
+                    health: self.health(name, service),
                     announced_to: have_it.unwrap_or(0),
                     peers: peers.map_or(0, BTreeMap::len),
                 }
