@@ -1,0 +1,328 @@
+//! Services that are announced only while they work: real daemons, servers and programs.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use serde_json::Value;
+use support::{Daemon, eventually, loopback, words};
+
+/// A web server that answers with this status.
+struct Server {
+    address: SocketAddr,
+    status: Arc<AtomicU16>,
+}
+
+impl Server {
+    fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(AtomicU16::new(status));
+        let status = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { continue };
+                let _ = stream.read(&mut [0; 4096]);
+                let status = shared.load(Ordering::SeqCst);
+                let _ = write!(stream, "HTTP/1.1 {status} Whatever\r\n\r\n");
+            }
+        });
+        Self { address, status }
+    }
+
+    fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+}
+
+const SERVICE: &str = "203.0.113.1/32";
+
+fn config(own: Ipv4Addr, other: Ipv4Addr, asn: u32, other_as: u32) -> String {
+    format!(
+        "[speaker]\nlocal-as = {asn}\nrouter-id = \"{own}\"\nlisten = [\"{own}:11179\"]\n\
+         [bfd]\nlisten = [\"{own}:13784\"]\n[[peer]]\nname = \"tor\"\naddress = \"{other}\"\n\
+         port = 11179\nremote-as = {other_as}\nsource-address = \"{own}\"\n\
+         connect-retry-time = \"500ms\"\n"
+    )
+}
+
+/// A daemon that has this service, and the router that it tells.
+fn pair(more: &str) -> (Daemon, Daemon, String) {
+    let [one, two] = [loopback(), loopback()];
+    let router = config(two, one, 64521, 64520) + "received-routes = \"kept\"\n";
+    let router = Daemon::start(&router);
+    let plain = config(one, two, 64520, 64521);
+    let here = Daemon::start(&(plain.clone() + &service(more)));
+    here.wait_until_established("tor");
+    (here, router, plain)
+}
+
+fn service(health: &str) -> String {
+    format!(
+        "[[service]]\nname = \"web\"\naddresses = [\"203.0.113.1\"]\n[service.health]\n\
+         interval = \"50ms\"\ntimeout = \"20s\"\n{health}\n"
+    )
+}
+
+fn has_route(router: &Daemon) -> bool {
+    let routes = router.show(&["routes", "--received", "tor"]);
+    let routes = routes.as_array().unwrap();
+    routes.iter().any(|route| route["prefix"] == SERVICE)
+}
+
+fn web(daemon: &Daemon) -> Value {
+    daemon.show(&["service", "web"])
+}
+
+fn is(daemon: &Daemon, state: &str) -> bool {
+    web(daemon)["state"] == state
+}
+
+fn texts_of_events(daemon: &Daemon) -> Vec<String> {
+    let events = daemon.show(&["events"]);
+    let events = events.as_array().unwrap().iter();
+    let of_web = events.filter(|event| event["service"] == "web");
+    of_web
+        .map(|event| event["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn scrape(daemon: &Daemon) -> String {
+    let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: herald\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn hook(file: &Path) -> String {
+    let script = format!(
+        "cat > /dev/null; echo $HERALD_SUBJECT $HERALD_EVENT $HERALD_SERVICE $HERALD_FROM $HERALD_TO >> {}",
+        file.display()
+    );
+    format!(
+        "[[hook]]\non = [\"service\"]\nnames = [\"web\"]\nexec = [\"/bin/sh\", \"-c\", {script:?}]\n"
+    )
+}
+
+#[test]
+fn a_service_is_announced_only_while_it_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let told = directory.path().join("told");
+    let server = Server::start(503);
+    let (here, router, _) = pair(&format!(
+        "http = \"http://{}/healthz\"\nfall = 3\nrise = 2\n{}",
+        server.address,
+        hook(&told)
+    ));
+    eventually("the first failure decides", || is(&here, "unhealthy"));
+    assert_eq!(web(&here)["health"]["cause"], "HTTP 503 at the first check");
+    assert!(!has_route(&router), "it is not announced");
+
+    server.answer(200);
+    eventually("it is announced", || has_route(&router));
+    let page = words(&here.ok(&["show", "service", "web"]));
+    for text in [
+        "Service web: 203.0.113.1",
+        "healthy for",
+        "HTTP 200 after 2 successes",
+        "/healthz",
+        "every 50ms, within 20s; fall 3, rise 2",
+        "unhealthy -> healthy: HTTP 200 after 2 successes",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+
+    server.answer(500);
+    eventually("it is withdrawn", || !has_route(&router));
+    let event = "service web: healthy -> unhealthy: HTTP 500 after 3 failures";
+    let events = texts_of_events(&here);
+    assert!(events.iter().any(|text| text == event), "{events:?}");
+    let table = words(&here.ok(&["show", "services"]));
+    assert!(table.contains("unhealthy"), "{table}");
+    assert!(table.contains("nobody: HTTP 500"), "{table}");
+    eventually("a program is told", || {
+        let lines = std::fs::read_to_string(&told).unwrap_or_default();
+        lines == "service up web unhealthy healthy\nservice down web healthy unhealthy\n"
+    });
+
+    server.answer(302);
+    eventually("it is announced again", || has_route(&router));
+    let metrics = scrape(&here);
+    for line in [
+        "herald_service_healthy{service=\"web\"} 1",
+        "herald_service_health_transitions_total{service=\"web\"} 3",
+        "herald_service_checks_total{service=\"web\",result=\"timeout\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    // No session has noticed.
+    assert_eq!(router.show(&["peer", "tor"])["established_count"], 1);
+    assert_eq!(
+        here.fails(1, &["show", "service", "wbe"]).lines().count(),
+        1
+    );
+}
+
+#[test]
+fn a_reload_keeps_the_verdict_and_touches_no_session() {
+    let server = Server::start(200);
+    let http = format!("http = \"http://{}/\"\n", server.address);
+    let (here, router, plain) = pair(&http);
+    eventually("it is announced", || has_route(&router));
+    here.write(&(plain.clone() + &service(&http).replace("50ms", "100ms")));
+    let planned = here.ok(&["reload", "--dry-run"]);
+    let line = "service web: health check changes: interval 50ms -> 100ms; no session is touched";
+    assert!(planned.contains(line), "{planned}");
+    here.ok(&["reload"]);
+    assert!(is(&here, "healthy"));
+
+    // What fails from the beginning takes as many failures as any other check.
+    let exec = |script: &str| service(&format!("exec = [\"/bin/sh\", \"-c\", \"{script}\"]"));
+    here.write(&(plain.clone() + &exec("echo no; exit 1")));
+    here.ok(&["reload"]);
+    eventually("the other check has failed", || is(&here, "unhealthy"));
+    let cause = &web(&here)["health"]["cause"];
+    assert_eq!(cause, "exit status 1: no after 3 failures");
+    eventually("it is withdrawn", || !has_route(&router));
+
+    // One that is not checked is taken to work.
+    let unchecked = service("")
+        .split("[service.health]")
+        .next()
+        .unwrap()
+        .to_owned();
+    here.write(&(plain.clone() + &unchecked));
+    here.ok(&["reload"]);
+    eventually("it is announced unchecked", || has_route(&router));
+    assert_eq!(web(&here)["health"], Value::Null);
+
+    // And one that is checked from here on stays until that fails.
+    here.write(&(plain + &exec("sleep 1000")));
+    here.ok(&["reload"]);
+    assert!(is(&here, "healthy"));
+    assert!(has_route(&router));
+    assert_eq!(router.show(&["peer", "tor"])["established_count"], 1);
+}
+
+#[test]
+fn a_service_that_nobody_knows_of_yet_is_not_announced() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    // It accepts connections and never answers.
+    let (here, router, _) = pair(&format!("http = \"http://{address}/\""));
+    here.ok(&["announce", "198.51.100.0/24"]);
+    eventually("what needs no check is announced", || {
+        let routes = router.show(&["routes", "--received", "tor"]);
+        !routes.as_array().unwrap().is_empty()
+    });
+    assert!(is(&here, "unknown"));
+    assert!(!has_route(&router));
+}
+
+#[test]
+fn a_service_goes_with_the_path_that_it_depends_on() {
+    let [one, storage_address] = [loopback(), loopback()];
+    let watch = |own: Ipv4Addr, other: Ipv4Addr| {
+        format!(
+            "[[bfd-profile]]\nname = \"default\"\ntransmit-interval = \"100ms\"\nreceive-interval = \"100ms\"\n\
+             [[bfd-session]]\nname = \"storage\"\naddress = \"{other}\"\nsource-address = \"{own}\"\nport = 13784\n"
+        )
+    };
+    let two = loopback();
+    let router = config(two, one, 64521, 64520) + "received-routes = \"kept\"\n";
+    let router = Daemon::start(&router);
+    let service = "[[service]]\nname = \"web\"\naddresses = [\"203.0.113.1\"]\n[service.health]\nbfd = \"storage\"\n";
+    let config = config(one, two, 64520, 64521) + &watch(one, storage_address) + service;
+    let here = Daemon::start(&config);
+    here.wait_until_established("tor");
+    assert!(is(&here, "unknown"));
+    let storage = format!("[speaker]\n[bfd]\nlisten = [\"{storage_address}:13784\"]\n");
+    let storage = storage + &watch(storage_address, one);
+    let mut running = Daemon::start(&storage);
+    eventually("it is announced", || has_route(&router));
+
+    // RFC 5882 §4.2: AdminDown is no failure.
+    running.ok(&["stop"]);
+    running.wait();
+    eventually("the session has ended", || {
+        here.show(&["bfd", "storage"])["state"] == "Down"
+    });
+    assert!(is(&here, "healthy"));
+    running.launch();
+    eventually("the path is up", || {
+        here.show(&["bfd", "storage"])["state"] == "Up"
+    });
+
+    drop(running);
+    eventually("it is withdrawn", || !has_route(&router));
+    let cause = web(&here)["health"]["cause"].to_string();
+    assert!(cause.contains("BFD session storage is down"), "{cause}");
+    let _running = Daemon::start(&storage);
+    eventually("it is announced again", || has_route(&router));
+    assert_eq!(router.show(&["peer", "tor"])["established_count"], 1);
+
+    // What was added at run time keeps what it depends on.
+    let added = r#"{"addresses": ["203.0.113.2"], "health": {"bfd": "storage"}}"#;
+    assert_eq!(put(&here, "other", added).0, 201);
+    here.write(&config.replace("storage", "another"));
+    let refused = here.fails(1, &["reload"]);
+    assert!(refused.contains("service other"), "{refused}");
+}
+
+fn put(daemon: &Daemon, name: &str, body: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+    let request = format!(
+        "PUT /v1/services/{name} HTTP/1.1\r\nhost: herald\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (code, answer)
+}
+
+#[test]
+fn a_service_that_was_added_is_checked_also_after_a_restart() {
+    let [one, two] = [loopback(), loopback()];
+    let mut here = Daemon::start(&config(one, two, 64520, 64521));
+    let server = Server::start(200);
+    let health = format!(
+        r#"{{"addresses": ["203.0.113.1"], "health": {{"tcp": "{}", "interval_ms": 50}}}}"#,
+        server.address
+    );
+    assert_eq!(put(&here, "web", &health).0, 201);
+    eventually("it works", || is(&here, "healthy"));
+    let program = r#"{"addresses": ["203.0.113.1"], "health": {"exec": ["/bin/true"]}}"#;
+    let (code, answer) = put(&here, "web", program);
+    assert_eq!(code, 422);
+    assert!(
+        answer.contains("in the configuration file only"),
+        "{answer}"
+    );
+    let path = r#"{"addresses": ["203.0.113.1"], "health": {"bfd": "storage"}}"#;
+    assert_eq!(put(&here, "web", path).0, 422);
+
+    here.ok(&["stop"]);
+    here.wait();
+    here.launch();
+    eventually("it works still", || is(&here, "healthy"));
+    let shown = web(&here);
+    assert_eq!(shown["source"], "api");
+    assert_eq!(shown["health"]["check"]["interval_ms"], 50);
+    here.ok(&["service", "remove", "web"]);
+    assert_eq!(here.show(&["services"]), serde_json::json!([]));
+}
