@@ -16,11 +16,13 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, HealthConfig, Party, PeerName, RouteConfig, ServiceConfig, ServiceName, add_community,
-    add_next_hop, aggregator_text, community_texts, next_hop_texts, parse_aggregator,
-    parse_community, parse_next_hop, parse_prefix, parse_service_address,
+    Config, HealthConfig, IpFamilies, IpFamily, Party, PeerName, PoolName, PoolRequest,
+    RouteConfig, ServiceConfig, ServiceName, add_community, add_next_hop, aggregator_text,
+    community_texts, next_hop_texts, parse_aggregator, parse_community, parse_next_hop,
+    parse_prefix, parse_service_address,
 };
 use crate::drain::Drain;
+use crate::services::pools::{Assigned, Former, Pools};
 
 pub use health::HealthSpec;
 
@@ -82,8 +84,15 @@ pub(crate) fn addresses(
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// At least one address.
+    /// Its addresses; none: it is given some of a pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+    /// Of this one; absent: of any with `auto-assign`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolName>,
+    /// `ipv4`, `ipv6` or both; absent: what the pool has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_families: Option<Vec<String>>,
     /// What it depends on; absent: it is taken to work always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSpec>,
@@ -140,20 +149,49 @@ impl TryFrom<&ServiceSpec> for ServiceConfig {
                 .map_err(|expected| format!("addresses: found {text:?}; must be {expected}"))?;
             addresses.insert(address);
         }
-        if addresses.is_empty() {
-            return Err("addresses: found an empty array; must have an address".to_owned());
+        let asks = spec.pool.is_some() || spec.ip_families.is_some();
+        if asks && !addresses.is_empty() {
+            return Err("pool, ip_families: must be left out where there are addresses: a pool is for a service without".to_owned());
         }
         let health = spec.health.as_ref().map(HealthConfig::try_from);
         let health = health.transpose()?;
-        Ok(Self { addresses, health })
+        let request = PoolRequest {
+            pool: spec.pool.clone(),
+            ip_families: spec.ip_families.as_deref().map(ip_families).transpose()?,
+        };
+        Ok(Self {
+            addresses,
+            request,
+            health,
+        })
     }
+}
+
+fn ip_families(texts: &[String]) -> Result<IpFamilies, String> {
+    let families = texts.iter().map(|text| IpFamily::named(text));
+    let families = families
+        .collect::<Option<Vec<_>>>()
+        .and_then(IpFamilies::of);
+    families.ok_or_else(|| {
+        format!(
+            "ip_families: found {texts:?}; must be [\"ipv4\"], [\"ipv6\"] or [\"ipv4\", \"ipv6\"]"
+        )
+    })
 }
 
 impl From<&ServiceConfig> for ServiceSpec {
     fn from(service: &ServiceConfig) -> Self {
+        let ServiceConfig {
+            addresses,
+            request,
+            health,
+        } = service;
+        let PoolRequest { pool, ip_families } = request;
         Self {
-            addresses: service.addresses.iter().map(ToString::to_string).collect(),
-            health: service.health.as_ref().map(HealthSpec::from),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            pool: pool.clone(),
+            ip_families: ip_families.map(|it| it.iter().map(|it| it.to_string()).collect()),
+            health: health.as_ref().map(HealthSpec::from),
         }
     }
 }
@@ -292,6 +330,10 @@ struct StateFile {
     shutdowns: BTreeMap<PeerName, Option<String>>,
     #[serde(default, skip_serializing_if = "Drain::is_nothing")]
     drain: Drain,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    assigned: BTreeMap<ServiceName, Assigned>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    released: Vec<(ServiceName, Assigned)>,
 }
 
 /// What survived the last daemon.
@@ -305,6 +347,73 @@ pub struct Kept {
     pub shutdowns: BTreeMap<PeerName, Option<String>>,
     /// Who was drained by command.
     pub drain: Drain,
+    /// Which addresses of a pool each service has that names none itself.
+    pub assigned: BTreeMap<ServiceName, Assigned>,
+    /// What services had that were removed, the latest last.
+    pub released: Vec<(ServiceName, Assigned)>,
+}
+
+/// So many of those who were removed are remembered.
+const MAX_RELEASED: usize = 256;
+
+impl Kept {
+    /// Notes what a service has; nothing is forgotten that it had.
+    pub fn assign(&mut self, name: &ServiceName, assigned: Assigned) {
+        self.released.retain(|(other, _)| other != name);
+        match assigned.is_empty() {
+            true => self.assigned.remove(name),
+            false => self.assigned.insert(name.clone(), assigned),
+        };
+    }
+
+    /// Notes that a service has nothing any more, and remembers what it had in case that it comes
+    /// back.
+    pub fn release(&mut self, name: &ServiceName) {
+        if let Some(had) = self.assigned.remove(name) {
+            self.released.retain(|(other, _)| other != name);
+            self.released.push((name.clone(), had));
+            let surplus = self.released.len().saturating_sub(MAX_RELEASED);
+            self.released.drain(..surplus);
+        }
+    }
+
+    /// What a service had that was removed.
+    #[must_use]
+    pub fn released(&self, name: &ServiceName) -> Assigned {
+        let mut released = self.released.iter();
+        let had = released.find(|(other, _)| other == name);
+        had.map(|(_, assigned)| *assigned).unwrap_or_default()
+    }
+
+    /// Notes what the books of the pools say.
+    pub fn adopt(&mut self, pools: &Pools) {
+        let gone: Vec<ServiceName> = self
+            .assigned
+            .keys()
+            .filter(|name| pools.client(name).is_none())
+            .cloned()
+            .collect();
+        for name in &gone {
+            self.release(name);
+        }
+        self.released
+            .retain(|(name, _)| pools.client(name).is_none());
+        let clients = pools
+            .clients()
+            .filter(|(_, client)| !client.assigned.is_empty());
+        self.assigned = clients
+            .map(|(name, client)| (name.clone(), client.assigned))
+            .collect();
+    }
+
+    /// What the books of the pools begin with.
+    #[must_use]
+    pub fn former(&self) -> Former<'_> {
+        Former {
+            assigned: &self.assigned,
+            released: &self.released,
+        }
+    }
 }
 
 impl Kept {
@@ -462,6 +571,8 @@ impl From<&Kept> for StateFile {
                 .collect(),
             shutdowns: kept.shutdowns.clone(),
             drain: kept.drain.clone(),
+            assigned: kept.assigned.clone(),
+            released: kept.released.clone(),
         }
     }
 }
@@ -492,6 +603,8 @@ impl StateFile {
             additions,
             shutdowns: self.shutdowns,
             drain: self.drain,
+            assigned: self.assigned,
+            released: self.released,
         })
     }
 }
@@ -513,14 +626,25 @@ mod tests {
             addresses: vec!["192.0.2.150".to_owned(), "2001:db8::150".to_owned()],
             ..ServiceSpec::default()
         };
+        let name = |text| ServiceName::new(text).unwrap();
+        let dual = Assigned {
+            ipv4: Some(Ipv4Addr::new(198, 51, 100, 1)),
+            ipv6: Some("2001:db8:5::1".parse().unwrap()),
+        };
+        let asking = ServiceSpec {
+            pool: PoolName::new("public"),
+            ip_families: Some(vec!["ipv4".to_owned(), "ipv6".to_owned()]),
+            ..ServiceSpec::default()
+        };
         Kept {
             router_id: BgpIdentifier::new(Ipv4Addr::new(192, 0, 2, 71)),
             additions: Additions {
-                services: [(
-                    ServiceName::new("web").unwrap(),
-                    Arc::new(ServiceConfig::try_from(&service).unwrap()),
-                )]
-                .into(),
+                services: [("web", service), ("dns", asking)]
+                    .map(|(text, spec)| {
+                        let service = ServiceConfig::try_from(&spec).unwrap();
+                        (name(text), Arc::new(service))
+                    })
+                    .into(),
                 routes: [(
                     "198.51.100.0/24".parse().unwrap(),
                     Arc::new(RouteConfig::try_from(&route).unwrap()),
@@ -536,6 +660,8 @@ mod tests {
                 all: true,
                 peers: [PeerName::new("tor-a").unwrap()].into(),
             },
+            assigned: [(name("dns"), dual)].into(),
+            released: vec![(name("gone"), Assigned { ipv6: None, ..dual })],
         }
     }
 
@@ -619,8 +745,8 @@ mod tests {
                 "must be \"10.0.0.0/8\"",
             ),
             (
-                r#"{"version": 1, "services": {"web": {"addresses": []}}}"#,
-                "service web: addresses: found an empty array",
+                r#"{"version": 1, "services": {"web": {"ip_families": ["ipv5"]}}}"#,
+                "service web: ip_families: found [\"ipv5\"]",
             ),
         ] {
             fs::write(&file, content).unwrap();
@@ -633,6 +759,7 @@ mod tests {
     #[test]
     fn the_file_goes_before_what_was_added() {
         let mut additions = kept().additions;
+        additions.services.remove("dns");
         let config = Config::parse(
             Path::new("herald.toml"),
             "[speaker]\nlocal-as = 64520\n[[service]]\nname = \"other\"\naddresses = [\"192.0.2.150\"]\n\

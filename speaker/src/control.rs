@@ -1,6 +1,7 @@
 //! How the speaker task is spoken to: by the API, by signals, by a program that embeds it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +15,7 @@ use crate::announcer::Announcement;
 use crate::bfd_thread::BfdReports;
 use crate::bgp_thread::{BgpThread, TransportReport};
 use crate::config::{
-    Config, OnExit, Party, PeerName, Problem, RouteConfig, ServiceConfig, ServiceName,
+    Config, OnExit, Party, PeerName, PoolName, Problem, RouteConfig, ServiceConfig, ServiceName,
 };
 use crate::drain::Draining;
 use crate::history::{BySession, Followed, Record};
@@ -23,6 +24,7 @@ use crate::malformed::Malformed;
 use crate::plan::Change;
 use crate::services::Services;
 use crate::services::health::{CheckReport, HealthThread, Standings};
+use crate::services::pools::{Lack, Pools};
 use crate::speaker::Neighbors;
 use crate::tcp_drops::TcpDrops;
 
@@ -53,6 +55,17 @@ pub enum Stored {
     Created,
     /// There was one of that name before.
     Replaced,
+}
+
+/// The addresses of a service that was put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Those that it names, or else those it was assigned.
+    pub addresses: Vec<IpAddr>,
+    /// The pool that they belong to, if they belong to one.
+    pub pool: Option<PoolName>,
+    /// Why it has not every address that it asks for.
+    pub lack: Option<Lack>,
 }
 
 /// What a reload did, or would do.
@@ -95,6 +108,8 @@ pub struct Snapshot {
     pub standings: Arc<Standings>,
     /// How their checks have fared.
     pub checks: BTreeMap<ServiceName, CheckReport>,
+    /// Who has what of the pools.
+    pub pools: Arc<Pools>,
     /// What is announced, or would be to a peer that listened.
     pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
     /// Routes whose attributes leave no room for them in a message.
@@ -126,7 +141,11 @@ pub(crate) enum Command {
     Snapshot(Reply<Snapshot>),
     Events(Option<Party>, Reply<Result<Vec<Record>, Refusal>>),
     Follow(Option<Party>, Option<u64>, Reply<Result<Followed, Refusal>>),
-    PutService(ServiceName, ServiceConfig, Reply<Result<Stored, Refusal>>),
+    PutService(
+        ServiceName,
+        ServiceConfig,
+        Reply<Result<(Stored, Given), Refusal>>,
+    ),
     DeleteService(ServiceName, Reply<Result<(), Refusal>>),
     PutRoute(IpNet, Box<RouteConfig>, Reply<Result<Stored, Refusal>>),
     DeleteRoute(IpNet, Reply<Result<(), Refusal>>),
@@ -216,7 +235,8 @@ impl Control {
             .await?
     }
 
-    /// Adds a service, or gives one that was added before other addresses.
+    /// Adds a service, or gives one that was added before other addresses. One that names none is
+    /// assigned some of a pool; if none is free, it waits for one.
     ///
     /// # Errors
     /// When the name or an address is in use elsewhere, or the state directory cannot be written.
@@ -224,7 +244,7 @@ impl Control {
         &self,
         name: ServiceName,
         service: ServiceConfig,
-    ) -> Result<Stored, Refusal> {
+    ) -> Result<(Stored, Given), Refusal> {
         self.ask(|reply| Command::PutService(name, service, reply))
             .await?
     }

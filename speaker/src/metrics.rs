@@ -4,6 +4,7 @@
 mod bfd;
 mod health;
 mod hooks;
+mod pools;
 mod received;
 
 use std::sync::atomic::AtomicU64;
@@ -74,6 +75,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     bfd::add(&mut registry, snapshot);
     health::add(&mut registry, snapshot);
     hooks::add(&mut registry, snapshot);
+    pools::add(&mut registry, snapshot);
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut out, &registry);

@@ -8,6 +8,7 @@
 mod bfd;
 mod bfd_range;
 mod bfd_session;
+mod pool;
 mod service;
 mod shown;
 
@@ -20,8 +21,9 @@ use ipnet::IpNet;
 use self::shown::{Never, Shown};
 use crate::config::{
     ApiConfig, BfdConfig, BfdName, Config, ExportConfig, ImportConfig, LogConfig, Password,
-    PeerConfig, PeerName, RangeConfig, ServiceName, SpeakerConfig,
+    PeerConfig, PeerName, PoolName, RangeConfig, ServiceName, SpeakerConfig,
 };
+use crate::services::pools::Reassignment;
 
 const PASSWORD_ADVICE: &str = "the peer must have the new key within the hold time";
 
@@ -66,12 +68,20 @@ pub enum Change {
     RemoveBfdRange(BfdName),
     /// Their sessions change, and stay; those that are outside of the range from then on end with AdminDown.
     UpdateBfdRange(BfdName, Vec<Difference>),
+    /// Services may be given these addresses.
+    AddPool(PoolName),
+    /// They may not any more.
+    RemovePool(PoolName),
+    /// They may be given others.
+    UpdatePool(PoolName, Vec<Difference>),
     /// Addresses are announced.
     AddService(ServiceName),
     /// Addresses are withdrawn.
     RemoveService(ServiceName),
     /// Some addresses are announced, others are withdrawn; or it is checked otherwise.
     UpdateService(ServiceName, Vec<Difference>),
+    /// A service has other addresses of the pools, or lacks some.
+    Reassign(ServiceName, Reassignment),
     /// A prefix is announced.
     AddRoute(IpNet),
     /// A prefix is withdrawn.
@@ -171,9 +181,15 @@ impl fmt::Display for Change {
             Self::UpdateBfdRange(name, differences) => {
                 write!(f, "bfd-range {name}: updated: {}", Listed(differences))
             }
+            Self::AddPool(name) => write!(f, "pool {name}: added"),
+            Self::RemovePool(name) => write!(f, "pool {name}: removed"),
+            Self::UpdatePool(name, differences) => {
+                write!(f, "pool {name}: {}", Listed(differences))
+            }
             Self::AddService(name) => write!(f, "service {name}: added"),
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
             Self::UpdateService(name, differences) => service::write_update(f, name, differences),
+            Self::Reassign(name, reassignment) => write!(f, "service {name}: {reassignment}"),
             Self::AddRoute(prefix) => write!(f, "route {prefix}: added"),
             Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
             Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
@@ -218,6 +234,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         ranges,
         bfd_sessions,
         bfd_ranges,
+        pools,
         services,
         routes,
         advertisements,
@@ -257,6 +274,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
     ));
     changes.extend(bfd_session::plan(&running.bfd_sessions, bfd_sessions));
     changes.extend(bfd_range::plan(&running.bfd_ranges, bfd_ranges));
+    changes.extend(pool::plan(&running.pools, pools));
     changes.extend(plan_map(
         &running.services,
         services,
@@ -349,6 +367,9 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             | Change::UpdateBfdRange(name, _) => {
                 adopt(&mut running.bfd_ranges, &wanted.bfd_ranges, name);
             }
+            Change::AddPool(name) | Change::RemovePool(name) | Change::UpdatePool(name, _) => {
+                adopt(&mut running.pools, &wanted.pools, name);
+            }
             Change::AddService(name)
             | Change::RemoveService(name)
             | Change::UpdateService(name, _) => {
@@ -361,9 +382,34 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
                 running.advertisements.clone_from(&wanted.advertisements);
             }
             Change::UpdateHooks => running.hooks.clone_from(&wanted.hooks),
-            Change::NextStart(_) => {}
+            Change::Reassign(..) | Change::NextStart(_) => {}
         }
     }
+}
+
+/// Says beside what makes it so what services have of the pools from then on.
+pub fn add_reassignments(
+    changes: &mut Vec<Change>,
+    reassignments: BTreeMap<ServiceName, Reassignment>,
+) {
+    let reassignments = reassignments.into_iter();
+    let reassignments = reassignments.map(|(name, it)| Change::Reassign(name, it));
+    let at = changes.iter().position(|change| {
+        use Change::{
+            AddRoute, NextStart, RemoveRoute, UpdateAdvertisements, UpdateHooks, UpdateRoute,
+        };
+        matches!(
+            change,
+            AddRoute(_)
+                | RemoveRoute(_)
+                | UpdateRoute(_)
+                | UpdateAdvertisements
+                | UpdateHooks
+                | NextStart(_)
+        )
+    });
+    let at = at.unwrap_or(changes.len());
+    changes.splice(at..at, reassignments);
 }
 
 fn adopt<K: Ord + Clone, V: Clone>(running: &mut BTreeMap<K, V>, wanted: &BTreeMap<K, V>, key: &K) {

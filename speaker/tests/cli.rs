@@ -132,7 +132,7 @@ fn wrong_usage_is_exit_code_2() {
         &["show", "peers", "--watch", "often"],
         &["events", "--lines", "3"],
         &["announce"],
-        &["service", "add", "web"],
+        &["service", "add"],
         &["announce", "10.0.0.0/8", "--as-path-prepend", "11"],
     ] {
         let output = run(herald().args(arguments));

@@ -1192,12 +1192,6 @@ drain-time = "2h"
 "#
         => r#"4: [speaker]: drain-time: found "2h"; must be a duration from 0s to 1h, with its unit"#;
 
-    a_section_of_a_later_version: r#"
-[[pool]]
-name = "public"
-"#
-        => "4: pool: this version of herald does not have this key; remove it";
-
     an_unknown_section: r#"
 [[peers]]
 address = "192.0.2.1"
@@ -1673,7 +1667,164 @@ addresses = ["192.0.2.150"]
 [[service]]
 name = "web"
 "#
-        => r#"4: [[service]] "web": addresses: is missing; must be the addresses of the service, such as ["192.0.2.1", "2001:db8::1"]"#;
+        => r#"4: [[service]] "web": addresses: is missing; must be the addresses of the service, such as ["192.0.2.1", "2001:db8::1"]; to have some assigned, add a [[pool]]"#;
+
+    service_with_an_empty_array_of_addresses: r#"
+[[service]]
+name = "web"
+addresses = []
+"#
+        => r#"4: [[service]] "web": addresses: found an empty array; must have an address, or be left out, to have some assigned from a [[pool]]"#;
+
+    service_with_addresses_and_a_pool: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24"]
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+pool = "public"
+"#
+        => r#"10: [[service]] "web": pool: must be left out: this service has addresses; a pool is for one without"#;
+
+    service_of_an_unknown_pool: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24"]
+[[service]]
+name = "web"
+pool = "pubic"
+"#
+        => r#"9: [[service]] "web": pool: found "pubic"; must be the name of a [[pool]]; the nearest is "public""#;
+
+    service_without_a_pool_where_none_has_auto_assign: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24"]
+auto-assign = false
+[[service]]
+name = "web"
+"#
+        => r#"8: [[service]] "web": pool: is missing; must be the name of a [[pool]], for none has auto-assign: "public""#;
+
+    service_of_a_family_that_its_pool_has_not: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24"]
+[[service]]
+name = "web"
+pool = "public"
+ip-families = ["ipv4", "ipv6"]
+"#
+        => r#"10: [[service]] "web": ip-families: found an array; must be of ipv4, for [[pool]] "public" has no others"#;
+
+    service_of_a_family_that_no_pool_has: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24"]
+[[service]]
+name = "web"
+ip-families = ["ipv6"]
+"#
+        => r#"9: [[service]] "web": ip-families: found an array; must be families that some [[pool]] with auto-assign has addresses of"#;
+
+    service_of_no_family: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24"]
+[[service]]
+name = "web"
+ip-families = []
+"#
+        => r#"9: [[service]] "web": ip-families: found an empty array; must be ["ipv4"], ["ipv6"] or ["ipv4", "ipv6"]"#;
+
+    pool_of_addresses_that_are_all_avoided: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0", "192.0.2.255"]
+avoid-buggy-ips = true
+[[service]]
+name = "web"
+pool = "public"
+"#
+        => r#"10: [[service]] "web": pool: found "public"; must be a [[pool]] that has addresses besides those that its avoid-buggy-ips leaves out"#;
+
+    pool_without_a_name: r#"
+[[pool]]
+addresses = ["192.0.2.0/24"]
+"#
+        => r#"4: [[pool]] 1: name: is missing; must be the name that services refer to, such as "public""#;
+
+    pool_without_addresses: r#"
+[[pool]]
+name = "public"
+"#
+        => r#"4: [[pool]] "public": addresses: is missing; must be the addresses of the pool, such as ["192.0.2.10-192.0.2.20", "2001:db8:5::/120"]"#;
+
+    pool_name_twice: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/25"]
+[[pool]]
+name = "public"
+addresses = ["192.0.2.128/25"]
+"#
+        => r#"8: [[pool]] "public": name: found "public"; must be unique; line 5 has it already"#;
+
+    pool_range_that_ends_before_it_begins: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.20-192.0.2.10"]
+"#
+        => r#"6: [[pool]] "public": addresses: found "192.0.2.20-192.0.2.10"; must be a range that ends behind its start, such as "192.0.2.10-192.0.2.20""#;
+
+    pool_range_of_both_families: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.20-2001:db8::1"]
+"#
+        => r#"6: [[pool]] "public": addresses: found "192.0.2.20-2001:db8::1"; must be a range within one family; addresses of the other are a range of their own"#;
+
+    pool_prefix_with_host_bits: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.1/24"]
+"#
+        => r#"6: [[pool]] "public": addresses: found "192.0.2.1/24"; must be "192.0.2.0/24", for a prefix has no host bits"#;
+
+    pool_of_something_else: r#"
+[[pool]]
+name = "public"
+addresses = [7]
+"#
+        => r#"6: [[pool]] "public": addresses: found 7; must be a range or a prefix, such as "192.0.2.10-192.0.2.20", "198.51.100.0/28" or "2001:db8:5::/120""#;
+
+    pool_of_addresses_that_no_service_can_have: r#"
+[[pool]]
+name = "public"
+addresses = ["fe80::/64"]
+"#
+        => r#"6: [[pool]] "public": addresses: found "fe80::/64"; must be addresses that services can have: fe80::/10 are link-local addresses"#;
+
+    pools_that_overlap: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/24", "2001:db8:5::/64"]
+[[pool]]
+name = "other"
+addresses = ["198.51.100.0/24", "192.0.1.200-192.0.2.9"]
+"#
+        => r#"9: [[pool]] "other": addresses: found "192.0.1.200-192.0.2.9"; must be apart from all others; it overlaps "192.0.2.0/24" of [[pool]] "public" (line 6)"#;
+
+    pool_that_overlaps_itself: r#"
+[[pool]]
+name = "public"
+addresses = [
+  "2001:db8::/32",
+  "2001:db8:5::/64",
+]
+"#
+        => r#"8: [[pool]] "public": addresses: found "2001:db8:5::/64"; must be apart from all others; it overlaps "2001:db8::/32" of [[pool]] "public" (line 7)"#;
 
     service_address_with_a_length: r#"
 [[service]]

@@ -26,7 +26,8 @@ use crate::config::{
 use crate::control::{Control, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::status::{
-    BfdStatus, DaemonStatus, PeerStatus, ReceivedRouteStatus, ReloadStatus, ServiceStatus,
+    BfdStatus, DaemonStatus, GivenStatus, PeerStatus, PoolStatus, ReceivedRouteStatus,
+    ReloadStatus, ServiceStatus,
 };
 
 /// The largest request body. The longest that makes sense, a service with some hundred addresses,
@@ -163,6 +164,7 @@ fn looking() -> Router<Context> {
         .route("/v1/routes", get(routes))
         .route("/v1/services", get(services))
         .route("/v1/services/{name}", get(service))
+        .route("/v1/pools", get(pools))
         .route("/v1/events", get(events))
 }
 
@@ -367,15 +369,23 @@ async fn services(State(context): State<Context>) -> Answer<Json<Vec<ServiceStat
     Ok(Json(snapshot.services(&advertised)))
 }
 
+async fn pools(State(context): State<Context>) -> Answer<Json<Vec<PoolStatus>>> {
+    Ok(Json(snapshot(&context).await?.pool_statuses()))
+}
+
 async fn put_service(
     State(context): State<Context>,
     Segment(name): Segment,
     Body(body): Body,
-) -> Answer<StatusCode> {
+) -> Answer<(StatusCode, Json<GivenStatus>)> {
     let name: ServiceName = named(&name)?;
-    let spec: ServiceSpec = parsed(&body)?;
+    let spec: ServiceSpec = match body.is_empty() {
+        true => ServiceSpec::default(),
+        false => parsed(&body)?,
+    };
     let service = ServiceConfig::try_from(&spec).map_err(invalid)?;
-    Ok(code(context.control.put_service(name, service).await?))
+    let (stored, given) = context.control.put_service(name, service).await?;
+    Ok((code(stored), Json(GivenStatus::from(&given))))
 }
 
 async fn delete_service(
@@ -535,7 +545,7 @@ async fn nothing_here(uri: Uri) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         format!(
-            "there is nothing at {}; there is /v1/status, /v1/config, /v1/peers, /v1/bfd, /v1/routes, /v1/services, /v1/events, /metrics, /healthz and /readyz",
+            "there is nothing at {}; there is /v1/status, /v1/config, /v1/peers, /v1/bfd, /v1/routes, /v1/services, /v1/pools, /v1/events, /metrics, /healthz and /readyz",
             uri.path()
         ),
     )

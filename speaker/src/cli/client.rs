@@ -153,8 +153,8 @@ impl Client {
         self.understood(&self.fetch(path)?)
     }
 
-    pub(super) fn put(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
-        self.ask(Method::PUT, path, json(body)).map(drop)
+    pub(super) fn put(&self, path: &str, body: &impl Serialize) -> Result<Bytes, ClientError> {
+        self.ask(Method::PUT, path, json(body))
     }
 
     pub(super) fn delete(&self, path: &str) -> Result<(), ClientError> {

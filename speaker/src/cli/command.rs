@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, segment};
-use super::{Announce, SUCCESS, USAGE, complain, say};
+use super::{AddService, Announce, SUCCESS, USAGE, complain, say};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::api::{DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus};
-use crate::config::PeerName;
-use crate::status::ReloadStatus;
+use crate::config::{PeerName, PoolName};
+use crate::status::{GivenStatus, ReloadStatus};
 
 pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
     let mut peers = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
     };
     let prefix = announce.prefix;
     let path = format!("/v1/routes/{}", segment(&prefix));
-    done(client.put(&path, &spec), |()| {
+    done(client.put(&path, &spec), |_| {
         say(format_args!(
             "{prefix}: announced; `herald show routes` tells who has it"
         ));
@@ -47,17 +47,42 @@ pub(super) fn withdraw(client: &Client, prefix: &str) -> u8 {
     })
 }
 
-pub(super) fn add_service(client: &Client, name: &str, addresses: Vec<String>) -> u8 {
+pub(super) fn add_service(client: &Client, name: &str, service: AddService) -> u8 {
     let path = format!("/v1/services/{}", segment(name));
+    let AddService {
+        addresses,
+        pool,
+        ip_families,
+    } = service;
+    let pool = match pool.as_deref().map(PoolName::new) {
+        Some(None) => {
+            complain("--pool: that is not a pool's name");
+            return USAGE;
+        }
+        pool => pool.flatten(),
+    };
     let spec = ServiceSpec {
         addresses,
+        pool,
+        ip_families: (!ip_families.is_empty()).then_some(ip_families),
         ..ServiceSpec::default()
     };
-    done(client.put(&path, &spec), |()| {
-        say(format_args!(
-            "{name}: added; `herald show services` tells who has it"
-        ));
-    })
+    let answer = client.put(&path, &spec);
+    let answer = answer.and_then(|body| client.understood(&body));
+    done(answer, |given: GivenStatus| say(added(name, &given)))
+}
+
+fn added(name: &str, given: &GivenStatus) -> String {
+    let has = match given.addresses.as_slice() {
+        [] => String::new(),
+        addresses => format!(" with {}", addresses.join(" and ")),
+    };
+    match &given.lack {
+        Some(lack) => format!(
+            "{name}: added{has}, and lacks an address: {lack}; it gets one as soon as one is free"
+        ),
+        None => format!("{name}: added{has}; `herald show services` tells who has it"),
+    }
 }
 
 pub(super) fn remove_service(client: &Client, name: &str) -> u8 {

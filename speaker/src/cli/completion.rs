@@ -86,6 +86,10 @@ pub(super) fn services() -> Vec<CompletionCandidate> {
     names("/v1/services", |Named { name }| name)
 }
 
+pub(super) fn pools() -> Vec<CompletionCandidate> {
+    names("/v1/pools", |Named { name }| name)
+}
+
 pub(super) fn routes() -> Vec<CompletionCandidate> {
     names("/v1/routes", |Route { prefix }| prefix)
 }

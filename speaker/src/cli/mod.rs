@@ -272,6 +272,12 @@ Examples:
         #[arg(add = ArgValueCandidates::new(completion::services))]
         name: Option<String>,
     },
+    /// Every pool: its addresses, how many are free, and who has which with -o wide
+    #[command(
+        visible_alias = "pool",
+        after_help = "Example: herald show pools -o wide"
+    )]
+    Pools,
     /// What happened to whom, and why; the latest last
     #[command(visible_aliases = ["log", "history"], after_help = "\
 `herald events --follow` goes on with what happens from here on.
@@ -374,14 +380,17 @@ enum Service {
     /// Add a service, or change one that was added
     #[command(
         visible_alias = "set",
-        after_help = "Example: herald service add web 192.0.2.150 2001:db8::150"
+        after_help = "\
+Examples:
+  herald service add web 192.0.2.150 2001:db8::150
+  herald service add web                    with addresses of any pool that has auto-assign
+  herald service add web --pool public --ip-family ipv4"
     )]
     Add {
         /// Its name
         name: String,
-        /// Its addresses
-        #[arg(required = true)]
-        addresses: Vec<String>,
+        #[command(flatten)]
+        service: AddService,
     },
     /// Remove a service that was added
     #[command(
@@ -393,6 +402,18 @@ enum Service {
         #[arg(add = ArgValueCandidates::new(completion::services))]
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+struct AddService {
+    /// Its addresses; without any it is assigned some of a pool
+    addresses: Vec<String>,
+    /// Addresses of this pool
+    #[arg(long, value_name = "NAME", conflicts_with = "addresses", add = ArgValueCandidates::new(completion::pools))]
+    pool: Option<String>,
+    /// An address of this family, ipv4 or ipv6; may be repeated. Without it: of each that the pool has
+    #[arg(long = "ip-family", value_name = "FAMILY", value_parser = ["ipv4", "ipv6"], conflicts_with = "addresses")]
+    ip_families: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -465,8 +486,8 @@ pub fn main() -> ExitCode {
         Command::Man { directory } => completion::manual(&directory),
         Command::Announce(announce) => command::announce(&client, announce),
         Command::Withdraw { prefix } => command::withdraw(&client, &prefix),
-        Command::Service(Service::Add { name, addresses }) => {
-            command::add_service(&client, &name, addresses)
+        Command::Service(Service::Add { name, service }) => {
+            command::add_service(&client, &name, service)
         }
         Command::Service(Service::Remove { name }) => command::remove_service(&client, &name),
         Command::Peer(Peer::Reset { name, message }) => {

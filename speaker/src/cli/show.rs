@@ -20,6 +20,7 @@ mod bfd;
 mod overview;
 mod page;
 mod peer;
+mod pools;
 mod received;
 mod service;
 
@@ -73,6 +74,7 @@ fn path(what: &What) -> String {
         What::Routes { .. } => "/v1/routes".to_owned(),
         What::Services { name: None } => "/v1/services".to_owned(),
         What::Services { name: Some(name) } => format!("/v1/services/{}", segment(name)),
+        What::Pools => "/v1/pools".to_owned(),
         What::Events(of) => follow::path(of),
         What::Config => "/v1/config".to_owned(),
         What::Status => "/v1/status".to_owned(),
@@ -108,6 +110,7 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
             service::page(&status, &client.get::<Vec<_>>(&path)?)
         }
         What::Services { name: None } => services(&client.get::<Vec<_>>(&path)?),
+        What::Pools => pools::table(&client.get::<Vec<_>>(&path)?, wide),
         What::Events(_) => events(&client.get::<Vec<_>>(&path)?, wide),
         What::Config => {
             let ConfigStatus { file, running } = client.get(&path)?;
@@ -276,7 +279,7 @@ fn services(services: &[ServiceStatus]) -> String {
                 (Some(_), "healthy") => good("healthy"),
                 (Some(_), state) => bad(state),
             },
-            Cell::new(service.addresses.join("\n")),
+            service_addresses(service),
             Cell::new(&service.source),
             match &service.health {
                 Some(health) if service.state != "healthy" => {
@@ -289,6 +292,20 @@ fn services(services: &[ServiceStatus]) -> String {
     });
     let empty = "no services; add a [[service]], or use `herald service add`";
     table(&heads, rows, false, empty)
+}
+
+fn service_addresses(service: &ServiceStatus) -> Cell {
+    let addresses = service.addresses.iter().cloned();
+    let lack = service
+        .lack
+        .as_ref()
+        .map(|lack| format!("lacks an address: {lack}"));
+    let lines: Vec<String> = addresses.chain(lack).collect();
+    let text = lines.join("\n");
+    match service.lack {
+        Some(_) => bad(&text),
+        None => Cell::new(text),
+    }
 }
 
 fn events(events: &[EventStatus], wide: bool) -> String {

@@ -13,6 +13,7 @@ mod health;
 mod hook;
 mod name;
 mod password;
+mod pool;
 mod problem;
 mod read;
 mod render;
@@ -42,6 +43,8 @@ pub use health::{CheckConfig, HealthConfig, HttpProbe, Probe, parse_http_host, p
 pub use hook::{HookConfig, HookSubject};
 pub use name::{BfdName, Name, Party, PeerName, PoolName, ServiceName};
 pub use password::Password;
+pub use pool::{AddressRange, IpFamilies, IpFamily, PoolConfig, PoolRequest};
+pub(crate) use pool::{ip_from_number, ip_to_number, is_buggy};
 pub use problem::{ConfigError, Problem};
 pub(crate) use render::link_local_next_hop_name;
 
@@ -91,6 +94,8 @@ pub struct Config {
     pub bfd_sessions: BTreeMap<BfdName, BfdSessionConfig>,
     /// `[[bfd-range]]`
     pub bfd_ranges: BTreeMap<BfdName, BfdRangeConfig>,
+    /// `[[pool]]`
+    pub pools: BTreeMap<PoolName, PoolConfig>,
     /// `[[service]]`
     pub services: BTreeMap<ServiceName, Arc<ServiceConfig>>,
     /// `[[route]]`
@@ -638,12 +643,22 @@ pub enum BfdHops {
 }
 
 /// `[[service]]`: addresses that somebody on this host serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceConfig {
     /// The addresses it names itself, each in no other service.
     pub addresses: BTreeSet<IpAddr>,
+    /// What it asks the pools for if it names none.
+    pub request: PoolRequest,
     /// What it depends on; `None`: it is taken to work always.
     pub health: Option<HealthConfig>,
+}
+
+impl ServiceConfig {
+    /// What it asks the pools for; `None`: it names its addresses itself.
+    #[must_use]
+    pub fn request(&self) -> Option<&PoolRequest> {
+        self.addresses.is_empty().then_some(&self.request)
+    }
 }
 
 /// `[[route]]`: a prefix that belongs to no service.

@@ -1,7 +1,6 @@
 //! The sections of the file, and what must fit together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,22 +16,25 @@ mod health;
 mod hook;
 mod import;
 mod peer;
+mod pool;
 mod range;
+mod service;
 
 use self::bfd_auth::read_auth;
 use self::bfd_range::read_bfd_ranges;
 use self::bfd_session::read_bfd_sessions;
-use self::health::{check_bfd, read_health};
 use self::hook::read_hooks;
 use self::peer::{PEER_PLANS, PeerKeys, Peers, read_peers};
+use self::pool::read_pools;
 use self::range::{check_keys, read_ranges};
+use self::service::read_services;
 use super::attributes::{BlackholeLengths, add_community, add_next_hop};
 use super::document::{Lines, Located, Report, Section, nearest};
 use super::problem::Problem;
 use super::{
-    AdvertisementConfig, ApiConfig, BfdConfig, BfdName, BfdProfile, BfdSessionConfig, Checked,
-    Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR, LogConfig, Name, OnExit, PeerName, RouteConfig,
-    ServiceConfig, ServiceName, SpeakerConfig, value,
+    AdvertisementConfig, ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET,
+    DEFAULT_STATE_DIR, LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName,
+    SpeakerConfig, value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -79,8 +81,7 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
     }
 }
 
-fn read_document(document: Section<'_>) -> Option<Config> {
-    let mut document = document.plans(&["pool"]);
+fn read_document(mut document: Section<'_>) -> Option<Config> {
     let has_any = |keys: [&str; 2]| keys.iter().any(|key| document.has(key));
     let speaks_bgp = has_any(["peer", "peer-range"]) || !has_any(["bfd-session", "bfd-range"]);
     let mut daemon = document.take_table("speaker").plans(&["address-interface"]);
@@ -120,7 +121,12 @@ fn read_document(document: Section<'_>) -> Option<Config> {
     );
     check_keys(&peers, &document);
     warn_if_nobody_keeps(&daemon, on_exit.as_ref(), &peers);
-    let services = read_services(document.take_tables("service", &["name"]), &bfd_sessions);
+    let pools = read_pools(document.take_tables("pool", &["name"]));
+    let services = read_services(
+        document.take_tables("service", &["name"]),
+        &pools,
+        &bfd_sessions,
+    );
     let routes = read_routes(
         document.take_tables("route", &["prefix"]),
         &peers,
@@ -143,6 +149,7 @@ fn read_document(document: Section<'_>) -> Option<Config> {
         ranges: peers.ranges,
         bfd_sessions,
         bfd_ranges,
+        pools: pools.configs,
         services,
         routes,
         advertisements,
@@ -355,57 +362,6 @@ fn warn_if_ambitious(section: &Section<'_>, key: &str, interval: Option<&Located
             ),
         );
     }
-}
-
-fn read_services(
-    sections: Vec<Section<'_>>,
-    bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
-) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
-    let mut services = BTreeMap::new();
-    let mut names = BTreeMap::new();
-    let mut users: BTreeMap<IpAddr, (usize, String)> = BTreeMap::new();
-    for section in sections {
-        let mut section = section.plans(&["pool"]);
-        let name = section.require(
-            "name",
-            "the name of the service, such as \"web\"",
-            value::name::<ServiceName>,
-        );
-        let addresses = section.take_list("addresses", value::service_address);
-        let health = read_health(&mut section);
-        section.finish();
-        if let Some(health) = &health {
-            check_bfd(&section, health, bfd_sessions);
-        }
-        if addresses.as_ref().is_none_or(Vec::is_empty) && !section.has_error("addresses") {
-            section.error(
-                section.line,
-                "addresses",
-                "is missing; must be the addresses of the service, such as [\"192.0.2.1\", \"2001:db8::1\"]"
-                    .to_owned(),
-            );
-        }
-        let addresses = addresses.unwrap_or_default();
-        for address in &addresses {
-            match users.get(&address.value) {
-                Some((line, user)) => section.refuse(
-                    "addresses",
-                    address,
-                    &format!("an address that no other service has; {user} has it (line {line})"),
-                ),
-                None => {
-                    users.insert(address.value, (address.line, section.label.clone()));
-                }
-            }
-        }
-        let Some(name) = name else { continue };
-        if unique(&section, "name", &name, name.value.to_string(), &mut names) {
-            let addresses = addresses.into_iter().map(|address| address.value).collect();
-            let health = health.map(|health| health.value);
-            services.insert(name.value, Arc::new(ServiceConfig { addresses, health }));
-        }
-    }
-    services
 }
 
 fn read_routes(

@@ -10,8 +10,8 @@ use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttribu
 use super::{
     ApiConfig, BfdConfig, BfdHops, BfdKey, BfdProfile, BfdRangeConfig, BfdSessionConfig,
     BlackholeLengths, CheckConfig, Config, ExportConfig, HealthConfig, HookConfig, ImportConfig,
-    LogConfig, OnExit, PeerBfd, PeerConfig, PeerHops, Probe, SpeakerConfig, aggregator_text,
-    community_texts, next_hop_texts,
+    LogConfig, OnExit, PeerBfd, PeerConfig, PeerHops, PoolConfig, PoolRequest, Probe,
+    ServiceConfig, SpeakerConfig, aggregator_text, community_texts, next_hop_texts,
 };
 
 impl Config {
@@ -51,13 +51,22 @@ impl Config {
             out.text("name", name);
             write_bfd_range(&mut out, range);
         }
+        for (name, pool) in &self.pools {
+            let PoolConfig {
+                addresses,
+                auto_assign,
+                avoid_buggy_ips,
+            } = pool;
+            out.section("[[pool]]");
+            out.text("name", name);
+            out.texts("addresses", addresses);
+            out.plain("auto-assign", auto_assign);
+            out.plain("avoid-buggy-ips", avoid_buggy_ips);
+        }
         for (name, service) in &self.services {
             out.section("[[service]]");
             out.text("name", name);
-            out.texts("addresses", &service.addresses);
-            if let Some(health) = &service.health {
-                write_health(&mut out, health);
-            }
+            write_service(&mut out, service);
         }
         for (prefix, route) in &self.routes {
             out.section("[[route]]");
@@ -314,6 +323,27 @@ fn write_peer_bfd(out: &mut Writer, bfd: &PeerBfd) {
     out.plain("bfd-strict", strict.is_some());
     if let Some(time) = strict {
         out.duration("bfd-strict-hold-time", *time);
+    }
+}
+
+fn write_service(out: &mut Writer, service: &ServiceConfig) {
+    let ServiceConfig {
+        addresses,
+        request,
+        health,
+    } = service;
+    if !addresses.is_empty() {
+        out.texts("addresses", addresses);
+    }
+    let PoolRequest { pool, ip_families } = request;
+    if let Some(pool) = pool {
+        out.text("pool", pool);
+    }
+    if let Some(families) = ip_families {
+        out.texts("ip-families", families.iter());
+    }
+    if let Some(health) = health {
+        write_health(out, health);
     }
 }
 

@@ -18,7 +18,7 @@ use toml::de::DeValue;
 
 use super::attributes::{AnyCommunity, parse_aggregator, parse_community, parse_next_hop};
 use super::document::Expected;
-use super::{LogFormat, LogLevel, Name, OnExit, Password, PeerAddress};
+use super::{IpFamilies, IpFamily, LogFormat, LogLevel, Name, OnExit, Password, PeerAddress};
 
 pub(super) type Parsed<T> = Result<T, Expected>;
 
@@ -319,6 +319,20 @@ pub(super) fn family(value: &DeValue<'_>) -> Parsed<Family> {
         .as_str()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| "\"ipv4-unicast\" or \"ipv6-unicast\"".into())
+}
+
+/// One or both of the families that addresses are of.
+pub(super) fn ip_families(value: &DeValue<'_>) -> Parsed<IpFamilies> {
+    let named = |element: &toml::Spanned<DeValue<'_>>| {
+        let name = element.get_ref().as_str();
+        name.and_then(IpFamily::named)
+    };
+    let families = value
+        .as_array()
+        .and_then(|elements| elements.iter().map(named).collect::<Option<Vec<_>>>());
+    families
+        .and_then(IpFamilies::of)
+        .ok_or_else(|| "[\"ipv4\"], [\"ipv6\"] or [\"ipv4\", \"ipv6\"]".into())
 }
 
 /// A duration from `low` to `high`, written with its unit.

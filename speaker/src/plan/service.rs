@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::shown::Shown;
 use super::{Change, Difference, Listed, compare};
-use crate::config::{CheckConfig, HealthConfig, Probe, ServiceConfig, ServiceName};
+use crate::config::{CheckConfig, HealthConfig, PoolRequest, Probe, ServiceConfig, ServiceName};
 
 const ADDRESSES: &str = "addresses";
+const POOL: &str = "pool";
+const IP_FAMILIES: &str = "ip-families";
 
 pub(super) fn update(
     name: ServiceName,
@@ -19,12 +21,25 @@ pub(super) fn update(
 }
 
 fn differences(running: &ServiceConfig, wanted: &ServiceConfig) -> Vec<Difference> {
-    let ServiceConfig { addresses, health } = wanted;
+    let ServiceConfig {
+        addresses,
+        request,
+        health,
+    } = wanted;
     let mut found = Vec::new();
     let list = |service: &ServiceConfig| service.addresses.iter().copied().collect::<Vec<_>>();
     if running.addresses != *addresses {
         compare(&mut found, ADDRESSES, &list(running), &list(wanted));
     }
+    let PoolRequest { pool, ip_families } = request;
+    let asked = &running.request;
+    compare(&mut found, POOL, &Named(&asked.pool), &Named(pool));
+    compare(
+        &mut found,
+        IP_FAMILIES,
+        &Named(&asked.ip_families),
+        &Named(ip_families),
+    );
     match (&running.health, health) {
         (Some(running), Some(wanted)) => compare_health(&mut found, running, wanted),
         (running, wanted) => compare(&mut found, "health", running, wanted),
@@ -69,10 +84,18 @@ pub(super) fn write_update(
     let (addresses, health): (Vec<_>, Vec<_>) = differences
         .iter()
         .cloned()
-        .partition(|difference| difference.key == ADDRESSES);
+        .partition(|difference| [ADDRESSES, POOL, IP_FAMILIES].contains(&difference.key));
     write!(f, "service {name}: ")?;
-    if !addresses.is_empty() {
+    let (named, asked): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .cloned()
+        .partition(|difference| difference.key == ADDRESSES);
+    if !named.is_empty() {
         f.write_str("addresses changed")?;
+    }
+    if !asked.is_empty() {
+        let and = if named.is_empty() { "" } else { ", " };
+        write!(f, "{and}{}", Listed(&asked))?;
     }
     if health.is_empty() {
         return Ok(());

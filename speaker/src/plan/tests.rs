@@ -424,6 +424,7 @@ fn any_config() -> impl Strategy<Value = Config> {
     let peers = prop::collection::btree_map(1_u8..5, peer, 0..4);
     let services = prop::collection::btree_map(1_u8..5, 1_u8..9, 0..4);
     let routes = prop::collection::btree_map(1_u8..5, 0_u32..3, 0..4);
+    let pools = prop::collection::btree_map(1_u8..4, (1_u8..4, any::<bool>()), 0..3);
     let session = (
         1_u8..6,
         prop::sample::select(vec![
@@ -437,8 +438,8 @@ fn any_config() -> impl Strategy<Value = Config> {
         ]),
     );
     let sessions = prop::collection::btree_map(1_u8..5, session, 0..4);
-    (speaker, peers, services, routes, 0_u32..3, sessions).prop_map(
-        |((local_as, id, elsewhere, level), peers, services, routes, local_pref, sessions)| {
+    (speaker, peers, (pools, services), routes, 0_u32..3, sessions).prop_map(
+        |((local_as, id, elsewhere, level), peers, (pools, services), routes, local_pref, sessions)| {
             let level = ["info", "debug", "warn"][level];
             let mut text = format!(
                 "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[bfd]\nrealtime = {elsewhere}\nlock-memory = {}\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
@@ -456,8 +457,19 @@ fn any_config() -> impl Strategy<Value = Config> {
             for (number, (address, more)) in sessions {
                 writeln!(text, "[[bfd-session]]\nname = \"b{number}\"\naddress = \"192.0.2.{}\"\n{more}", number * 10 + address).unwrap();
             }
+            writeln!(text, "[[pool]]\nname = \"base\"\naddresses = [\"203.0.113.0/26\", \"2001:db8:{id}::/64\"]").unwrap();
+            for (number, (last, flag)) in pools {
+                writeln!(text, "[[pool]]\nname = \"a{number}\"\naddresses = [\"10.0.{number}.1-10.0.{number}.{last}\"]\nauto-assign = {flag}\navoid-buggy-ips = {}", !flag).unwrap();
+            }
             for (number, address) in services {
-                writeln!(text, "[[service]]\nname = \"s{number}\"\naddresses = [\"203.0.113.{}\"]", number * 10 + address).unwrap();
+                writeln!(text, "[[service]]\nname = \"s{number}\"").unwrap();
+                match address {
+                    8 => writeln!(text, "ip-families = [\"ipv6\"]"),
+                    7 => writeln!(text, "pool = \"base\""),
+                    6 => Ok(()),
+                    _ => writeln!(text, "addresses = [\"203.0.113.{}\"]", number * 10 + address),
+                }
+                .unwrap();
             }
             for (number, med) in routes {
                 writeln!(text, "[[route]]\nprefix = \"10.{number}.0.0/16\"\nmed = {med}").unwrap();

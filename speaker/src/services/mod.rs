@@ -6,6 +6,7 @@
 //! it was assigned, how it is) says so here, with one call.
 
 pub mod health;
+pub mod pools;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -136,7 +137,7 @@ impl Services {
     pub fn put(&mut self, name: &ServiceName, source: Source, spec: Arc<ServiceConfig>) {
         let mut service = Service::new(source, spec);
         if let Some(former) = self.services.remove(name) {
-            self.forget_addresses(&former);
+            self.forget_addresses(name, &former);
             service.verdict = former.verdict;
             if service.spec.addresses.is_empty() {
                 service.assigned = former.assigned;
@@ -148,7 +149,7 @@ impl Services {
     /// Gives a service that names no address itself these ones.
     pub fn assign(&mut self, name: &ServiceName, addresses: BTreeSet<IpAddr>) {
         if let Some(mut service) = self.services.remove(name) {
-            self.forget_addresses(&service);
+            self.forget_addresses(name, &service);
             service.assigned = addresses;
             self.insert(name, service);
         }
@@ -164,7 +165,7 @@ impl Services {
     /// Forgets a service.
     pub fn remove(&mut self, name: &ServiceName) -> Option<Service> {
         let service = self.services.remove(name)?;
-        self.forget_addresses(&service);
+        self.forget_addresses(name, &service);
         Some(service)
     }
 
@@ -212,9 +213,12 @@ impl Services {
         self.services.insert(name.clone(), service);
     }
 
-    fn forget_addresses(&mut self, service: &Service) {
+    /// Those that another service has got meanwhile are that one's.
+    fn forget_addresses(&mut self, name: &ServiceName, service: &Service) {
         for address in service.addresses() {
-            self.users.remove(&address);
+            if self.users.get(&address) == Some(name) {
+                self.users.remove(&address);
+            }
         }
     }
 }
@@ -231,7 +235,7 @@ mod tests {
         let addresses = addresses.iter().map(|address| address.parse().unwrap());
         Arc::new(ServiceConfig {
             addresses: addresses.collect(),
-            health: None,
+            ..ServiceConfig::default()
         })
     }
 
@@ -262,6 +266,19 @@ mod tests {
         assert_eq!(users(&services), ["192.0.2.9 web"]);
         services.put(&web, Source::File, with(&["192.0.2.1"]));
         assert_eq!(users(&services), ["192.0.2.1 web"]);
+    }
+
+    #[test]
+    fn an_address_may_pass_from_one_service_to_another_in_either_order() {
+        let mut services = Services::default();
+        let (old, new) = (name("old"), name("new"));
+        services.put(&old, Source::File, with(&[]));
+        services.put(&new, Source::File, with(&[]));
+        let address = ["192.0.2.9".parse().unwrap()];
+        services.assign(&old, address.into());
+        services.assign(&new, address.into());
+        services.assign(&old, BTreeSet::new());
+        assert_eq!(users(&services), ["192.0.2.9 new"]);
     }
 
     #[test]

@@ -8,30 +8,45 @@ use ipnet::IpNet;
 use super::{Speaker, not_found};
 use crate::additions::Kept;
 use crate::config::{RouteConfig, ServiceConfig, ServiceName};
-use crate::control::{Refusal, Stored};
+use crate::control::{Given, Refusal, Stored};
 use crate::history::Subject;
 use crate::services::Source;
+use crate::services::pools::Holder;
 
 impl Speaker {
     pub(super) fn put_service(
         &mut self,
         name: ServiceName,
         service: ServiceConfig,
-    ) -> Result<Stored, Refusal> {
+    ) -> Result<(Stored, Given), Refusal> {
         self.refuse_in_the_file(&name)?;
         for address in &service.addresses {
             self.refuse_taken(&name, *address)?;
         }
         self.refuse_unknown_path(&name, &service)?;
+        let request = service.request();
+        let choice = request.map(|request| self.choose(&name, request));
+        let choice = choice.transpose()?;
         let service = Arc::new(service);
         let mut kept = self.kept.clone();
         let services = &mut kept.additions.services;
         let former = services.insert(name.clone(), Arc::clone(&service));
+        match &choice {
+            Some(choice) => kept.assign(&name, choice.assigned),
+            None => kept.release(&name),
+        }
         self.keep(kept)?;
+        self.enter(&name, &service, choice.as_ref());
         self.set_service(&name, Source::Api, service);
-        self.announce();
+        if let Some(choice) = &choice {
+            self.give(&name, choice.assigned);
+        }
         self.note_about(&name, Subject::Service, "added at run time");
-        Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
+        self.note_choice(&name, choice.as_ref());
+        self.serve_waiting();
+        self.announce();
+        let stored = former.map_or(Stored::Created, |_| Stored::Replaced);
+        Ok((stored, self.given(&name)))
     }
 
     fn refuse_taken(&self, name: &ServiceName, address: IpAddr) -> Result<(), Refusal> {
@@ -57,8 +72,11 @@ impl Speaker {
             let known = self.kept.additions.services.keys().map(ServiceName::as_str);
             return Err(not_found("service", "services", name.as_str(), known));
         }
+        kept.release(name);
         self.keep(kept)?;
+        self.strike_out(name);
         self.remove_service(name);
+        self.serve_waiting();
         self.announce();
         self.note_about(name, Subject::Service, "removed at run time");
         Ok(())
@@ -92,6 +110,9 @@ impl Speaker {
         self.keep(kept)?;
         let services = self.services_mut();
         services.put_route(prefix, Source::Api, route);
+        if is_address {
+            Arc::make_mut(&mut self.pools).reserve(prefix.addr(), Holder::Route);
+        }
         self.announce();
         self.note(format!("route {prefix}: added at run time"));
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
@@ -107,6 +128,10 @@ impl Speaker {
         }
         self.keep(kept)?;
         self.services_mut().remove_route(prefix);
+        if prefix.prefix_len() == prefix.max_prefix_len() {
+            Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
+            self.serve_waiting();
+        }
         self.announce();
         self.note(format!("route {prefix}: removed at run time"));
         Ok(())

@@ -13,6 +13,7 @@ mod health;
 mod memory;
 mod neighbors;
 mod peers;
+mod pools;
 mod ranges;
 mod reload;
 
@@ -51,6 +52,7 @@ use crate::malformed::Malformed;
 use crate::router_id;
 use crate::services::Services;
 use crate::services::health::{Found, HealthThread, Standings};
+use crate::services::pools::Pools;
 use crate::tcp_drops::TcpDrops;
 use crate::unnumbered::{Discovery, Sighting};
 
@@ -96,6 +98,7 @@ pub struct Speaker {
     state_dir: StateDir,
     level: LevelSwitch,
     services: Arc<Services>,
+    pools: Arc<Pools>,
     announcements: Arc<BTreeMap<IpNet, Announcement>>,
     told: ByPeer<Arc<Routes>>,
     /// The interface index that each link-local peer was last given.
@@ -172,6 +175,10 @@ impl Speaker {
         if router_id.is_none() && config.speaks_bgp() {
             return Err(StartError::NoRouterId(file));
         }
+        let mut services = Services::new(&config, &kept.additions);
+        let (books, reassigned) = pools::settle(&config.pools, &services, &mut kept, None);
+        books.assign_to(&mut services);
+        // What was assigned is written down before anybody hears of it.
         state_dir.save(&kept)?;
         let history = Journal::read(&state_dir, |party| config.knows(party) || kept.knows(party));
         let journal = Journal::start(&state_dir);
@@ -192,7 +199,6 @@ impl Speaker {
             bgp: bgp.clone(),
             health: health.clone(),
         };
-        let services = Services::new(&config, &kept.additions);
         let mut speaker = Self {
             file,
             config: Arc::new(config),
@@ -201,6 +207,7 @@ impl Speaker {
             state_dir,
             level,
             services: Arc::new(services),
+            pools: Arc::new(books),
             announcements: Arc::default(),
             told: BTreeMap::new(),
             scopes: BTreeMap::new(),
@@ -241,6 +248,9 @@ impl Speaker {
             warn!("{what} was added at run time and is in the file as well: the file counts");
         }
         speaker.note(&format!("herald {} started", env!("CARGO_PKG_VERSION")));
+        for (name, change) in &reassigned {
+            speaker.note_reassignment(name, change);
+        }
         Ok((speaker, control))
     }
 
@@ -423,6 +433,7 @@ impl Speaker {
             draining: self.draining(),
             standings: Arc::clone(&self.standings),
             checks: BTreeMap::new(),
+            pools: Arc::clone(&self.pools),
             announcements: Arc::clone(&self.announcements),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),

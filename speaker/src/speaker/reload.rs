@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Speaker, StartError};
+use super::{Speaker, StartError, pools};
+use crate::additions::Kept;
 use crate::config::Config;
 use crate::control::{Refusal, Reloaded};
+use crate::history::Subject;
 use crate::plan::{self, Change};
-use crate::services::Source;
+use crate::services::pools::Pools;
+use crate::services::{Services, Source};
 
 impl Speaker {
     /// Everything that can fail comes before the first step is taken.
@@ -25,21 +28,40 @@ impl Speaker {
         self.refuse_added(&wanted)?;
         self.refuse_lost_paths(&wanted)?;
         let wanted = plan::with_dynamic_peers(&self.config, wanted);
-        let changes = plan::plan(&self.config, &wanted);
+        let mut changes = plan::plan(&self.config, &wanted);
+        let services = Services::new(&wanted, &self.kept.additions);
+        let mut kept = self.kept.clone();
+        let running = Some(&*self.pools);
+        let (books, reassigned) = pools::settle(&wanted.pools, &services, &mut kept, running);
+        plan::add_reassignments(&mut changes, reassigned);
         if !dry_run {
-            if self.config.speaker.listen != wanted.speaker.listen {
-                let listening = self.bgp.listen(wanted.speaker.listen.clone()).await;
-                listening.map_err(|error| Refusal::Failed(error.to_string()))?;
+            let former = self.kept.clone();
+            if kept != former {
+                self.keep(kept)?;
+            }
+            if self.config.speaker.listen != wanted.speaker.listen
+                && let Err(error) = self.bgp.listen(wanted.speaker.listen.clone()).await
+            {
+                self.keep_again(former);
+                return Err(Refusal::Failed(error.to_string()));
             }
             for warning in &checked.warnings {
                 warn!("{}", warning.in_file(&self.file));
             }
-            self.apply(&wanted, &changes);
+            self.apply(&wanted, &changes, books);
         }
         Ok(Reloaded {
             changes,
             warnings: checked.warnings,
         })
+    }
+
+    /// Goes back to what was kept before.
+    fn keep_again(&mut self, former: Kept) {
+        if let Err(refusal) = self.keep(former.clone()) {
+            warn!("{refusal}");
+            self.kept = former;
+        }
     }
 
     /// What was added at run time must be removed there before the file may say it.
@@ -57,7 +79,7 @@ impl Speaker {
         }
     }
 
-    fn apply(&mut self, wanted: &Config, changes: &[Change]) {
+    fn apply(&mut self, wanted: &Config, changes: &[Change], books: Pools) {
         let mut config = Config::clone(&self.config);
         plan::apply(&mut config, wanted, changes);
         self.router_id = config.speaker.router_id.or(self.router_id);
@@ -115,8 +137,14 @@ impl Speaker {
                 | Change::AddBfdRange(_)
                 | Change::RemoveBfdRange(_)
                 | Change::UpdateBfdRange(..)
+                | Change::AddPool(_)
+                | Change::RemovePool(_)
+                | Change::UpdatePool(..)
                 | Change::UpdateAdvertisements
                 | Change::NextStart(_) => {}
+                Change::Reassign(name, reassignment) => {
+                    self.note_about(name, Subject::Service, reassignment.to_string());
+                }
             }
         }
         if changes.is_empty() {
@@ -143,6 +171,7 @@ impl Speaker {
             let _ = self.set_bfd_ranges();
         }
         self.look_for_neighbors();
+        self.adopt_pools(books);
         self.announce();
     }
 

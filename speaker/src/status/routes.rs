@@ -50,6 +50,10 @@ pub struct ServiceStatus {
     pub name: String,
     /// Its addresses.
     pub addresses: Vec<String>,
+    /// The pool that they belong to, if they belong to one.
+    pub pool: Option<String>,
+    /// Why it has not every address that it asks for; null if it has.
+    pub lack: Option<String>,
     /// `file` or `api`.
     pub source: String,
     /// `healthy`: it may be announced; `unhealthy`; `unknown`: it has not had its first verdict.
@@ -164,9 +168,13 @@ impl Snapshot {
             .map(|(name, service)| {
                 let peers = states.get(name);
                 let have_it = peers.map(|peers| peers.values().filter(|all| **all).count());
+                let pool = service.addresses().find_map(|ip| self.pools.pool_of(ip));
+                let client = self.pools.client(name);
                 ServiceStatus {
                     name: name.to_string(),
                     addresses: service.addresses().map(|ip| ip.to_string()).collect(),
+                    pool: text(pool),
+                    lack: text(client.and_then(|client| client.lack.as_ref())),
                     source: service.source.to_string(),
                     state: service.verdict.to_string(),
                     health: self.health(name, service),

@@ -19,6 +19,12 @@ pub(super) fn page(service: &ServiceStatus, events: &[EventStatus]) -> String {
         ),
     );
     page.line(2, format_args!("From          {}", service.source));
+    if let Some(pool) = &service.pool {
+        page.line(2, format_args!("Pool          {pool}"));
+    }
+    if let Some(lack) = &service.lack {
+        page.line(2, format_args!("Lacks         an address: {lack}"));
+    }
     match &service.health {
         Some(health) => page.health(&service.state, health),
         None => page.line(

@@ -76,6 +76,7 @@ fn states(
         services: Arc::new(services),
         standings: Arc::default(),
         checks: BTreeMap::new(),
+        pools: Arc::default(),
         announcements: Arc::new(announcements),
         unsendable: [(tor(), unsendable)].into(),
         malformed: BTreeMap::new(),

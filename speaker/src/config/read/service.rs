@@ -1,0 +1,167 @@
+//! `[[service]]`: addresses that are served here, or what a pool is asked for, and what they depend on.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::super::document::{Located, Section, nearest};
+use super::super::{
+    BfdName, BfdSessionConfig, IpFamilies, PoolConfig, PoolName, PoolRequest, ServiceConfig,
+    ServiceName, value,
+};
+use super::health::{check_bfd, read_health};
+use super::pool::Pools;
+use super::{quoted, unique};
+
+pub(super) fn read_services(
+    sections: Vec<Section<'_>>,
+    pools: &Pools,
+    bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
+) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
+    let mut services = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let mut users: BTreeMap<IpAddr, (usize, String)> = BTreeMap::new();
+    for mut section in sections {
+        let name = section.require(
+            "name",
+            "the name of the service, such as \"web\"",
+            value::name::<ServiceName>,
+        );
+        let addresses = section.take_list("addresses", value::service_address);
+        let request = read_request(&mut section, addresses.is_some(), pools);
+        let health = read_health(&mut section);
+        section.finish();
+        if let Some(health) = &health {
+            check_bfd(&section, health, bfd_sessions);
+        }
+        if addresses.as_ref().is_some_and(Vec::is_empty) && !section.has_error("addresses") {
+            section.error(
+                section.line,
+                "addresses",
+                "found an empty array; must have an address, or be left out, to have some assigned from a [[pool]]"
+                    .to_owned(),
+            );
+        }
+        let addresses = addresses.unwrap_or_default();
+        for address in &addresses {
+            match users.get(&address.value) {
+                Some((line, user)) => section.refuse(
+                    "addresses",
+                    address,
+                    &format!("an address that no other service has; {user} has it (line {line})"),
+                ),
+                None => {
+                    users.insert(address.value, (address.line, section.label.clone()));
+                }
+            }
+        }
+        let Some(name) = name else { continue };
+        if unique(&section, "name", &name, name.value.to_string(), &mut names) {
+            let addresses = addresses.into_iter().map(|address| address.value).collect();
+            let service = ServiceConfig {
+                addresses,
+                request,
+                health: health.map(|health| health.value),
+            };
+            services.insert(name.value, Arc::new(service));
+        }
+    }
+    services
+}
+
+/// What a service asks for that names no address.
+fn read_request(section: &mut Section<'_>, names_addresses: bool, pools: &Pools) -> PoolRequest {
+    let pool = section.take("pool", value::name::<PoolName>);
+    let ip_families = section.take("ip-families", value::ip_families);
+    if names_addresses || section.has_error("addresses") {
+        for (key, line) in [
+            ("pool", pool.map(|pool| pool.line)),
+            ("ip-families", ip_families.map(|families| families.line)),
+        ] {
+            if let Some(line) = line {
+                let text =
+                    "must be left out: this service has addresses; a pool is for one without";
+                section.error(line, key, text.to_owned());
+            }
+        }
+        return PoolRequest::default();
+    }
+    match &pool {
+        Some(pool) => check_pool(section, pool, ip_families.as_ref(), pools),
+        None if !section.has_error("pool") => check_pools(section, ip_families.as_ref(), pools),
+        None => {}
+    }
+    PoolRequest {
+        pool: pool.map(|pool| pool.value),
+        ip_families: ip_families.map(|families| families.value),
+    }
+}
+
+fn check_pool(
+    section: &Section<'_>,
+    wanted: &Located<PoolName>,
+    ip_families: Option<&Located<IpFamilies>>,
+    pools: &Pools,
+) {
+    let known = pools.names.keys().map(String::as_str);
+    if !pools.names.contains_key(wanted.value.as_str()) {
+        let expected = match nearest(wanted.value.as_str(), known.clone()) {
+            Some(near) => format!("the name of a [[pool]]; the nearest is {near:?}"),
+            None => format!("the name of a [[pool]]: {}", quoted(known)),
+        };
+        section.refuse("pool", wanted, &expected);
+    } else if let Some(pool) = pools.configs.get(&wanted.value) {
+        match pool.families() {
+            None => section.refuse(
+                "pool",
+                wanted,
+                "a [[pool]] that has addresses besides those that its avoid-buggy-ips leaves out",
+            ),
+            Some(has) => {
+                if let Some(families) = ip_families
+                    && !has_all(pool, families.value)
+                {
+                    let expected = format!("of {has}, for [[pool]] {} has no others", wanted.found);
+                    section.refuse("ip-families", families, &expected);
+                }
+            }
+        }
+    }
+}
+
+/// A service that names no pool needs one that fits.
+fn check_pools(section: &Section<'_>, ip_families: Option<&Located<IpFamilies>>, pools: &Pools) {
+    if pools.names.is_empty() {
+        section.error(
+            section.line,
+            "addresses",
+            "is missing; must be the addresses of the service, such as [\"192.0.2.1\", \"2001:db8::1\"]; to have some assigned, add a [[pool]]"
+                .to_owned(),
+        );
+        return;
+    }
+    if pools.configs.len() < pools.names.len() {
+        // What is wrong with the others is said already.
+        return;
+    }
+    let mut assigning = pools.configs.values().filter(|pool| pool.auto_assign);
+    if assigning.clone().next().is_none() {
+        let known = quoted(pools.names.keys().map(String::as_str));
+        section.error(
+            section.line,
+            "pool",
+            format!(
+                "is missing; must be the name of a [[pool]], for none has auto-assign: {known}"
+            ),
+        );
+    } else if let Some(families) = ip_families
+        && !assigning.any(|pool| has_all(pool, families.value))
+    {
+        let expected = "families that some [[pool]] with auto-assign has addresses of";
+        section.refuse("ip-families", families, expected);
+    }
+}
+
+fn has_all(pool: &PoolConfig, families: IpFamilies) -> bool {
+    families.iter().all(|family| pool.size(family) > 0)
+}
