@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ipnet::IpNet;
@@ -57,6 +57,20 @@ impl Table {
     /// Removes one route, if it is there.
     pub fn withdraw(&self, prefix: &IpNet) {
         self.lock().withdraw_route(prefix);
+    }
+
+    /// All routes. Whoever asks while another still has the answer, and nothing has changed, gets the
+    /// same one.
+    #[must_use]
+    pub fn routes(&self) -> Arc<Routes> {
+        self.lock().routes()
+    }
+
+    /// Whether these are its routes.
+    #[must_use]
+    pub fn has(&self, routes: &Routes) -> bool {
+        let (gone, changed) = self.lock().difference(routes);
+        gone.is_empty() && changed.is_empty()
     }
 
     /// How many routes there are.
@@ -150,6 +164,8 @@ pub(super) struct Inner {
     readers: BTreeMap<ReaderId, Reader>,
     next_reader: u64,
     encodings: Vec<Encoding>,
+    /// The routes as somebody has them, unless they have changed since.
+    known: Weak<Routes>,
 }
 
 #[derive(Debug, Default)]
@@ -245,6 +261,17 @@ impl Inner {
         }
     }
 
+    fn routes(&mut self) -> Arc<Routes> {
+        if let Some(known) = self.known.upgrade() {
+            return known;
+        }
+        let first = self.announced().filter(|(path, _)| path.is_first());
+        let routes = first.map(|(path, attributes)| (path.prefix, Arc::clone(attributes)));
+        let routes = Arc::new(routes.collect());
+        self.known = Arc::downgrade(&routes);
+        routes
+    }
+
     fn announce_route(&mut self, prefix: IpNet, attributes: &Arc<RouteAttributes>) {
         for (path, attributes) in self.announce_first(prefix, attributes) {
             self.announce(path, attributes);
@@ -287,6 +314,7 @@ impl Inner {
     }
 
     fn announce(&mut self, path: Path, attributes: Arc<RouteAttributes>) {
+        self.known = Weak::new();
         let index = path.family_index();
         let Some(family) = self.families.get_mut(index) else {
             return;
@@ -361,6 +389,7 @@ impl Inner {
     }
 
     fn withdraw(&mut self, path: &Path) {
+        self.known = Weak::new();
         let index = path.family_index();
         let Some(family) = self.families.get_mut(index) else {
             return;

@@ -101,6 +101,9 @@ pub struct RangeSetup {
     pub minimum_ttl: u8,
 }
 
+/// Peers, and what is said of a prefix to each.
+pub type Addressees = BTreeMap<PeerName, Arc<bgp::RouteAttributes>>;
+
 /// Something happened to a peer.
 #[derive(Clone, Debug)]
 pub struct BgpEvent {
@@ -122,10 +125,10 @@ pub struct BgpThread {
 #[derive(Debug)]
 enum PeerCommand {
     Setup(Box<PeerSetup>),
-    /// From here on the peer gets the routes of this table, which are these.
-    Table(bgp::Table, Arc<bgp::Routes>),
-    /// The table has changed, to these.
-    TableChanged(Arc<bgp::Routes>),
+    /// From here on the peer gets the routes of this table.
+    Table(bgp::Table),
+    /// The table has changed.
+    TableChanged,
     Liveness(bgp::Liveness, u64),
     Accepted(tokio::net::TcpStream),
     Reset(Option<String>),
@@ -156,6 +159,7 @@ enum Command {
     Arrivals(mpsc::UnboundedSender<IpAddr>),
     TurnAway(IpAddr),
     SetRoutes(Vec<(PeerName, Arc<bgp::Routes>)>),
+    ChangeRoutes(BTreeMap<IpNet, Arc<Addressees>>),
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
@@ -223,6 +227,13 @@ impl BgpThread {
     /// the same `Arc`, in one call: what is sent to them is encoded once.
     pub fn set_routes(&self, routes: Vec<(PeerName, Arc<bgp::Routes>)>) {
         self.tell(Command::SetRoutes(routes));
+    }
+
+    /// Replaces the peers that should have these prefixes, and what is said of each. Costs nothing for
+    /// prefixes that are not among them. Peers share tables as [`set_routes`](Self::set_routes) has
+    /// found; those that begin to differ part, and meet again when all routes are set.
+    pub fn change_routes(&self, changes: BTreeMap<IpNet, Arc<Addressees>>) {
+        self.tell(Command::ChangeRoutes(changes));
     }
 
     /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.

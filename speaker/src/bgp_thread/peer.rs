@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bgp::{ConnId, Direction, Event, Family, RefreshError, Routes, Session, StopReason};
+use bgp::{ConnId, Direction, Event, Family, RefreshError, Routes, Session, StopReason, Table};
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -32,7 +32,7 @@ pub(super) struct PeerTask {
     setup: PeerSetup,
     session: Session,
     /// What the neighbor should have.
-    routes: Arc<Routes>,
+    table: Table,
     connections: BTreeMap<ConnId, Connection>,
     connecting: Option<Connecting>,
     /// An attempt was given up, perhaps for a new one.
@@ -72,14 +72,14 @@ impl PeerTask {
     pub(super) fn new(
         name: PeerName,
         setup: PeerSetup,
-        table: bgp::Table,
+        table: Table,
         inbox: UnboundedReceiver<PeerCommand>,
         events: UnboundedSender<BgpEvent>,
     ) -> Self {
         let reports = Reports::new(name.clone(), events);
         let now = Instant::now();
         let mut session = Session::new(setup.session.clone(), rand::random());
-        session.set_table(now, table);
+        session.set_table(now, table.clone());
         // Until it is said what is to be announced, which may be after the neighbor was heard of.
         session.hold_end_of_rib();
         if setup.restarted {
@@ -92,7 +92,7 @@ impl PeerTask {
             name,
             setup,
             session,
-            routes: Arc::default(),
+            table,
             connections: BTreeMap::new(),
             connecting: None,
             gave_up: false,
@@ -166,15 +166,12 @@ impl PeerTask {
         let now = Instant::now();
         match command {
             PeerCommand::Setup(setup) => self.set_up(now, *setup),
-            PeerCommand::Table(table, routes) => {
-                self.routes = routes;
+            PeerCommand::Table(table) => {
+                self.table = table.clone();
                 self.session.set_table(now, table);
                 self.session.release_end_of_rib();
             }
-            PeerCommand::TableChanged(routes) => {
-                self.routes = routes;
-                self.session.release_end_of_rib();
-            }
+            PeerCommand::TableChanged => self.session.release_end_of_rib(),
             PeerCommand::Liveness(liveness, generation) => {
                 self.session.handle_liveness(now, liveness, generation);
             }
@@ -228,8 +225,8 @@ impl PeerTask {
         let families = self.session.status().families;
         let pending: usize = families.iter().map(|family| family.pending).sum();
         let advertised: usize = families.iter().map(|family| family.advertised).sum();
-        match pending == 0 && advertised == self.routes.len() {
-            true => Arc::clone(&self.routes),
+        match pending == 0 && advertised == self.table.len() {
+            true => self.table.routes(),
             false => Arc::new(self.session.advertised()),
         }
     }

@@ -1,10 +1,12 @@
 //! Who is who on the BGP thread: routes commands, connections and what BFD says to the peers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp::{Fate, Liveness, Routes, StopReason, Table};
+use bgp::{Fate, Liveness, RouteAttributes, Routes, StopReason, Table};
+use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -12,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::listener::{Demand, ListenError, Listeners, scope_of};
 use super::peer::PeerTask;
-use super::{BgpEvent, Command, PeerCommand, PeerSetup, RangeSetup};
+use super::{Addressees, BgpEvent, Command, PeerCommand, PeerSetup, RangeSetup};
 use crate::config::PeerName;
 
 /// Connections that are accepted and have not found their peer yet; others wait in the kernel.
@@ -67,10 +69,25 @@ struct Entry {
     /// Of a link-local address.
     scope: u32,
     bfd: Option<bfd::SessionId>,
-    routes: Arc<Routes>,
-    /// Of these routes; shared with whoever is to have the same.
+    /// What it should have; shared with whoever is to have the same.
     table: Table,
     commands: UnboundedSender<PeerCommand>,
+}
+
+/// A prefix, and what is said of it to one peer, if anything.
+type Heard<'c> = (&'c IpNet, Option<&'c Arc<RouteAttributes>>);
+
+impl Entry {
+    /// Has the peer look at a table, which may have changed.
+    fn give(&mut self, table: &Table) {
+        let command = match self.table.is(table) {
+            true => PeerCommand::TableChanged,
+            false => PeerCommand::Table(table.clone()),
+        };
+        self.table = table.clone();
+        // A task that has ended has nobody to tell.
+        let _ = self.commands.send(command);
+    }
 }
 
 impl Roster {
@@ -107,6 +124,7 @@ impl Roster {
             Command::Arrivals(arrivals) => self.arrivals = Some(arrivals),
             Command::TurnAway(ip) => drop(self.waiting.remove(&ip)),
             Command::SetRoutes(routes) => self.set_routes(routes),
+            Command::ChangeRoutes(changes) => self.change_routes(&changes),
             Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
                 if let Some(entry) = self.peers.get(&name) {
@@ -156,7 +174,6 @@ impl Roster {
                         remote,
                         scope,
                         bfd,
-                        routes: Arc::default(),
                         table,
                         commands,
                     },
@@ -200,13 +217,52 @@ impl Roster {
                 .iter_mut()
                 .filter(|(name, _)| names.contains(*name))
             {
-                let command = match entry.table.is(&table) {
-                    true => PeerCommand::TableChanged(Arc::clone(&routes)),
-                    false => PeerCommand::Table(table.clone(), Arc::clone(&routes)),
-                };
-                entry.table = table.clone();
-                entry.routes = Arc::clone(&routes);
-                let _ = entry.commands.send(command);
+                entry.give(&table);
+            }
+        }
+    }
+
+    fn change_routes(&mut self, changes: &BTreeMap<IpNet, Arc<Addressees>>) {
+        let mut tables: Vec<Table> = Vec::new();
+        for entry in self.peers.values() {
+            if !tables.iter().any(|table| table.is(&entry.table)) {
+                tables.push(entry.table.clone());
+            }
+        }
+        for table in tables {
+            self.change_table(&table, changes);
+        }
+    }
+
+    /// Those who are to have the same go on sharing the table; if not all are, the others get copies.
+    fn change_table(&mut self, table: &Table, changes: &BTreeMap<IpNet, Arc<Addressees>>) {
+        let mut alike: Vec<(Vec<Heard<'_>>, Vec<&mut Entry>)> = Vec::new();
+        let users = self.peers.iter_mut();
+        for (name, entry) in users.filter(|(_, entry)| entry.table.is(table)) {
+            let heard = changes.iter().map(|(prefix, to)| (prefix, to.get(name)));
+            let heard: Vec<Heard<'_>> = heard.collect();
+            match alike.iter_mut().find(|(same, _)| *same == heard) {
+                Some((_, users)) => users.push(entry),
+                None => alike.push((heard, vec![entry])),
+            }
+        }
+        alike.sort_by_key(|(_, users)| Reverse(users.len()));
+        let copies = alike.iter().skip(1).map(|_| {
+            let copy = Table::default();
+            copy.set_routes(&table.routes());
+            copy
+        });
+        let copies: Vec<Table> = copies.collect();
+        let tables = std::iter::once(table).chain(&copies);
+        for ((heard, users), table) in alike.into_iter().zip(tables) {
+            for (prefix, attributes) in heard {
+                match attributes {
+                    Some(attributes) => table.announce(*prefix, Arc::clone(attributes)),
+                    None => table.withdraw(prefix),
+                }
+            }
+            for entry in users {
+                entry.give(table);
             }
         }
     }
@@ -217,7 +273,7 @@ impl Roster {
         let is_one_of_them = |name: &PeerName| names.contains(name);
         let others = self.peers.iter().filter(|(name, _)| !is_one_of_them(name));
         let mut others = others.map(|(_, entry)| entry);
-        if let Some(same) = others.find(|entry| entry.routes == *routes) {
+        if let Some(same) = others.find(|entry| entry.table.has(routes)) {
             return same.table.clone();
         }
         let mut best: Option<(&Table, usize)> = None;

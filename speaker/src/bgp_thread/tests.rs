@@ -355,6 +355,33 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
         .set_routes(vec![(name(), routes(&["192.0.2.3/32"]))]);
     has(&name(), 1).await;
     eventually(&passive, |status| status.families[0].received == 3).await;
+
+    // A change that is one for both leaves them together, another parts them.
+    let said = Arc::new(RouteAttributes::default());
+    let to = |names: &[&PeerName]| {
+        let names = names.iter().map(|name| ((*name).clone(), said.clone()));
+        Arc::new(names.collect::<Addressees>())
+    };
+    let change = |prefix: &str, names: &[&PeerName]| {
+        let changes = BTreeMap::from([(prefix.parse().unwrap(), to(names))]);
+        active.thread.change_routes(changes);
+    };
+    change("192.0.2.4/32", &[&name(), &second]);
+    has(&name(), 2).await;
+    has(&second, 2).await;
+    let one = active.thread.advertised(&name()).await.unwrap();
+    let other = active.thread.advertised(&second).await.unwrap();
+    assert!(Arc::ptr_eq(&one, &other), "they share the table still");
+    change("192.0.2.3/32", &[&second]);
+    has(&name(), 1).await;
+    has(&second, 2).await;
+    change("192.0.2.5/32", &[&name(), &second]);
+    has(&name(), 2).await;
+    has(&second, 3).await;
+    change("192.0.2.4/32", &[]);
+    has(&name(), 1).await;
+    has(&second, 2).await;
+    eventually(&passive, |status| status.families[0].received == 5).await;
 }
 
 /// A key from a file, as it is configured.
