@@ -11,11 +11,12 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::announcer::Announcement;
+use crate::announcer::Announcements;
 use crate::bfd_thread::BfdReports;
 use crate::bgp_thread::{BgpThread, TransportReport};
 use crate::config::{
-    Config, OnExit, Party, PeerName, PoolName, Problem, RouteConfig, ServiceConfig, ServiceName,
+    Config, Conflict, OnExit, Party, PeerName, PoolName, Problem, RouteConfig, ServiceConfig,
+    ServiceName,
 };
 use crate::drain::Draining;
 use crate::history::{BySession, Followed, Record};
@@ -111,7 +112,9 @@ pub struct Snapshot {
     /// Who has what of the pools.
     pub pools: Arc<Pools>,
     /// What is announced, or would be to a peer that listened.
-    pub announcements: Arc<BTreeMap<IpNet, Announcement>>,
+    pub announcements: Arc<Announcements>,
+    /// Addresses that are not announced, for two advertisements disagree about them.
+    pub conflicts: BTreeMap<IpAddr, Conflict>,
     /// Routes whose attributes leave no room for them in a message.
     pub unsendable: ByPeer<bgp::Routes>,
     /// The last UPDATE of each peer with errors that RFC 7606 lets pass.

@@ -114,6 +114,12 @@ pub(crate) fn add_next_hop(
     if known.len() >= MAX_NEXT_HOPS {
         return Err(format!("one of at most {MAX_NEXT_HOPS}"));
     }
+    put_next_hop(attributes, next_hop);
+    Ok(())
+}
+
+/// The same for what has been checked.
+pub(super) fn put_next_hop(attributes: &mut RouteAttributes, next_hop: IpAddr) {
     let mut path = RouteAttributes {
         next_hop_v4: None,
         next_hop_v6: None,
@@ -123,21 +129,20 @@ pub(crate) fn add_next_hop(
     match next_hop {
         IpAddr::V4(address) if attributes.next_hop_v4.is_none() => {
             attributes.next_hop_v4 = Some(address);
-            return Ok(());
+            return;
         }
         IpAddr::V6(address) if attributes.next_hop_v6.is_none() => {
             attributes.next_hop_v6 = Some(address);
-            return Ok(());
+            return;
         }
         IpAddr::V4(address) => path.next_hop_v4 = Some(address),
         IpAddr::V6(address) => path.next_hop_v6 = Some(address),
     }
     attributes.additional_paths.push(Arc::new(path));
-    Ok(())
 }
 
 /// The next hops of a route, as [`add_next_hop`] takes them; none: the session's own.
-fn next_hops(attributes: &RouteAttributes) -> Vec<IpAddr> {
+pub(super) fn next_hops(attributes: &RouteAttributes) -> Vec<IpAddr> {
     let additional = attributes.additional_paths.iter().map(|path| &**path);
     let paths = std::iter::once(attributes).chain(additional);
     let next_hops = paths.flat_map(|path| {

@@ -4,6 +4,7 @@
 //! together. What comes out is a [`Config`] with every default applied and every reference
 //! resolved; nothing after it parses or checks again.
 
+mod advertisement;
 mod attributes;
 mod bfd_auth;
 mod bfd_range;
@@ -36,6 +37,7 @@ use bgp::{
 };
 use ipnet::IpNet;
 
+pub use advertisement::{AdvertisementConfig, AggregationLengths, Conflict};
 pub use bfd_auth::{BfdAuth, BfdKey};
 pub use bfd_range::BfdRangeConfig;
 pub use bfd_session::BfdSessionConfig;
@@ -662,24 +664,10 @@ impl ServiceConfig {
 }
 
 /// `[[route]]`: a prefix that belongs to no service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteConfig {
     /// What is said of it.
     pub attributes: RouteAttributes,
     /// To whom; `None`: to every peer.
     pub peers: Option<BTreeSet<PeerName>>,
-}
-
-/// `[[advertisement]]`: which services are announced to whom, and how. The first in the file that
-/// fits a service and a peer decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdvertisementConfig {
-    /// For people.
-    pub name: Option<String>,
-    /// `None`: to every peer.
-    pub peers: Option<BTreeSet<PeerName>>,
-    /// `None`: every service.
-    pub services: Option<BTreeSet<ServiceName>>,
-    /// What is said of them.
-    pub attributes: RouteAttributes,
 }

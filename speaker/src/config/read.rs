@@ -8,6 +8,7 @@ use bgp::RouteAttributes;
 use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
+mod advertisement;
 mod bfd_auth;
 mod bfd_range;
 mod bfd_session;
@@ -20,6 +21,7 @@ mod pool;
 mod range;
 mod service;
 
+use self::advertisement::{check_advertisements, read_advertisements};
 use self::bfd_auth::read_auth;
 use self::bfd_range::read_bfd_ranges;
 use self::bfd_session::read_bfd_sessions;
@@ -32,9 +34,9 @@ use super::attributes::{BlackholeLengths, add_community, add_next_hop};
 use super::document::{Lines, Located, Report, Section, nearest};
 use super::problem::Problem;
 use super::{
-    AdvertisementConfig, ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET,
-    DEFAULT_STATE_DIR, LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName,
-    SpeakerConfig, value,
+    ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR,
+    LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, SpeakerConfig,
+    value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -133,14 +135,14 @@ fn read_document(mut document: Section<'_>) -> Option<Config> {
         &services,
         speaker.as_ref(),
     );
-    let advertisements = read_advertisements(
+    let (advertisements, advertising) = read_advertisements(
         document.take_tables("advertisement", &["name"]),
         &peers,
         &services,
     );
     let hooks = read_hooks(document.take_tables("hook", &["name"]), &names, &services);
     document.finish();
-    Some(Config {
+    let config = Config {
         speaker: speaker?,
         api,
         bfd,
@@ -154,7 +156,9 @@ fn read_document(mut document: Section<'_>) -> Option<Config> {
         routes,
         advertisements,
         hooks,
-    })
+    };
+    check_advertisements(&config, &advertising);
+    Some(config)
 }
 
 /// Who speaks BFD only needs no AS.
@@ -410,55 +414,6 @@ fn read_routes(
         }
     }
     routes
-}
-
-fn read_advertisements(
-    sections: Vec<Section<'_>>,
-    peers: &Peers,
-    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
-) -> Vec<AdvertisementConfig> {
-    let mut advertisements = Vec::new();
-    for section in sections {
-        let mut section = section.plans(&["pools", "aggregation-length", "aggregation-length-v6"]);
-        let name = section.take("name", value::text);
-        let attributes = read_attributes(&mut section);
-        let peers = read_peer_names(&mut section, peers);
-        let wanted = section.take_list("services", value::name::<ServiceName>);
-        section.finish();
-        for service in wanted.iter().flatten() {
-            warn_if_unknown(&section, service, services);
-        }
-        advertisements.push(AdvertisementConfig {
-            name: name.map(|name| name.value),
-            peers,
-            services: wanted.map(|names| names.into_iter().map(|name| name.value).collect()),
-            attributes,
-        });
-    }
-    advertisements
-}
-
-/// A service may be added at run time, so that a name which the file does not have is no error.
-fn warn_if_unknown(
-    section: &Section<'_>,
-    wanted: &Located<ServiceName>,
-    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
-) {
-    if services.contains_key(&wanted.value) {
-        return;
-    }
-    let near = nearest(
-        wanted.value.as_str(),
-        services.keys().map(ServiceName::as_str),
-    );
-    let hint = near.map_or_else(String::new, |near| {
-        format!("; the nearest name is {near:?}")
-    });
-    section.warning(
-        wanted.line,
-        "services",
-        format!("{} is no [[service]] of this file{hint}", wanted.found),
-    );
 }
 
 fn read_peer_names(section: &mut Section<'_>, peers: &Peers) -> Option<BTreeSet<PeerName>> {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
 
 use super::{
-    ApiConfig, BfdConfig, BfdHops, BfdKey, BfdProfile, BfdRangeConfig, BfdSessionConfig,
-    BlackholeLengths, CheckConfig, Config, ExportConfig, HealthConfig, HookConfig, ImportConfig,
-    LogConfig, OnExit, PeerBfd, PeerConfig, PeerHops, PoolConfig, PoolRequest, Probe,
-    ServiceConfig, SpeakerConfig, aggregator_text, community_texts, next_hop_texts,
+    AggregationLengths, ApiConfig, BfdConfig, BfdHops, BfdKey, BfdProfile, BfdRangeConfig,
+    BfdSessionConfig, BlackholeLengths, CheckConfig, Config, ExportConfig, HealthConfig,
+    HookConfig, ImportConfig, LogConfig, OnExit, PeerBfd, PeerConfig, PeerHops, PoolConfig,
+    PoolRequest, Probe, ServiceConfig, SpeakerConfig, aggregator_text, community_texts,
+    next_hop_texts,
 };
 
 impl Config {
@@ -86,6 +87,13 @@ impl Config {
             }
             if let Some(services) = &advertisement.services {
                 out.texts("services", services);
+            }
+            let (lengths, host) = (advertisement.aggregation, AggregationLengths::default());
+            if lengths.v4 != host.v4 {
+                out.plain("aggregation-length", lengths.v4);
+            }
+            if lengths.v6 != host.v6 {
+                out.plain("aggregation-length-v6", lengths.v6);
             }
             write_attributes(&mut out, &advertisement.attributes);
         }

@@ -112,6 +112,17 @@ pub struct Services {
     routes: BTreeMap<IpNet, Route>,
     /// Whose each address is.
     users: BTreeMap<IpAddr, ServiceName>,
+    changed: Changed,
+}
+
+/// What may have to be announced otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Addresses that services have come to have or have no more, or whose services are judged
+    /// otherwise.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Prefixes of routes.
+    pub routes: BTreeSet<IpNet>,
 }
 
 impl Services {
@@ -157,8 +168,11 @@ impl Services {
 
     /// Says whether a service may be announced.
     pub fn judge(&mut self, name: &ServiceName, verdict: Verdict) {
-        if let Some(service) = self.services.get_mut(name) {
+        if let Some(service) = self.services.get_mut(name)
+            && service.verdict != verdict
+        {
             service.verdict = verdict;
+            self.changed.addresses.extend(service.addresses());
         }
     }
 
@@ -172,11 +186,18 @@ impl Services {
     /// Adds a route, or says otherwise what one is.
     pub fn put_route(&mut self, prefix: IpNet, source: Source, spec: Arc<RouteConfig>) {
         self.routes.insert(prefix, Route { source, spec });
+        self.changed.routes.insert(prefix);
     }
 
     /// Forgets a route.
     pub fn remove_route(&mut self, prefix: &IpNet) -> Option<Route> {
+        self.changed.routes.insert(*prefix);
         self.routes.remove(prefix)
+    }
+
+    /// What has changed since this was asked last.
+    pub fn take_changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     /// The service of this name.
@@ -201,6 +222,13 @@ impl Services {
         self.routes.iter()
     }
 
+    /// Whether a service is there, and nothing speaks against announcing it.
+    #[must_use]
+    pub fn may_announce(&self, name: &ServiceName) -> bool {
+        let service = self.services.get(name);
+        service.is_some_and(Service::may_be_announced)
+    }
+
     /// The service that has this address.
     #[must_use]
     pub fn user(&self, address: IpAddr) -> Option<&ServiceName> {
@@ -210,6 +238,7 @@ impl Services {
     fn insert(&mut self, name: &ServiceName, service: Service) {
         let users = service.addresses().map(|address| (address, name.clone()));
         self.users.extend(users);
+        self.changed.addresses.extend(service.addresses());
         self.services.insert(name.clone(), service);
     }
 
@@ -218,6 +247,7 @@ impl Services {
         for address in service.addresses() {
             if self.users.get(&address) == Some(name) {
                 self.users.remove(&address);
+                self.changed.addresses.insert(address);
             }
         }
     }
@@ -253,7 +283,34 @@ mod tests {
         services.put(&web, Source::File, with(&["192.0.2.2"]));
         assert_eq!(users(&services), ["192.0.2.2 web"]);
         services.remove(&web);
-        assert_eq!(services, Services::default());
+        assert_eq!(users(&services), [""; 0]);
+    }
+
+    #[test]
+    fn it_is_known_what_has_changed() {
+        let mut services = Services::default();
+        let web = name("web");
+        let mut changed = |change: &dyn Fn(&mut Services)| {
+            change(&mut services);
+            let addresses = services.take_changed().addresses.into_iter();
+            let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
+            addresses.join(" ")
+        };
+        let put = |addresses| {
+            move |it: &mut Services| it.put(&name("web"), Source::File, with(addresses))
+        };
+        assert_eq!(changed(&put(&["192.0.2.1"])), "192.0.2.1");
+        assert_eq!(changed(&put(&["192.0.2.2"])), "192.0.2.1 192.0.2.2");
+        assert_eq!(
+            changed(&|it| it.judge(&web, Verdict::Unhealthy)),
+            "192.0.2.2"
+        );
+        assert_eq!(changed(&|it| it.judge(&web, Verdict::Unhealthy)), "");
+        assert_eq!(changed(&|it| drop(it.remove(&web))), "192.0.2.2");
+        services.put_route("10.0.0.0/8".parse().unwrap(), Source::Api, Arc::default());
+        services.remove_route(&"10.0.0.0/8".parse().unwrap());
+        assert_eq!(services.take_changed().routes.len(), 1);
+        assert_eq!(services.take_changed(), Changed::default());
     }
 
     #[test]

@@ -27,6 +27,7 @@ impl Speaker {
         let request = service.request();
         let choice = request.map(|request| self.choose(&name, request));
         let choice = choice.transpose()?;
+        self.refuse_conflict(&name, &service)?;
         let service = Arc::new(service);
         let mut kept = self.kept.clone();
         let services = &mut kept.additions.services;
@@ -108,12 +109,14 @@ impl Speaker {
         let mut kept = self.kept.clone();
         let former = kept.additions.routes.insert(prefix, Arc::clone(&route));
         self.keep(kept)?;
+        let is_for_some = |route: &Arc<RouteConfig>| route.peers.is_some();
+        let parts_peers = is_for_some(&route) || former.as_ref().is_some_and(is_for_some);
         let services = self.services_mut();
         services.put_route(prefix, Source::Api, route);
         if is_address {
             Arc::make_mut(&mut self.pools).reserve(prefix.addr(), Holder::Route);
         }
-        self.announce();
+        self.announce_route(parts_peers);
         self.note(format!("route {prefix}: added at run time"));
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
@@ -121,18 +124,18 @@ impl Speaker {
     pub(super) fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
         self.refuse_route_in_the_file(prefix)?;
         let mut kept = self.kept.clone();
-        if kept.additions.routes.remove(prefix).is_none() {
+        let Some(route) = kept.additions.routes.remove(prefix) else {
             return Err(Refusal::NotFound(format!(
                 "route {prefix} was not announced at run time"
             )));
-        }
+        };
         self.keep(kept)?;
         self.services_mut().remove_route(prefix);
         if prefix.prefix_len() == prefix.max_prefix_len() {
             Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
             self.serve_waiting();
         }
-        self.announce();
+        self.announce_route(route.peers.is_some());
         self.note(format!("route {prefix}: removed at run time"));
         Ok(())
     }
@@ -155,6 +158,30 @@ impl Speaker {
             .map_err(|error| Refusal::Failed(error.to_string()))?;
         self.kept = kept;
         Ok(())
+    }
+
+    /// Peers of which only some are told share nothing with the others; they meet again when
+    /// everything is said anew.
+    fn announce_route(&mut self, parts_peers: bool) {
+        match parts_peers {
+            true => self.announce_all(),
+            false => self.announce(),
+        }
+    }
+
+    fn refuse_conflict(
+        &mut self,
+        name: &ServiceName,
+        service: &ServiceConfig,
+    ) -> Result<(), Refusal> {
+        let addresses = service.addresses.iter().copied();
+        match self.announcer.conflict(name, addresses) {
+            Some(conflict) => Err(Refusal::Conflict(format!(
+                "service {name}: {}",
+                self.config.explain(&conflict)
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn refuse_in_the_file(&self, name: &ServiceName) -> Result<(), Refusal> {

@@ -123,8 +123,9 @@ impl Speaker {
 
     /// Said once for all routes with the same attributes.
     fn handle_unsendable(&mut self, peer: &PeerName, prefix: IpNet) {
-        let told = self.told.get(peer).and_then(|told| told.get(&prefix));
-        let Some(attributes) = told.cloned() else {
+        let said = self.announcer.announcements().get(&prefix);
+        let said = said.and_then(|said| said.peers.get(peer));
+        let Some(attributes) = said.cloned() else {
             return;
         };
         let unsendable = self.unsendable.entry(peer.clone()).or_default();

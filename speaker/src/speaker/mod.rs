@@ -26,7 +26,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::{EngineError, EngineEvent};
 use bgp::{BgpIdentifier, Routes, SessionConfig, StopReason};
-use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -36,7 +35,7 @@ use self::drain::Leaving;
 pub use self::neighbors::{Neighbor, Neighbors};
 use self::ranges::Absent;
 use crate::additions::{Kept, StateDir, StateError, addresses};
-use crate::announcer::{self, Announcement};
+use crate::announcer::{self, Announcer};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{
@@ -99,8 +98,7 @@ pub struct Speaker {
     level: LevelSwitch,
     services: Arc<Services>,
     pools: Arc<Pools>,
-    announcements: Arc<BTreeMap<IpNet, Announcement>>,
-    told: ByPeer<Arc<Routes>>,
+    announcer: Announcer,
     /// The interface index that each link-local peer was last given.
     scopes: ByPeer<u32>,
     /// Routes whose attributes leave no room for them in a message, since the session is there.
@@ -199,17 +197,18 @@ impl Speaker {
             bgp: bgp.clone(),
             health: health.clone(),
         };
+        let config = Arc::new(config);
+        let announcer = Announcer::new(Arc::clone(&config), &Services::default());
         let mut speaker = Self {
             file,
-            config: Arc::new(config),
+            config,
             router_id,
             kept,
             state_dir,
             level,
             services: Arc::new(services),
             pools: Arc::new(books),
-            announcements: Arc::default(),
-            told: BTreeMap::new(),
+            announcer,
             scopes: BTreeMap::new(),
             unsendable: BTreeMap::new(),
             malformed: BTreeMap::new(),
@@ -377,7 +376,7 @@ impl Speaker {
         }
         self.set_ranges();
         self.look_for_neighbors();
-        self.announce();
+        self.announce_all();
         Ok(())
     }
 
@@ -434,7 +433,8 @@ impl Speaker {
             standings: Arc::clone(&self.standings),
             checks: BTreeMap::new(),
             pools: Arc::clone(&self.pools),
-            announcements: Arc::clone(&self.announcements),
+            announcements: Arc::clone(self.announcer.announcements()),
+            conflicts: self.announcer.conflicts().clone(),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
             history: self.history.sessions().clone(),
@@ -510,7 +510,6 @@ impl Speaker {
     fn remove_peer(&mut self, name: &PeerName) {
         self.bgp.remove_peer(name);
         self.end_bfd_after_bgp(name);
-        self.told.remove(name);
         self.scopes.remove(name);
         self.unsendable.remove(name);
         self.malformed.remove(name);
@@ -602,29 +601,36 @@ impl Speaker {
         Arc::make_mut(&mut self.services)
     }
 
-    /// Works out what each peer is to be told, and tells those for whom it changed.
+    /// Tells the peers what has changed of the services.
     fn announce(&mut self) {
-        let announcements = announcer::announcements(&self.config, &self.services);
-        let routes = announcer::routes(&self.config, &announcements, &self.told);
-        self.announcements = Arc::new(announcements);
-        let changed = routes
-            .iter()
-            .filter(|(name, routes)| !self.is_told(name, routes));
-        let changed = changed.map(|(name, routes)| (name.clone(), Arc::clone(routes)));
-        self.bgp.set_routes(changed.collect());
-        self.told = routes;
-        for (name, unsendable) in &mut self.unsendable {
-            let told = self.told.get(name);
-            unsendable.retain(|prefix, attributes| {
-                told.and_then(|told| told.get(prefix)) == Some(attributes)
-            });
+        let changed = self.services_mut().take_changed();
+        let changes = self.announcer.update(&self.services, changed);
+        if changes.is_empty() {
+            return;
         }
+        self.forget_unsendable();
+        self.bgp.change_routes(changes);
     }
 
-    /// What the announcer says once more is in the same place.
-    fn is_told(&self, name: &PeerName, routes: &Arc<Routes>) -> bool {
-        let told = self.told.get(name);
-        told.is_some_and(|told| Arc::ptr_eq(told, routes))
+    /// Works out anew what each peer is to be told: who is told, or by which rules, may have changed.
+    fn announce_all(&mut self) {
+        // What has changed of the services is part of the whole.
+        drop(self.services_mut().take_changed());
+        self.announcer = Announcer::new(Arc::clone(&self.config), &self.services);
+        self.forget_unsendable();
+        let routes = announcer::routes(&self.config, self.announcer.announcements());
+        self.bgp.set_routes(routes.into_iter().collect());
+    }
+
+    /// What was too long for a message is another route when something else is said of it.
+    fn forget_unsendable(&mut self) {
+        let announcements = self.announcer.announcements();
+        for (name, unsendable) in &mut self.unsendable {
+            unsendable.retain(|prefix, attributes| {
+                let said = announcements.get(prefix);
+                said.and_then(|said| said.peers.get(name)) == Some(attributes)
+            });
+        }
     }
 
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.

@@ -86,14 +86,13 @@ impl Speaker {
                 && !self.established.contains(name)
             {
                 found = true;
-                // The BGP thread may hear of it for the first time.
-                self.told.remove(name);
                 // What went wrong is logged, shown, and tried again.
                 let _ = self.set_peer(name, peer);
             }
         }
         if found {
-            self.announce();
+            // The BGP thread may hear of some for the first time.
+            self.announce_all();
         }
     }
 

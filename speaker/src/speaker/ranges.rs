@@ -65,7 +65,7 @@ impl Speaker {
     /// A connection waits that is from no peer yet, and from a range.
     pub(super) fn handle_arrival(&mut self, ip: IpAddr) {
         match self.admit(ip) {
-            Ok(()) => self.announce(),
+            Ok(()) => self.announce_all(),
             Err(reason) => {
                 self.bgp.turn_away(ip);
                 let Some((range, _)) = self.config.range_of(ip) else {
@@ -135,7 +135,7 @@ impl Speaker {
         for name in overdue {
             self.dismiss(&name);
         }
-        self.announce();
+        self.announce_all();
     }
 
     /// Strangers may come and go as often as they like: what is remembered of that has a place of

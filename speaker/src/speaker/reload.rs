@@ -172,7 +172,10 @@ impl Speaker {
         }
         self.look_for_neighbors();
         self.adopt_pools(books);
-        self.announce();
+        match self.announcer.adopt(&self.config) {
+            true => self.announce(),
+            false => self.announce_all(),
+        }
     }
 
     /// A peer that comes back later is another one.

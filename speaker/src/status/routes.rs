@@ -1,7 +1,7 @@
 //! What is announced, and who has it: decided for each prefix from what the sessions have sent, not
 //! from what they were asked to send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bgp::{Community, Family, FamilyStatus, RouteAttributes, State};
@@ -13,6 +13,7 @@ use crate::additions::RouteSpec;
 use crate::announcer::Announcement;
 use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
 use crate::control::{ByPeer, Refusal, Snapshot};
+use crate::services::{Service, Source};
 use crate::speaker::not_found;
 
 /// An element of `GET /v1/routes`.
@@ -20,9 +21,12 @@ use crate::speaker::not_found;
 pub struct RouteStatus {
     /// What is announced.
     pub prefix: String,
-    /// The service whose address it is; null for a route.
+    /// The service whose address it is; null for a route, and for an aggregate of several services.
     pub service: Option<String>,
-    /// `file` or `api`.
+    /// The services that have addresses in it; none for a route.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// `file` or `api`; of an aggregate, that of its first service.
     pub source: String,
     /// Those it is for.
     pub peers: Vec<RoutePeerStatus>,
@@ -38,6 +42,10 @@ pub struct RoutePeerStatus {
     /// address of this family to name to this peer; `down`: the session is not established or does
     /// not carry the family.
     pub state: String,
+    /// The advertisements that say so, in the order of the file; none for a route, and where there
+    /// are no advertisements at all.
+    #[serde(default)]
+    pub advertisements: Vec<String>,
     /// What is said of it.
     #[serde(flatten)]
     pub attributes: RouteSpec,
@@ -66,6 +74,9 @@ pub struct ServiceStatus {
     pub announced_to: usize,
     /// How many peers it is for.
     pub peers: usize,
+    /// Why it is announced to nobody; null while it is, or while its health forbids it.
+    #[serde(default)]
+    pub unannounced: Option<String>,
 }
 
 impl Snapshot {
@@ -78,8 +89,9 @@ impl Snapshot {
             .iter()
             .map(move |(prefix, announcement)| RouteStatus {
                 prefix: prefix.to_string(),
-                service: text(announcement.service.as_ref()),
-                source: announcement.source.to_string(),
+                service: announcement.service().map(ToString::to_string),
+                services: texts(announcement.services()),
+                source: self.source(announcement).to_string(),
                 peers: announcement
                     .peers
                     .iter()
@@ -88,10 +100,55 @@ impl Snapshot {
                         state: self
                             .route_state(advertised, peer, prefix, attributes)
                             .to_owned(),
+                        advertisements: self.advertisements(announcement, peer),
                         attributes: self.said_to(peer, attributes),
                     })
                     .collect(),
             })
+    }
+
+    fn source(&self, announcement: &Announcement) -> Source {
+        let first = announcement.services().first().copied();
+        let of_service = first.and_then(|name| self.services.get(name));
+        let of_service = of_service.map(|service| service.source);
+        announcement.route.or(of_service).unwrap_or(Source::File)
+    }
+
+    /// By which advertisements a peer is told.
+    fn advertisements(&self, announcement: &Announcement, name: &PeerName) -> Vec<String> {
+        let Some(peer) = self.config.peers.get(name) else {
+            return Vec::new();
+        };
+        let members = announcement.members.iter();
+        let all = members.flat_map(|member| member.by.iter().copied());
+        // Those that say the same prefix stand for one another, of however many members.
+        let all: Vec<usize> = match announcement.route {
+            Some(_) => Vec::new(),
+            None => all.collect::<BTreeSet<_>>().into_iter().collect(),
+        };
+        let those = self.config.advertisements_for(name, peer, &all);
+        those
+            .map(|(place, _)| self.config.advertisement_label(place))
+            .collect()
+    }
+
+    /// Why a service that is well is announced to nobody.
+    fn unannounced(&self, name: &ServiceName, service: &Service, peers: usize) -> Option<String> {
+        if peers > 0 || !service.may_be_announced() {
+            return None;
+        }
+        service.addresses().next()?;
+        let addresses = service.addresses();
+        let mut conflicts = addresses.filter_map(|it| self.conflicts.get(&it));
+        if let Some(conflict) = conflicts.next() {
+            return Some(self.config.explain(conflict));
+        }
+        let is_fitted = |address| !self.config.advertised_as(name, address).is_empty();
+        let reason = match service.addresses().any(is_fitted) {
+            false => "no [[advertisement]] fits it",
+            true => "no peer that the advertisements are for speaks the family of its addresses",
+        };
+        Some(reason.to_owned())
     }
 
     fn route_state(
@@ -180,6 +237,7 @@ impl Snapshot {
                     health: self.health(name, service),
                     announced_to: have_it.unwrap_or(0),
                     peers: peers.map_or(0, BTreeMap::len),
+                    unannounced: self.unannounced(name, service, peers.map_or(0, BTreeMap::len)),
                 }
             })
             .collect()
@@ -191,16 +249,25 @@ impl Snapshot {
         advertised: &ByPeer<Arc<bgp::Routes>>,
     ) -> BTreeMap<&ServiceName, BTreeMap<&PeerName, bool>> {
         let mut states: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for (prefix, Announcement { service, peers, .. }) in self.announcements.iter() {
-            let Some(service) = service else { continue };
-            let states = states.entry(service).or_default();
-            for (peer, attributes) in peers.iter() {
-                *states.entry(peer).or_insert(true) &=
-                    self.route_state(advertised, peer, prefix, attributes) == "announced";
+        for (prefix, announcement) in self.announcements.iter() {
+            let all = announcement.peers.iter().map(|(peer, attributes)| {
+                let state = self.route_state(advertised, peer, prefix, attributes);
+                (peer, state == "announced")
+            });
+            let all: Vec<_> = all.collect();
+            for service in announcement.services() {
+                let states = states.entry(service).or_default();
+                for (peer, is_announced) in &all {
+                    *states.entry(*peer).or_insert(true) &= is_announced;
+                }
             }
         }
         states
     }
+}
+
+fn texts(names: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
+    names.into_iter().map(|name| name.to_string()).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::time::{Instant, SystemTime};
 
 use super::*;
 use crate::additions::Additions;
-use crate::announcer;
+use crate::announcer::Announcer;
 use crate::bfd_thread::BfdReports;
 use crate::config::Config;
 use crate::services::Services;
@@ -66,18 +66,20 @@ fn states(
         .unwrap()
         .config;
     let services = Services::new(&config, &Additions::default());
-    let announcements = announcer::announcements(&config, &services);
+    let config = Arc::new(config);
+    let announcer = Announcer::new(Arc::clone(&config), &services);
     let snapshot = Snapshot {
         now: (Instant::now(), SystemTime::now()),
         started: SystemTime::now(),
-        config: Arc::new(config),
+        config,
         shutdowns: BTreeMap::new(),
         draining: Default::default(),
         services: Arc::new(services),
         standings: Arc::default(),
         checks: BTreeMap::new(),
         pools: Arc::default(),
-        announcements: Arc::new(announcements),
+        announcements: Arc::clone(announcer.announcements()),
+        conflicts: BTreeMap::new(),
         unsendable: [(tor(), unsendable)].into(),
         malformed: BTreeMap::new(),
         history: BTreeMap::new(),

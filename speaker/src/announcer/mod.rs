@@ -1,0 +1,291 @@
+//! From services, routes and advertisements to what each peer is told. Pure; the sessions work out
+//! the difference.
+//!
+//! What is announced is a function of the configuration and of the services: [`Announcer::new`]. A
+//! change of some services is carried over into it at the cost of those alone:
+//! [`Announcer::update`].
+
+mod policy;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp::{RouteAttributes, Routes};
+use ipnet::IpNet;
+
+use self::policy::Policy;
+pub use crate::bgp_thread::Addressees;
+use crate::config::{Config, Conflict, PeerName, ServiceName};
+use crate::services::{Changed, Services, Source};
+
+/// One prefix that is to be announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Who has said that there is a route to it. Then nothing else counts.
+    pub route: Option<Source>,
+    /// The addresses in it that have it announced, in order: of an aggregate there may be many.
+    pub members: Vec<Member>,
+    /// To whom, and what is said of it. Prefixes of which the same is said to the same peers share
+    /// this, for there may be many of both.
+    pub peers: Arc<Addressees>,
+}
+
+impl Announcement {
+    /// The services that have addresses in it, by name.
+    #[must_use]
+    pub fn services(&self) -> Vec<&ServiceName> {
+        let mut services: Vec<_> = self.members.iter().map(|member| &member.service).collect();
+        services.sort_unstable();
+        services.dedup();
+        services
+    }
+
+    /// The service that it is all about; `None` for a route, and for an aggregate of several.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceName> {
+        let mut services = self.members.iter().map(|member| &member.service);
+        let first = services.next()?;
+        let is_alone = self.route.is_none() && services.all(|service| service == first);
+        is_alone.then_some(first)
+    }
+}
+
+/// An address that has a prefix announced which it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The address.
+    pub address: IpAddr,
+    /// Whose it is.
+    pub service: ServiceName,
+    /// The places in the file of the advertisements that say so.
+    pub by: Arc<[usize]>,
+}
+
+/// Everything that is to be announced, by prefix.
+pub type Announcements = BTreeMap<IpNet, Announcement>;
+
+/// See the module's description.
+#[derive(Clone, Debug)]
+pub struct Announcer {
+    policy: Policy,
+    announcements: Arc<Announcements>,
+    /// Addresses that are not announced, for two advertisements disagree about them.
+    conflicts: BTreeMap<IpAddr, Conflict>,
+}
+
+impl Announcer {
+    /// What is to be announced.
+    #[must_use]
+    pub fn new(config: Arc<Config>, services: &Services) -> Self {
+        let mut announcer = Self {
+            policy: Policy::new(config),
+            announcements: Arc::default(),
+            conflicts: BTreeMap::new(),
+        };
+        let addresses = services.iter().flat_map(|(_, service)| service.addresses());
+        let routes = services.routes().map(|(prefix, _)| *prefix);
+        announcer.update(
+            services,
+            Changed {
+                addresses: addresses.collect(),
+                routes: routes.collect(),
+            },
+        );
+        announcer
+    }
+
+    /// Goes on with another configuration, if it says the same of who is told what; whether it does.
+    pub fn adopt(&mut self, config: &Arc<Config>) -> bool {
+        self.policy.adopt(config)
+    }
+
+    /// What is announced, or would be to a peer that listened.
+    #[must_use]
+    pub const fn announcements(&self) -> &Arc<Announcements> {
+        &self.announcements
+    }
+
+    /// Addresses that are not announced, for two advertisements disagree about them.
+    #[must_use]
+    pub const fn conflicts(&self) -> &BTreeMap<IpAddr, Conflict> {
+        &self.conflicts
+    }
+
+    /// Two advertisements that disagree about what is to be said of a service.
+    pub fn conflict(
+        &mut self,
+        service: &ServiceName,
+        addresses: impl IntoIterator<Item = IpAddr>,
+    ) -> Option<Conflict> {
+        let mut addresses = addresses.into_iter();
+        addresses.find_map(|address| self.policy.prefixes(service, address).err())
+    }
+
+    /// Carries over what has changed of these services. Those prefixes of which something else is
+    /// said from here on, or to others; nobody is told any more of those that are gone.
+    pub fn update(
+        &mut self,
+        services: &Services,
+        changed: Changed,
+    ) -> BTreeMap<IpNet, Arc<Addressees>> {
+        let mut touched = changed.routes;
+        for address in changed.addresses {
+            touched.extend(self.place(services, address));
+        }
+        let settled = touched.into_iter().filter_map(|prefix| {
+            let peers = self.settle(services, prefix)?;
+            Some((prefix, peers))
+        });
+        let settled = settled.collect();
+        self.policy.forget_unused(self.announcements.len());
+        settled
+    }
+
+    /// Has an address where it belongs; the prefixes that it has come to, or gone from.
+    fn place(&mut self, services: &Services, address: IpAddr) -> Vec<IpNet> {
+        self.conflicts.remove(&address);
+        let service = services.user(address);
+        let service = service.filter(|name| services.may_announce(name));
+        let mut wanted = match service.map(|name| self.policy.prefixes(name, address)) {
+            None => BTreeMap::new(),
+            Some(Ok(prefixes)) => prefixes,
+            Some(Err(conflict)) => {
+                self.conflicts.insert(address, conflict);
+                BTreeMap::new()
+            }
+        };
+        let announcements = Arc::make_mut(&mut self.announcements);
+        let mut touched = Vec::new();
+        for prefix in self.policy.possible_prefixes(address) {
+            let member = wanted.remove(&prefix).zip(service);
+            let member = member.map(|(by, service)| Member {
+                address,
+                service: service.clone(),
+                by,
+            });
+            if replace(announcements, prefix, address, member) {
+                touched.push(prefix);
+            }
+        }
+        touched
+    }
+
+    /// Works out who is told of a prefix; `None` when that has not changed.
+    fn settle(&mut self, services: &Services, prefix: IpNet) -> Option<Arc<Addressees>> {
+        let route = services.route(&prefix);
+        let announcements = Arc::make_mut(&mut self.announcements);
+        let announcement = match route {
+            Some(_) => announcements.entry(prefix).or_insert_with(nothing),
+            None => announcements.get_mut(&prefix)?,
+        };
+        announcement.route = route.map(|route| route.source);
+        let peers = match route {
+            Some(route) => self.policy.told_of_route(&prefix, &route.spec),
+            None => self.policy.told_of(&prefix, &announcement.members),
+        };
+        let before = std::mem::replace(&mut announcement.peers, Arc::clone(&peers));
+        if announcement.route.is_none() && announcement.members.is_empty() {
+            announcements.remove(&prefix);
+        }
+        (*before != *peers).then_some(peers)
+    }
+}
+
+fn nothing() -> Announcement {
+    Announcement {
+        route: None,
+        members: Vec::new(),
+        peers: Arc::default(),
+    }
+}
+
+/// Puts an address into a prefix, otherwise than it was, or takes it out; whether that is a change.
+fn replace(
+    announcements: &mut Announcements,
+    prefix: IpNet,
+    address: IpAddr,
+    member: Option<Member>,
+) -> bool {
+    let announcement = match &member {
+        Some(_) => announcements.entry(prefix).or_insert_with(nothing),
+        None => match announcements.get_mut(&prefix) {
+            Some(announcement) => announcement,
+            None => return false,
+        },
+    };
+    let members = &mut announcement.members;
+    let at = members.binary_search_by_key(&address, |member| member.address);
+    match (at, member) {
+        (Ok(at), Some(member)) => match members.get_mut(at) {
+            Some(known) if *known == member => false,
+            Some(known) => {
+                *known = member;
+                true
+            }
+            None => false,
+        },
+        (Ok(at), None) => {
+            members.remove(at);
+            true
+        }
+        (Err(at), Some(member)) => {
+            // Most prefixes have one address only.
+            members.reserve_exact(usize::from(members.is_empty()));
+            members.insert(at, member);
+            true
+        }
+        (Err(_), None) => false,
+    }
+}
+
+/// What is announced by peer, with an entry for each, be it empty. Peers that are told the same share
+/// it.
+#[must_use]
+pub fn routes(config: &Config, announcements: &Announcements) -> BTreeMap<PeerName, Arc<Routes>> {
+    let said = said(announcements);
+    let mut alike: BTreeMap<Vec<Option<&Arc<RouteAttributes>>>, Arc<Routes>> = BTreeMap::new();
+    let names = config.peers.keys();
+    names
+        .map(|name| {
+            let heard = said.iter().map(|said| said.to.get(name)).collect();
+            let routes = alike
+                .entry(heard)
+                .or_insert_with_key(|heard| Arc::new(heard_of(&said, heard)));
+            (name.clone(), Arc::clone(routes))
+        })
+        .collect()
+}
+
+/// The same said to the same peers, and of which prefixes.
+struct Said<'a> {
+    to: &'a Addressees,
+    of: Vec<&'a IpNet>,
+}
+
+/// Few things are said, however many prefixes there are of which they are said.
+fn said(announcements: &Announcements) -> Vec<Said<'_>> {
+    let mut said: BTreeMap<*const Addressees, Said<'_>> = BTreeMap::new();
+    for (prefix, announcement) in announcements {
+        let to = &announcement.peers;
+        let of = Vec::new();
+        let same = said.entry(Arc::as_ptr(to)).or_insert(Said { to, of });
+        same.of.push(prefix);
+    }
+    said.into_values().collect()
+}
+
+/// The routes of a peer to whom these attributes are said of each.
+fn heard_of(said: &[Said<'_>], attributes: &[Option<&Arc<RouteAttributes>>]) -> Routes {
+    let heard = said.iter().zip(attributes);
+    let heard = heard.filter_map(|(said, attributes)| Some((said, (*attributes)?)));
+    heard
+        .flat_map(|(said, attributes)| {
+            let prefixes = said.of.iter();
+            prefixes.map(|prefix| (**prefix, Arc::clone(attributes)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

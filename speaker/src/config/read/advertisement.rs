@@ -1,0 +1,166 @@
+//! `[[advertisement]]`, and whether all of them can be followed at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bgp::{Community, Family};
+use ipnet::IpNet;
+
+use super::peer::Peers;
+use super::{read_attributes, read_peer_names};
+use crate::config::attributes::BlackholeLengths;
+use crate::config::document::{Located, Section, nearest};
+use crate::config::{
+    AdvertisementConfig, AggregationLengths, Config, Conflict, ServiceConfig, ServiceName, value,
+};
+
+/// The advertisements, and the sections that they were read from.
+pub(super) fn read_advertisements<'d>(
+    sections: Vec<Section<'d>>,
+    peers: &Peers,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
+) -> (Vec<AdvertisementConfig>, Vec<Section<'d>>) {
+    let mut advertisements = Vec::new();
+    let mut read = Vec::new();
+    let mut lines = BTreeMap::new();
+    for section in sections {
+        let mut section = section.plans(&["pools"]);
+        let name = section.take("name", value::text);
+        let attributes = read_attributes(&mut section);
+        let peers = read_peer_names(&mut section, peers);
+        let wanted = section.take_list("services", value::name::<ServiceName>);
+        let aggregation = read_aggregation(&mut section);
+        section.finish();
+        if let Some(name) = &name {
+            super::unique(&section, "name", name, name.value.clone(), &mut lines);
+        }
+        for service in wanted.iter().flatten() {
+            warn_if_unknown(&section, service, services);
+        }
+        advertisements.push(AdvertisementConfig {
+            name: name.map(|name| name.value),
+            peers,
+            services: wanted.map(|names| names.into_iter().map(|name| name.value).collect()),
+            aggregation,
+            attributes,
+        });
+        read.push(section);
+    }
+    (advertisements, read)
+}
+
+fn read_aggregation(section: &mut Section<'_>) -> AggregationLengths {
+    let v4 = section.take("aggregation-length", value::number_between::<u8>(1, 32));
+    let v6 = section.take("aggregation-length-v6", value::number_between::<u8>(1, 128));
+    let host = AggregationLengths::default();
+    AggregationLengths {
+        v4: v4.map_or(host.v4, |length| length.value),
+        v6: v6.map_or(host.v6, |length| length.value),
+    }
+}
+
+/// A service may be added at run time, so that a name which the file does not have is no error.
+fn warn_if_unknown(
+    section: &Section<'_>,
+    wanted: &Located<ServiceName>,
+    services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
+) {
+    if services.contains_key(&wanted.value) {
+        return;
+    }
+    let near = nearest(
+        wanted.value.as_str(),
+        services.keys().map(ServiceName::as_str),
+    );
+    let hint = near.map_or_else(String::new, |near| {
+        format!("; the nearest name is {near:?}")
+    });
+    section.warning(
+        wanted.line,
+        "services",
+        format!("{} is no [[service]] of this file{hint}", wanted.found),
+    );
+}
+
+/// What no single advertisement is wrong about; `sections` are those that they were read from.
+pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
+    check_blackhole(config, sections);
+    let mut conflicts = BTreeMap::new();
+    let mut reported = BTreeSet::new();
+    let mut hidden = BTreeSet::new();
+    for (name, service) in &config.services {
+        for address in &service.addresses {
+            for (prefix, places) in config.advertised_as(name, *address) {
+                if prefix != IpNet::from(*address)
+                    && config.routes.contains_key(&prefix)
+                    && hidden.insert(prefix)
+                {
+                    warn_of_route(sections, &places, &prefix);
+                }
+                let key = (Family::of(&prefix), places);
+                let conflict = conflicts
+                    .entry(key)
+                    .or_insert_with_key(|(family, places)| config.conflict(*family, places));
+                if let Some(conflict) = conflict
+                    && reported.insert(conflict.advertisements)
+                {
+                    report(sections, name, conflict);
+                }
+            }
+        }
+    }
+}
+
+/// RFC 7999 §3.3
+fn check_blackhole(config: &Config, sections: &[Section<'_>]) {
+    let BlackholeLengths { v4, v6 } = config.speaker.blackhole;
+    for (advertisement, section) in config.advertisements.iter().zip(sections) {
+        let communities = &advertisement.attributes.communities;
+        if !communities.contains(&Community::BLACKHOLE) {
+            continue;
+        }
+        let lengths = advertisement.aggregation;
+        for (key, length, allowed, allowing) in [
+            ("aggregation-length", lengths.v4, v4, "blackhole-length"),
+            (
+                "aggregation-length-v6",
+                lengths.v6,
+                v6,
+                "blackhole-length-v6",
+            ),
+        ] {
+            if length < allowed {
+                let text = format!(
+                    "found {length}; must be {allowed} or more with \"blackhole\", for routers drop all traffic to such a prefix; {allowing} = {length} in [speaker] allows it"
+                );
+                section.error(section.line, key, text);
+            }
+        }
+    }
+}
+
+fn warn_of_route(sections: &[Section<'_>], places: &[usize], prefix: &IpNet) {
+    let section = places.first().and_then(|place| sections.get(*place));
+    if let Some(section) = section {
+        let text = format!(
+            "makes {prefix} of a service's address, and there is a [[route]] {prefix}: what that says counts"
+        );
+        section.warning(section.line, "aggregation-length", text);
+    }
+}
+
+fn report(sections: &[Section<'_>], service: &ServiceName, conflict: &Conflict) {
+    let Conflict {
+        key,
+        advertisements: [first, second],
+        peer,
+    } = conflict;
+    let (Some(one), Some(section)) = (sections.get(*first), sections.get(*second)) else {
+        return;
+    };
+    let text = format!(
+        "differs from that of {} (line {}), and both fit service {service} at peer {peer}; must be the same, or be said in one of them only",
+        one.label, one.line,
+    );
+    section.error(section.line, key, text);
+}
