@@ -637,6 +637,44 @@ fn a_service_that_the_file_does_not_have_is_doubtful() {
     );
 }
 
+/// As MetalLB has it: localPref of two advertisements may differ where no route follows both.
+#[test]
+fn advertisements_that_no_route_follows_both_may_differ() {
+    let peers = "[[peer]]\nname = \"a\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n\
+        [[peer]]\nname = \"b\"\naddress = \"192.0.2.2\"\nremote-as = 64521\n\
+        [[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n\
+        [[service]]\nname = \"dns\"\naddresses = [\"192.0.2.151\"]\n";
+    let parse = |one: &str, other: &str| {
+        let text = format!(
+            "[speaker]\nlocal-as = 64520\n{peers}[[advertisement]]\nlocal-pref = 1\n{one}\n[[advertisement]]\nlocal-pref = 2\n{other}\n"
+        );
+        Config::parse(Path::new("herald.toml"), &text).is_ok()
+    };
+    assert!(!parse("", ""));
+    assert!(parse("peers = [\"a\"]", "peers = [\"b\"]"));
+    assert!(!parse("peers = [\"a\"]", "peers = [\"a\", \"b\"]"));
+    assert!(parse("aggregation-length = 24", ""));
+    assert!(
+        !parse("aggregation-length-v6 = 64", ""),
+        "it has IPv4 addresses"
+    );
+    assert!(parse("services = [\"web\"]", "services = [\"dns\"]"));
+    assert!(!parse("services = [\"web\"]", ""));
+    assert!(!parse("aggregation-length = 24", "aggregation-length = 24"));
+}
+
+#[test]
+fn a_route_hides_an_aggregate() {
+    assert_eq!(
+        warnings(
+            "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.1\"]\n[[route]]\nprefix = \"192.0.2.0/24\"\n[[advertisement]]\naggregation-length = 24\n"
+        ),
+        [
+            "herald.toml:8: [[advertisement]] 1: aggregation-length: makes 192.0.2.0/24 of a service's address, and there is a [[route]] 192.0.2.0/24: what that says counts"
+        ]
+    );
+}
+
 #[test]
 fn who_only_watches_paths_needs_no_as() {
     let file = Path::new("herald.toml");
@@ -1859,6 +1897,45 @@ name = "web"
 addresses = ["192.0.2.151"]
 "#
         => r#"8: [[service]] "web": name: found "web"; must be unique; line 5 has it already"#;
+
+    advertisement_that_contradicts_another: r#"
+[[peer]]
+name = "tor-a"
+address = "192.0.2.1"
+remote-as = 64520
+[[service]]
+name = "web"
+addresses = ["192.0.2.150", "2001:db8::150"]
+[[advertisement]]
+name = "all"
+local-pref = 100
+[[advertisement]]
+services = ["web"]
+peers = ["tor-a"]
+local-pref = 200
+"#
+        => r#"14: [[advertisement]] 2: local-pref: differs from that of [[advertisement]] "all" (line 11), and both fit service web at peer tor-a; must be the same, or be said in one of them only"#;
+
+    advertisement_name_twice: r#"
+[[advertisement]]
+name = "all"
+[[advertisement]]
+name = "all"
+"#
+        => r#"7: [[advertisement]] "all": name: found "all"; must be unique; line 5 has it already"#;
+
+    aggregation_length_of_nothing: r#"
+[[advertisement]]
+aggregation-length = 33
+"#
+        => r#"5: [[advertisement]] 1: aggregation-length: found 33; must be a number from 1 to 32"#;
+
+    blackhole_of_an_aggregate: r#"
+[[advertisement]]
+aggregation-length = 24
+communities = ["blackhole"]
+"#
+        => r#"4: [[advertisement]] 1: aggregation-length: found 24; must be 32 or more with "blackhole", for routers drop all traffic to such a prefix; blackhole-length = 24 in [speaker] allows it"#;
 
     route_with_host_bits: r#"
 [[route]]

@@ -1,5 +1,6 @@
 //! `herald show`: tables for people, JSON for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -188,22 +189,46 @@ fn state(peer: &PeerStatus) -> Cell {
 fn routes(routes: &[RouteStatus], wide: bool) -> String {
     let mut heads = vec!["PREFIX", "SERVICE", "FROM", "ANNOUNCED TO"];
     if wide {
-        heads.push("ATTRIBUTES");
+        heads.extend(["BY", "ATTRIBUTES"]);
     }
     let rows = routes.iter().map(|route| {
         let mut row = vec![
             Cell::new(&route.prefix),
-            or_dash(route.service.clone()),
+            of_services(route),
             Cell::new(&route.source),
             addressees(route, wide),
         ];
         if wide {
-            row.push(Cell::new(attributes(route)));
+            row.extend([Cell::new(by(route)), Cell::new(attributes(route))]);
         }
         row
     });
     let empty = "no routes; add a [[service]], or use `herald announce`";
     table(&heads, rows, wide, empty)
+}
+
+/// Whose addresses are in it; only how many they are where there are several.
+fn of_services(route: &RouteStatus) -> Cell {
+    match route.services.len() {
+        0 | 1 => or_dash(route.service.clone()),
+        number => Cell::new(format!("{number} services")),
+    }
+}
+
+/// Which advertisements say so, with those to whom only some do.
+fn by(route: &RouteStatus) -> String {
+    let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for peer in &route.peers {
+        let by = peer.advertisements.join(", ");
+        said.entry(by).or_default().push(&peer.peer);
+    }
+    let is_one = said.len() == 1;
+    let said = said.iter().filter(|(by, _)| !by.is_empty());
+    let texts = said.map(|(by, peers)| match is_one {
+        true => by.clone(),
+        false => format!("{by} to {}", peers.join(", ")),
+    });
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// Those who have the route by name, the others with what keeps them from it; only their number
@@ -281,10 +306,11 @@ fn services(services: &[ServiceStatus]) -> String {
             },
             service_addresses(service),
             Cell::new(&service.source),
-            match &service.health {
-                Some(health) if service.state != "healthy" => {
+            match (&service.health, &service.unannounced) {
+                (Some(health), _) if service.state != "healthy" => {
                     bad(&format!("nobody: {}", health.cause))
                 }
+                (_, Some(reason)) => bad(&format!("nobody: {reason}")),
                 _ if service.announced_to == service.peers => good(&ratio),
                 _ => bad(&ratio),
             },
