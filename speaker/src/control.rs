@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::announcer::Announcements;
 use crate::bfd_thread::BfdReports;
 use crate::bgp_thread::{BgpThread, TransportReport};
+use crate::capture::Piece;
 use crate::config::{
     Config, Conflict, OnExit, Party, PeerName, PoolName, Problem, RouteConfig, ServiceConfig,
     ServiceName,
@@ -205,6 +206,12 @@ impl Control {
     /// The routes that a peer has from us; none unless its session is established.
     pub async fn advertised_to(&self, name: &PeerName) -> Arc<bgp::Routes> {
         self.bgp.advertised(name).await.unwrap_or_default()
+    }
+
+    /// The last messages of a peer, from the piece with this number on, and the number of the next
+    /// that comes.
+    pub async fn captured(&self, name: &PeerName, from: u64) -> (Vec<Piece>, u64) {
+        self.bgp.captured(name, from).await.unwrap_or_default()
     }
 
     /// The routes that a peer has announced, by family and prefix.

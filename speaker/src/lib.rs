@@ -9,6 +9,7 @@ pub mod announcer;
 pub mod api;
 pub mod bfd_thread;
 pub mod bgp_thread;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Json, Router};
@@ -20,6 +21,7 @@ use super::events::{FOLLOWERS, events};
 use super::page;
 use super::problem::Problem;
 use crate::additions::{RouteSpec, ServiceSpec};
+use crate::capture;
 use crate::config::{
     Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
 };
@@ -33,6 +35,9 @@ use crate::status::{
 /// The largest request body. The longest that makes sense, a service with some hundred addresses,
 /// is a tenth of it.
 const MAX_BODY: usize = 64 * 1024;
+
+/// The number of the next piece of a capture.
+pub(crate) const CAPTURE_NEXT: HeaderName = HeaderName::from_static("herald-next");
 
 pub(super) type Answer<T> = Result<T, Problem>;
 
@@ -159,6 +164,7 @@ fn looking() -> Router<Context> {
         .route("/v1/peers/{name}", get(peer))
         .route("/v1/peers/{name}/advertised", get(advertised))
         .route("/v1/peers/{name}/received", get(received))
+        .route("/v1/peers/{name}/capture", get(captured))
         .route("/v1/bfd", get(bfd))
         .route("/v1/bfd/{name}", get(bfd_session))
         .route("/v1/routes", get(routes))
@@ -319,6 +325,32 @@ async fn received(State(context): State<Context>, Segment(name): Segment) -> Ans
         Some(())
     });
     Ok(answer)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaptureOptions {
+    #[serde(default)]
+    from: u64,
+}
+
+/// The last messages, as a file for Wireshark. What comes next is asked for with the number in
+/// [`CAPTURE_NEXT`].
+async fn captured(
+    State(context): State<Context>,
+    Segment(name): Segment,
+    Options(CaptureOptions { from }): Options<CaptureOptions>,
+) -> Answer<Response> {
+    let name = known(&context, &name).await?;
+    let (pieces, next) = context.control.captured(&name, from).await;
+    let now = (Instant::now(), SystemTime::now());
+    let file = capture::render(name.as_str(), now, &pieces);
+    let kind = HeaderValue::from_static(capture::CONTENT_TYPE);
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (CAPTURE_NEXT, HeaderValue::from(next)),
+    ];
+    Ok((headers, file).into_response())
 }
 
 /// The peer of this name.

@@ -12,7 +12,8 @@ mod problem;
 mod server;
 
 pub(crate) use handlers::{
-    ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus,
+    CAPTURE_NEXT, ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop,
+    StopStatus,
 };
 pub use handlers::{control, viewing};
 pub use listen::{BindError, ControlSocket, bind_tcp};

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::reports::Reports;
 use super::{BgpEvent, PeerCommand, PeerSetup, TransportReport, addresses, socket};
+use crate::capture::{Capture, Side};
 use crate::config::PeerName;
 
 /// How long a neighbor may take to hear the last word on a connection.
@@ -41,6 +42,8 @@ pub(super) struct PeerTask {
     unanswered_attempts: u64,
     inbox: UnboundedReceiver<PeerCommand>,
     reports: Reports,
+    /// The last messages.
+    capture: Capture,
     read_buffer: Vec<u8>,
     /// Who wants to know when no connection is being closed any more.
     settling: Vec<oneshot::Sender<()>>,
@@ -99,6 +102,7 @@ impl PeerTask {
             unanswered_attempts: 0,
             inbox,
             reports,
+            capture: Capture::default(),
             read_buffer: vec![0; READ_SIZE],
             settling: Vec::new(),
             stopping: false,
@@ -211,6 +215,9 @@ impl PeerTask {
             PeerCommand::Received(reply) => {
                 let _ = reply.send(self.session.received_routes());
             }
+            PeerCommand::Capture(from, reply) => {
+                let _ = reply.send(self.capture.pieces(from));
+            }
             PeerCommand::Settled(reply) => self.settling.push(reply),
             PeerCommand::Stop(reason, ended) => {
                 self.settling.push(ended);
@@ -303,7 +310,9 @@ impl PeerTask {
         match addresses::of(&stream) {
             Ok(addresses) => {
                 self.gave_up = false;
+                let ends = [addresses.local, addresses.remote];
                 let conn = self.session.handle_connected(now, direction, addresses);
+                self.capture.opened(conn, ends);
                 let connection = Connection {
                     stream,
                     out: BytesMut::new(),
@@ -341,8 +350,10 @@ impl PeerTask {
                 Event::Close {
                     conn,
                     after_flush: false,
-                } => {
-                    self.connections.remove(&conn);
+                } => self.forget_connection(conn),
+                Event::StateChanged(transition) => {
+                    self.capture.changed(&transition);
+                    self.reports.report(Event::StateChanged(transition));
                 }
                 event => self.reports.report(event),
             }
@@ -375,6 +386,8 @@ impl PeerTask {
             }
             match connection.stream.try_write(&connection.out) {
                 Ok(count) => {
+                    let written = connection.out.get(..count).unwrap_or_default();
+                    self.capture.carried(now, conn, Side::Sent, written);
                     connection.out.advance(count);
                     self.session.handle_written(now, conn, count);
                 }
@@ -402,16 +415,23 @@ impl PeerTask {
             // unread octets is a reset, and would destroy the last word (TCP, RFC 9293 §3.10.4).
             Ok(_) if connection.closing.is_some() => {}
             Ok(count) => {
+                let now = Instant::now();
                 let octets = self.read_buffer.get(..count).unwrap_or_default();
-                self.session.handle_bytes(Instant::now(), conn, octets);
+                self.capture.carried(now, conn, Side::Received, octets);
+                self.session.handle_bytes(now, conn, octets);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.connection_lost(conn),
         }
     }
 
-    fn connection_lost(&mut self, conn: ConnId) {
+    fn forget_connection(&mut self, conn: ConnId) {
         self.connections.remove(&conn);
+        self.capture.closed(conn);
+    }
+
+    fn connection_lost(&mut self, conn: ConnId) {
+        self.forget_connection(conn);
         self.session.handle_closed(Instant::now(), conn);
     }
 
@@ -428,6 +448,7 @@ impl PeerTask {
         for conn in overdue.map(|(conn, _)| *conn).collect::<Vec<_>>() {
             if let Some(connection) = self.connections.remove(&conn) {
                 socket::abort(connection.stream);
+                self.capture.closed(conn);
                 self.session.handle_closed(now, conn);
             }
         }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
+use hyper::header::HeaderName;
 use hyper::http::request;
-use hyper::{Method, Request, Response, header};
+use hyper::{HeaderMap, Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -220,12 +221,36 @@ impl Client {
         })
     }
 
+    /// The answer as it came, and what one of its headers says.
+    pub(super) fn fetch_with(
+        &self,
+        path: &str,
+        name: &HeaderName,
+    ) -> Result<(Bytes, Option<String>), ClientError> {
+        self.ask_for(Method::GET, path, Bytes::new(), |headers| {
+            let value = headers.get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        })
+    }
+
     fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let (answer, ()) = self.ask_for(method, path, body, |_| ())?;
+        Ok(answer)
+    }
+
+    fn ask_for<T>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        of_headers: impl FnOnce(&HeaderMap) -> T,
+    ) -> Result<(Bytes, T), ClientError> {
         self.runtime()?.block_on(async {
             let exchange = async {
                 let request = Request::builder().method(method).uri(path);
                 let (response, _driving) = self.send(request, body).await?;
-                self.accepted(response).await
+                let said = of_headers(response.headers());
+                Ok((self.accepted(response).await?, said))
             };
             match tokio::time::timeout(self.timeout, exchange).await {
                 Ok(result) => result,

@@ -1,5 +1,6 @@
 //! The command line. Every command but `run`, `check` and `demo` speaks to the daemon over its API.
 
+mod capture;
 mod check;
 mod client;
 mod command;
@@ -178,6 +179,24 @@ Example: herald demo --json | jq .route_gone_ms")]
         /// One JSON object at the end instead of a line for each step
         #[arg(long)]
         json: bool,
+    },
+    /// Write the last messages of a peer's sessions as a file for Wireshark (pcapng)
+    #[command(after_help = "\
+Examples:
+  herald capture tor-a -w tor-a.pcapng
+  herald capture tor-a | tshark -V -r -
+  herald capture tor-a --follow | wireshark -k -i -
+The daemon always keeps the last 16 KiB of each peer. Changes of state are comments of packets.")]
+    Capture {
+        /// The peer's name
+        #[arg(add = ArgValueCandidates::new(completion::peers))]
+        name: String,
+        /// Where to; standard output unless that is a terminal
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        write: Option<PathBuf>,
+        /// Go on with what comes, until interrupted
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Write what a shell needs to complete commands, options, and names of peers and services
     #[command(after_help = "\
@@ -500,6 +519,11 @@ pub fn main() -> ExitCode {
         Command::Peer(Peer::Refresh { name, family }) => {
             command::refresh_peer(&client, &name, family)
         }
+        Command::Capture {
+            name,
+            write,
+            follow,
+        } => capture::run(&client, &name, write, follow),
         Command::Reload { dry_run } => command::reload(&client, dry_run),
         Command::Drain { peers } => command::drain(&client, peers),
         Command::Undrain { peers } => command::undrain(&client, peers),

@@ -149,6 +149,6 @@ impl Speaker {
 
     fn say(&mut self, what: &str) {
         info!("{what}");
-        self.note(what.to_owned());
+        self.note(what);
     }
 }

@@ -246,7 +246,7 @@ impl Speaker {
         for what in gone {
             warn!("{what} was added at run time and is in the file as well: the file counts");
         }
-        speaker.note(&format!("herald {} started", env!("CARGO_PKG_VERSION")));
+        speaker.note(format!("herald {} started", env!("CARGO_PKG_VERSION")));
         for (name, change) in &reassigned {
             speaker.note_reassignment(name, change);
         }
