@@ -49,6 +49,8 @@ mod next_hops;
 mod pair;
 #[path = "interop/ranges.rs"]
 mod ranges;
+#[path = "interop/reload.rs"]
+mod reload;
 #[path = "interop/restart.rs"]
 mod restart;
 #[path = "interop/roles.rs"]

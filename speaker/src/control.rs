@@ -77,6 +77,8 @@ pub struct Reloaded {
     pub changes: Vec<Change>,
     /// Legal, and perhaps not meant.
     pub warnings: Vec<Problem>,
+    /// What could not be done, and is tried again; everything else was.
+    pub failures: Vec<String>,
 }
 
 /// How far a stop has come.

@@ -32,3 +32,4 @@ pub mod status;
 pub mod story;
 pub mod tcp_drops;
 pub mod unnumbered;
+mod watch;

@@ -11,6 +11,7 @@ mod bfd_session;
 mod pool;
 mod service;
 mod shown;
+mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,6 +20,7 @@ use bgp::{Asn, PrefixLimits};
 use ipnet::IpNet;
 
 use self::shown::{Never, Shown};
+pub use self::summary::summary;
 use crate::config::{
     ApiConfig, BfdConfig, BfdName, Config, ExportConfig, ImportConfig, LogConfig, Password,
     PeerConfig, PeerName, PoolName, RangeConfig, ServiceName, SpeakerConfig,
@@ -30,6 +32,8 @@ const PASSWORD_ADVICE: &str = "the peer must have the new key within the hold ti
 /// One step from the running configuration to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// A service or route that was added at run time goes: the file has it, or what it is in the way of.
+    Supersede(String),
     /// Something that concerns no single peer.
     UpdateSpeaker(Vec<Difference>),
     /// Lines of another importance are written.
@@ -130,6 +134,10 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Supersede(what) => write!(
+                f,
+                "{what}: was added at run time, and gives way to what the file says"
+            ),
             Self::UpdateSpeaker(differences) => write!(f, "speaker: {}", Listed(differences)),
             Self::UpdateLog(differences) => write!(f, "log: {}", Listed(differences)),
             Self::UpdateBfd(differences) => write!(f, "bfd: {}", Listed(differences)),
@@ -382,7 +390,7 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
                 running.advertisements.clone_from(&wanted.advertisements);
             }
             Change::UpdateHooks => running.hooks.clone_from(&wanted.hooks),
-            Change::Reassign(..) | Change::NextStart(_) => {}
+            Change::Supersede(_) | Change::Reassign(..) | Change::NextStart(_) => {}
         }
     }
 }

@@ -381,6 +381,9 @@ pub struct ReloadStatus {
     pub changes: Vec<ChangeStatus>,
     /// Legal, and perhaps not meant.
     pub warnings: Vec<String>,
+    /// What could not be done, and is tried again; everything else was.
+    #[serde(default)]
+    pub failures: Vec<String>,
 }
 
 /// One step of a reload.
@@ -648,6 +651,7 @@ impl ReloadStatus {
             warnings: warnings
                 .map(|warning| warning.in_file(file).to_string())
                 .collect(),
+            failures: reloaded.failures.clone(),
         }
     }
 }

@@ -377,10 +377,12 @@ fn what_is_in_the_file_is_not_changed_at_run_time() {
     pair.host.ok(&["service", "add", "dns", "192.0.2.53"]);
     let dns = "[[service]]\nname = \"dns\"\naddresses = [\"192.0.2.54\"]\n";
     pair.host.write(&pair.host_config(&format!("{WEB}{dns}")));
-    let message = pair.host.fails(1, &["reload"]);
+    let plan = pair.host.ok(&["reload", "--dry-run"]);
     assert!(
-        message.contains("service dns was added at run time"),
-        "{message}"
+        plan.contains(
+            "  service dns: was added at run time, and gives way to what the file says\n"
+        ),
+        "{plan}"
     );
 }
 

@@ -1,12 +1,13 @@
 //! A daemon that is away for a moment, and whose routes stay where they are (RFC 4724).
 
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::support::daemon::{Herald, socket_in};
+use super::support::daemon::{self, Herald, socket_in};
 use super::support::http::Load;
 use super::support::routes::{self, NextHops, RouteMonitor};
 use super::support::{Lab, announce, ensure, wait_until};
@@ -28,6 +29,25 @@ fn a_planned_restart_costs_no_request() {
     });
     let neighbor = scenario.router.neighbor(scenario.host());
     assert_eq!(neighbor.messages("notificationsRecv"), 0);
+}
+
+/// What a service manager does: SIGTERM, and another binary.
+#[test]
+fn an_upgrade_costs_no_request() {
+    let Some(mut scenario) = Scenario::start("an_upgrade_costs_no_request", "fast") else {
+        return;
+    };
+    let next = scenario.lab.directory("next").join("herald");
+    fs::copy(daemon::binary(), &next).unwrap();
+    let before = scenario.running_binary();
+    scenario.binary.clone_from(&next);
+    scenario.restart("upgrade", |herald| herald.signal(Signal::TERM));
+    assert_eq!(scenario.running_binary(), next);
+    assert_ne!(before, next);
+    let neighbor = scenario.router.neighbor(scenario.host());
+    assert_eq!(neighbor.messages("notificationsRecv"), 0);
+    let status = scenario.herald().show("status");
+    assert!(status["uptime_ms"].as_u64().unwrap() < 60_000, "{status:#}");
 }
 
 /// BFD would tell FRR that the path is down, and FRR would believe it.
@@ -110,6 +130,8 @@ struct Scenario {
     router: Upstream,
     topology: Topology,
     bfd_profile: &'static str,
+    /// What is started next.
+    binary: PathBuf,
     lab: Lab,
 }
 
@@ -127,6 +149,7 @@ impl Scenario {
             router,
             topology,
             bfd_profile,
+            binary: daemon::binary().to_owned(),
             lab,
         };
         scenario.come_back();
@@ -199,6 +222,12 @@ impl Scenario {
         );
     }
 
+    /// The file that the running daemon was started from.
+    fn running_binary(&self) -> PathBuf {
+        let process = self.herald().pid().as_raw_nonzero();
+        fs::read_link(format!("/proc/{process}/exe")).unwrap()
+    }
+
     fn herald(&self) -> &Herald {
         self.herald.as_ref().unwrap()
     }
@@ -214,7 +243,9 @@ impl Scenario {
     #[track_caller]
     fn come_back(&mut self) {
         let namespace = &self.host().namespace;
-        self.herald = Some(Herald::start(namespace, &self.directory(), &self.config()));
+        let (directory, config) = (self.directory(), self.config());
+        let herald = Herald::start_from(&self.binary, namespace, &directory, &config);
+        self.herald = Some(herald);
         let host = self.host();
         wait_until("BGP is up", Duration::from_secs(30), || {
             self.router.neighbor(host).ensure_established()
@@ -237,6 +268,7 @@ impl Scenario {
 local-as = 64520
 router-id = "192.168.133.71"
 state-dir = "{state}"
+on-exit = "restart"
 
 [api]
 socket = "{socket}"

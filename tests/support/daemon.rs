@@ -52,11 +52,22 @@ impl Herald {
     /// Starts the daemon in a namespace, and waits until it answers. The configuration must put the socket at [`socket_in`] its directory.
     #[track_caller]
     pub fn start(namespace: &Namespace, directory: &Path, config: &str) -> Self {
+        Self::start_from(binary(), namespace, directory, config)
+    }
+
+    /// As [`Self::start`], from a binary that is elsewhere.
+    #[track_caller]
+    pub fn start_from(
+        binary: &Path,
+        namespace: &Namespace,
+        directory: &Path,
+        config: &str,
+    ) -> Self {
         let config_file = directory.join("herald.toml");
         fs::write(&config_file, config).unwrap();
         let _ = fs::remove_file(socket_in(directory));
 
-        let mut command = namespace.command(binary().to_str().unwrap());
+        let mut command = namespace.command(binary.to_str().unwrap());
         command.args([OsStr::new("run"), OsStr::new("-c"), config_file.as_os_str()]);
         let process = Process::spawn(&format!("herald in {}", namespace.name()), &mut command);
         let mut herald = Self {

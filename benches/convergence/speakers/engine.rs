@@ -66,5 +66,6 @@ fn setup(remote: SocketAddr) -> PeerSetup {
         bfd: None,
         enabled: true,
         restarted: false,
+        incomplete_until: None,
     }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bgp::{Family, RefreshError};
 use ipnet::IpNet;
@@ -76,6 +77,10 @@ pub struct PeerSetup {
     /// The daemon was started anew, and the neighbor may still have the routes of its last session.
     /// Of interest where the peer is new.
     pub restarted: bool,
+    /// Until then the routes that are set may not be all there are, unless it is said that they are:
+    /// End-of-RIB waits (RFC 4724 §4.1). `None`: the first that are set are all. Of interest where the
+    /// peer is new.
+    pub incomplete_until: Option<Instant>,
 }
 
 /// What there is to say of a peer's TCP connections, and of what became of its reports.
@@ -130,6 +135,8 @@ enum PeerCommand {
     Table(bgp::Table),
     /// The table has changed.
     TableChanged,
+    /// The routes that are set are all there are.
+    Complete,
     Liveness(bgp::Liveness, u64),
     Accepted(tokio::net::TcpStream),
     Reset(Option<String>),
@@ -163,6 +170,7 @@ enum Command {
     TurnAway(IpAddr),
     SetRoutes(Vec<(PeerName, Arc<bgp::Routes>)>),
     ChangeRoutes(BTreeMap<IpNet, Arc<Addressees>>),
+    Complete,
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
@@ -237,6 +245,11 @@ impl BgpThread {
     /// found; those that begin to differ part, and meet again when all routes are set.
     pub fn change_routes(&self, changes: BTreeMap<IpNet, Arc<Addressees>>) {
         self.tell(Command::ChangeRoutes(changes));
+    }
+
+    /// The routes that were set are all there are: End-of-RIB waits for no more.
+    pub fn routes_are_complete(&self) {
+        self.tell(Command::Complete);
     }
 
     /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.

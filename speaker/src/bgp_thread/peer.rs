@@ -34,6 +34,8 @@ pub(super) struct PeerTask {
     session: Session,
     /// What the neighbor should have.
     table: Table,
+    /// What was set may not be all there is before this time.
+    incomplete_until: Option<Instant>,
     connections: BTreeMap<ConnId, Connection>,
     connecting: Option<Connecting>,
     /// An attempt was given up, perhaps for a new one.
@@ -93,6 +95,7 @@ impl PeerTask {
         }
         Self {
             name,
+            incomplete_until: setup.incomplete_until,
             setup,
             session,
             table,
@@ -151,7 +154,8 @@ impl PeerTask {
             .connections
             .values()
             .filter_map(|connection| connection.closing);
-        let deadline = closing.chain(self.session.poll_timeout()).min();
+        let deadlines = closing.chain(self.incomplete_until);
+        let deadline = deadlines.chain(self.session.poll_timeout()).min();
         let connections = &self.connections;
         let connecting = &mut self.connecting;
         let may_read = self.reports.may_read();
@@ -173,9 +177,13 @@ impl PeerTask {
             PeerCommand::Table(table) => {
                 self.table = table.clone();
                 self.session.set_table(now, table);
+                self.release_end_of_rib();
+            }
+            PeerCommand::TableChanged => self.release_end_of_rib(),
+            PeerCommand::Complete => {
+                self.incomplete_until = None;
                 self.session.release_end_of_rib();
             }
-            PeerCommand::TableChanged => self.session.release_end_of_rib(),
             PeerCommand::Liveness(liveness, generation) => {
                 self.session.handle_liveness(now, liveness, generation);
             }
@@ -223,6 +231,13 @@ impl PeerTask {
                 self.settling.push(ended);
                 self.stop(reason);
             }
+        }
+    }
+
+    /// RFC 4724 §4.1: not before the routes are complete, or nobody wants to wait longer.
+    fn release_end_of_rib(&mut self) {
+        if self.incomplete_until.is_none() {
+            self.session.release_end_of_rib();
         }
     }
 
@@ -439,6 +454,10 @@ impl PeerTask {
         // Octets that have arrived count before the hold timer is believed.
         self.read();
         let now = Instant::now();
+        if self.incomplete_until.is_some_and(|until| until <= now) {
+            self.incomplete_until = None;
+            self.session.release_end_of_rib();
+        }
         self.session.handle_timeout(now);
         let overdue = |connection: &Connection| connection.closing.is_some_and(|at| at <= now);
         let overdue = self

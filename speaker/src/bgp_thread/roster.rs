@@ -125,6 +125,11 @@ impl Roster {
             Command::TurnAway(ip) => drop(self.waiting.remove(&ip)),
             Command::SetRoutes(routes) => self.set_routes(routes),
             Command::ChangeRoutes(changes) => self.change_routes(&changes),
+            Command::Complete => {
+                for entry in self.peers.values() {
+                    let _ = entry.commands.send(PeerCommand::Complete);
+                }
+            }
             Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
                 if let Some(entry) = self.peers.get(&name) {

@@ -57,6 +57,7 @@ fn setup(local_as: u32, remote_as: u32, remote: SocketAddr, local: &str) -> Peer
         bfd: None,
         enabled: true,
         restarted: false,
+        incomplete_until: None,
     }
 }
 
@@ -147,6 +148,47 @@ async fn routes_reach_the_neighbor_without_a_reset() {
     eventually(&passive, |status| status.families[0].received == 2).await;
     let (_, status) = passive.thread.status().await.remove(0);
     assert_eq!((status.established, status.dropped), (1, 0));
+}
+
+#[tokio::test]
+async fn c_102_end_of_rib_waits_until_it_is_said_or_the_time_is_over() {
+    for is_said in [true, false] {
+        let (active, passive) = (Speaker::new(), Speaker::new());
+        let listen = free_port("127.0.0.3");
+        passive.thread.listen(vec![listen]).await.unwrap();
+        let to_us = SocketAddr::new("127.0.0.2".parse().unwrap(), 179);
+        let mut waiting = setup(64521, 64520, to_us, "127.0.0.3");
+        waiting.session.passive = true;
+        passive.thread.set_peer(name(), waiting);
+        let mut restarting = setup(64520, 64521, listen, "127.0.0.2");
+        let time = Duration::from_secs(if is_said { 3600 } else { 1 });
+        restarting.incomplete_until = Some(Instant::now() + time);
+        active.thread.set_peer(name(), restarting);
+        let end_of_rib_received =
+            |status: &bgp::SessionStatus| status.families.iter().all(|it| it.end_of_rib_received);
+        let has = |status: &bgp::SessionStatus, number| {
+            status
+                .families
+                .first()
+                .is_some_and(|it| it.received == number)
+        };
+        for (number, prefixes) in [&["192.0.2.1/32"][..], &["192.0.2.1/32", "192.0.2.2/32"]]
+            .into_iter()
+            .enumerate()
+        {
+            active.thread.set_routes(vec![(name(), routes(prefixes))]);
+            let number = number as u64 + 1;
+            eventually(&passive, |status| has(status, number)).await;
+            if is_said {
+                let (_, status) = passive.thread.status().await.remove(0);
+                assert!(!end_of_rib_received(&status));
+            }
+        }
+        if is_said {
+            active.thread.routes_are_complete();
+        }
+        eventually(&passive, end_of_rib_received).await;
+    }
 }
 
 #[tokio::test]

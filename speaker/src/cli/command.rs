@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, segment};
-use super::{AddService, Announce, SUCCESS, USAGE, complain, say};
+use super::{AddService, Announce, FAILURE, SUCCESS, USAGE, complain, say};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::api::{DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus};
 use crate::config::{PeerName, PoolName};
@@ -147,7 +147,9 @@ pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
     let answer = client
         .post(&path, &())
         .and_then(|body| client.understood(&body));
-    done(answer, |status: ReloadStatus| {
+    let mut failures = Vec::new();
+    let code = done(answer, |status: ReloadStatus| {
+        failures = status.failures;
         for warning in status.warnings {
             eprintln!("warning: {warning}");
         }
@@ -163,7 +165,14 @@ pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
             )),
             (_, false) => say(format_args!("{number} applied")),
         }
-    })
+    });
+    for failure in &failures {
+        complain(failure);
+    }
+    match failures.is_empty() {
+        true => code,
+        false => FAILURE,
+    }
 }
 
 pub(super) fn stop(client: &Client, restart: bool, withdraw: bool, message: Option<String>) -> u8 {

@@ -132,7 +132,7 @@ impl Config {
                 text,
             }],
         };
-        let octets = read_bounded(file, MAX_FILE).map_err(|error| {
+        let octets = read_file(file).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::NotFound => "; create it, or name another with -c",
                 _ => "",
@@ -160,6 +160,11 @@ impl Config {
             problems,
         })
     }
+}
+
+/// What a configuration file holds, right or wrong.
+pub(crate) fn read_file(file: &Path) -> io::Result<Vec<u8>> {
+    read_bounded(file, MAX_FILE)
 }
 
 /// Memory stays bounded, whatever the path names.

@@ -70,6 +70,7 @@ impl Node {
             bfd: Some(session),
             enabled: true,
             restarted: false,
+            incomplete_until: None,
         };
         bgp.set_peer(neighbor.clone(), setup);
         Ok(Self {

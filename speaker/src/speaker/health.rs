@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use tracing::{info, warn};
 
 use super::{Speaker, not_found};
+use crate::additions::Additions;
 use crate::config::{BfdName, Config, HookSubject, Party, ServiceConfig, ServiceName};
 use crate::control::Refusal;
 use crate::history::{Subject, What};
@@ -177,8 +178,12 @@ impl Speaker {
     }
 
     /// What was added at run time must not lose what it depends on.
-    pub(super) fn refuse_lost_paths(&self, wanted: &Config) -> Result<(), Refusal> {
-        for (name, service) in &self.kept.additions.services {
+    pub(super) fn refuse_lost_paths(
+        &self,
+        wanted: &Config,
+        added: &Additions,
+    ) -> Result<(), Refusal> {
+        for (name, service) in &added.services {
             let health = service.health.as_ref();
             if let Some(path) = health.and_then(|health| health.bfd.as_ref())
                 && self.config.bfd_sessions.contains_key(path)

@@ -29,7 +29,7 @@ use bgp::{BgpIdentifier, Routes, SessionConfig, StopReason};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use self::drain::Leaving;
 pub use self::neighbors::{Neighbor, Neighbors};
@@ -54,6 +54,7 @@ use crate::services::health::{Found, HealthThread, Standings};
 use crate::services::pools::Pools;
 use crate::tcp_drops::TcpDrops;
 use crate::unnumbered::{Discovery, Sighting};
+use crate::watch::FileWatch;
 
 /// How many commands may wait.
 const COMMANDS: usize = 64;
@@ -99,6 +100,8 @@ pub struct Speaker {
     services: Arc<Services>,
     pools: Arc<Pools>,
     announcer: Announcer,
+    /// Since the start it has not been known of every service whether it works.
+    awaits_verdicts: bool,
     /// The interface index that each link-local peer was last given.
     scopes: ByPeer<u32>,
     /// Routes whose attributes leave no room for them in a message, since the session is there.
@@ -140,6 +143,9 @@ pub struct Speaker {
     placed: ByPeer<Ipv6Addr>,
     discovery: Discovery,
     sightings: UnboundedReceiver<Sighting>,
+    /// Tells when the file has changed, if that is wanted.
+    watch: FileWatch,
+    file_changes: UnboundedReceiver<()>,
     bgp_events: UnboundedReceiver<BgpEvent>,
     bfd_events: UnboundedReceiver<EngineEvent>,
 }
@@ -151,6 +157,8 @@ enum Next {
     Abandoned,
     /// The daemon has been drained, and ends.
     Drained,
+    /// The file says something else.
+    FileChanged,
 }
 
 impl Speaker {
@@ -165,7 +173,8 @@ impl Speaker {
         level: LevelSwitch,
     ) -> Result<(Self, Control), StartError> {
         let state_dir = StateDir::open(&config.speaker.state_dir)?;
-        let mut kept = state_dir.load()?;
+        let loaded = state_dir.load()?;
+        let mut kept = loaded.clone();
         let last_run = LastRun::read(&state_dir);
         let gone = kept.additions.give_way(&config);
         kept.forget_peers_but(&config);
@@ -176,8 +185,11 @@ impl Speaker {
         let mut services = Services::new(&config, &kept.additions);
         let (books, reassigned) = pools::settle(&config.pools, &services, &mut kept, None);
         books.assign_to(&mut services);
-        // What was assigned is written down before anybody hears of it.
-        state_dir.save(&kept)?;
+        // What was assigned is written down before anybody hears of it. Writing is slow, and an unchanged
+        // file is good as it is.
+        if kept != loaded {
+            state_dir.save(&kept)?;
+        }
         let history = Journal::read(&state_dir, |party| config.knows(party) || kept.knows(party));
         let journal = Journal::start(&state_dir);
 
@@ -199,13 +211,17 @@ impl Speaker {
         };
         let config = Arc::new(config);
         let announcer = Announcer::new(Arc::clone(&config), &Services::default());
+        let (changed, file_changes) = mpsc::unbounded_channel();
         let mut speaker = Self {
+            watch: FileWatch::new(file.clone(), changed),
+            file_changes,
             file,
             config,
             router_id,
             kept,
             state_dir,
             level,
+            awaits_verdicts: false,
             services: Arc::new(services),
             pools: Arc::new(books),
             announcer,
@@ -241,8 +257,10 @@ impl Speaker {
         speaker.warn_of_refused_privileges();
         speaker.hooks.set(&speaker.config.hooks);
         speaker.watch_services();
+        speaker.awaits_verdicts = speaker.services.await_verdicts();
         speaker.start_peers()?;
         LastRun::begin(&speaker.state_dir);
+        speaker.watch.set(speaker.config.speaker.reload_on_change);
         for what in gone {
             warn!("{what} was added at run time and is in the file as well: the file counts");
         }
@@ -279,6 +297,7 @@ impl Speaker {
                     return Ok(());
                 }
                 Ok(Next::Command(command)) => self.handle(command).await,
+                Ok(Next::FileChanged) => self.reload_on_change().await,
                 Ok(Next::Drained) => {
                     let said = self.leaving.take().and_then(|it| it.communication);
                     self.shutdown(OnExit::Withdraw, said).await;
@@ -317,6 +336,7 @@ impl Speaker {
                     return Ok(command.map_or(Next::Abandoned, Next::Command));
                 }
                 () = drain_is_over => return Ok(Next::Drained),
+                Some(()) = self.file_changes.recv() => return Ok(Next::FileChanged),
                 Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
                 found = self.verdicts.recv() => {
@@ -334,16 +354,20 @@ impl Speaker {
     }
 
     /// BFD runs without what it is refused; whoever asked for it wants to know.
-    fn warn_of_refused_privileges(&self) {
+    fn warn_of_refused_privileges(&self) -> Vec<String> {
+        let mut refused = Vec::new();
         let engine = self.bfd.engine_status();
         for (key, grant) in [
             ("realtime", engine.realtime),
             ("lock-memory", engine.lock_memory),
         ] {
             if let Some(reason) = grant.refusal() {
-                warn!("[bfd] {key} is refused, and BFD runs without: {reason}");
+                let what = format!("[bfd] {key} is refused, and BFD runs without: {reason}");
+                warn!("{what}");
+                refused.push(what);
             }
         }
+        refused
     }
 
     /// A receive address that cannot be bound is a reason not to start; an interface that is not
@@ -407,16 +431,7 @@ impl Speaker {
             Command::Drain(peers, reply) => drop(reply.send(self.drain(&peers))),
             Command::Undrain(peers, reply) => drop(reply.send(self.undrain(&peers))),
             Command::Reload { dry_run, reply } => {
-                let result = self.reload(dry_run).await;
-                if let Err(refusal) = &result
-                    && !dry_run
-                {
-                    // A line for each mistake.
-                    for problem in refusal.to_string().lines() {
-                        error!("reload refused, the running configuration stays: {problem}");
-                    }
-                }
-                drop(reply.send(result));
+                drop(reply.send(self.reload_on_request(dry_run).await));
             }
             Command::Stop { .. } => unreachable!("stopping is the loop's affair"),
         }
@@ -495,11 +510,18 @@ impl Speaker {
         }
         let session = bfd.as_ref().ok().copied().flatten();
         let now = Instant::now();
-        let restarted = peer
+        let restart = peer
             .graceful_restart
-            .is_some_and(|restart| self.resumption.begins(now, name, restart.restart_time));
+            .filter(|restart| self.resumption.begins(now, name, restart.restart_time));
+        // RFC 4724 §4.1: what is not announced by End-of-RIB is lost. Waiting longer than this is of
+        // no use: the neighbor drops everything when the restart time is over.
+        let seconds = restart.map(|restart| restart.restart_time.as_secs());
+        let incomplete_until = seconds
+            .filter(|_| self.awaits_verdicts)
+            .map(|seconds| now + Duration::from_secs(seconds.into()) / 2);
         let mut setup = PeerSetup {
-            restarted,
+            restarted: restart.is_some(),
+            incomplete_until,
             ..peer_setup(peer, router_id, session)
         };
         setup.session.graceful_shutdown = self.draining().reason(name).is_some();
@@ -605,11 +627,11 @@ impl Speaker {
     fn announce(&mut self) {
         let changed = self.services_mut().take_changed();
         let changes = self.announcer.update(&self.services, changed);
-        if changes.is_empty() {
-            return;
+        if !changes.is_empty() {
+            self.forget_unsendable();
+            self.bgp.change_routes(changes);
         }
-        self.forget_unsendable();
-        self.bgp.change_routes(changes);
+        self.tell_when_complete();
     }
 
     /// Works out anew what each peer is to be told: who is told, or by which rules, may have changed.
@@ -620,6 +642,7 @@ impl Speaker {
         self.forget_unsendable();
         let routes = announcer::routes(&self.config, self.announcer.announcements());
         self.bgp.set_routes(routes.into_iter().collect());
+        self.tell_when_complete();
     }
 
     /// What was too long for a message is another route when something else is said of it.
@@ -630,6 +653,14 @@ impl Speaker {
                 let said = announcements.get(prefix);
                 said.and_then(|said| said.peers.get(name)) == Some(attributes)
             });
+        }
+    }
+
+    /// As soon as each service has been judged once, the routes that were set are all there are.
+    fn tell_when_complete(&mut self) {
+        if self.awaits_verdicts && !self.services.await_verdicts() {
+            self.awaits_verdicts = false;
+            self.bgp.routes_are_complete();
         }
     }
 
@@ -729,6 +760,7 @@ pub(crate) fn peer_setup(
         bfd,
         enabled: peer.enabled,
         restarted: false,
+        incomplete_until: None,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use bfd::engine::EngineError;
+use tracing::{debug, error, info, warn};
 
 use super::{Speaker, StartError, pools};
-use crate::additions::Kept;
+use crate::additions::{Additions, Kept};
 use crate::config::Config;
 use crate::control::{Refusal, Reloaded};
 use crate::history::Subject;
@@ -14,80 +15,149 @@ use crate::services::pools::Pools;
 use crate::services::{Services, Source};
 
 impl Speaker {
-    /// Everything that can fail comes before the first step is taken.
-    pub(super) async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
+    /// Somebody wants the file read again.
+    pub(super) async fn reload_on_request(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
+        let result = self.reload(dry_run).await;
+        if dry_run {
+            return result;
+        }
+        match &result {
+            Ok(reloaded) if reloaded.changes.is_empty() => info!("reload: nothing changed"),
+            Ok(_) => {}
+            Err(refusal) => self.tell_of_refused_reload(refusal),
+        }
+        result
+    }
+
+    /// The file has another content. Told where it matters: an editor may write what was there.
+    pub(super) async fn reload_on_change(&mut self) {
+        match self.reload(false).await {
+            Ok(reloaded) if reloaded.changes.is_empty() => debug!("the file says what it said"),
+            Ok(_) => {}
+            Err(refusal) => self.tell_of_refused_reload(&refusal),
+        }
+    }
+
+    fn tell_of_refused_reload(&mut self, refusal: &Refusal) {
+        let problems = refusal.to_string();
+        // A line for each mistake.
+        for problem in problems.lines() {
+            error!("reload refused, the running configuration stays: {problem}");
+        }
+        let first = problems.lines().next().unwrap_or_default();
+        let more = match problems.lines().count() {
+            0 | 1 => String::new(),
+            lines => format!(" (and {} more)", lines - 1),
+        };
+        self.note(format!("reload refused: {first}{more}"));
+    }
+
+    async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
         let checked =
             Config::load(&self.file).map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let mut wanted = checked.config;
+        let wanted = self.complete(checked.config)?;
+        let mut kept = self.kept.clone();
+        let superseded = kept.additions.give_way(&wanted);
+        self.refuse_lost_paths(&wanted, &kept.additions)?;
+        let superseded = superseded.into_iter().map(Change::Supersede);
+        let mut changes: Vec<Change> = superseded
+            .chain(plan::plan(&self.config, &wanted))
+            .collect();
+        let services = Services::new(&wanted, &kept.additions);
+        let running = Some(&*self.pools);
+        let (books, reassigned) = pools::settle(&wanted.pools, &services, &mut kept, running);
+        plan::add_reassignments(&mut changes, reassigned);
+        let mut failures = Vec::new();
+        if !dry_run && !changes.is_empty() {
+            self.secure(&wanted, kept).await?;
+            for warning in &checked.warnings {
+                warn!("{}", warning.in_file(&self.file));
+            }
+            failures = self.apply(&wanted, &changes, books);
+        }
+        Ok(Reloaded {
+            changes,
+            warnings: checked.warnings,
+            failures,
+        })
+    }
+
+    /// What a file says, with what it leaves to the running daemon.
+    fn complete(&self, mut wanted: Config) -> Result<Config, Refusal> {
         let router_id = wanted.speaker.router_id.or(self.kept.router_id);
         wanted.speaker.router_id = router_id.or(self.router_id);
         if wanted.speaker.router_id.is_none() && wanted.speaks_bgp() {
             let missing = StartError::NoRouterId(self.file.clone());
             return Err(Refusal::Invalid(missing.to_string()));
         }
-        self.refuse_added(&wanted)?;
-        self.refuse_lost_paths(&wanted)?;
-        let wanted = plan::with_dynamic_peers(&self.config, wanted);
-        let mut changes = plan::plan(&self.config, &wanted);
-        let services = Services::new(&wanted, &self.kept.additions);
-        let mut kept = self.kept.clone();
-        let running = Some(&*self.pools);
-        let (books, reassigned) = pools::settle(&wanted.pools, &services, &mut kept, running);
-        plan::add_reassignments(&mut changes, reassigned);
-        if !dry_run {
-            let former = self.kept.clone();
-            if kept != former {
-                self.keep(kept)?;
-            }
-            if self.config.speaker.listen != wanted.speaker.listen
-                && let Err(error) = self.bgp.listen(wanted.speaker.listen.clone()).await
-            {
-                self.keep_again(former);
-                return Err(Refusal::Failed(error.to_string()));
-            }
-            for warning in &checked.warnings {
-                warn!("{}", warning.in_file(&self.file));
-            }
-            self.apply(&wanted, &changes, books);
-        }
-        Ok(Reloaded {
-            changes,
-            warnings: checked.warnings,
-        })
+        Ok(plan::with_dynamic_peers(&self.config, wanted))
     }
 
-    /// Goes back to what was kept before.
-    fn keep_again(&mut self, former: Kept) {
-        if let Err(refusal) = self.keep(former.clone()) {
-            warn!("{refusal}");
-            self.kept = former;
+    /// What the system may refuse as a whole comes before the first step: after a refusal, everything is
+    /// as it was.
+    async fn secure(&mut self, wanted: &Config, mut kept: Kept) -> Result<(), Refusal> {
+        let before = self.config.speaker.listen.clone();
+        let moves = before != wanted.speaker.listen;
+        if moves {
+            let listening = self.bgp.listen(wanted.speaker.listen.clone()).await;
+            listening.map_err(|error| Refusal::Failed(error.to_string()))?;
         }
+        // A peer that comes back later is another one.
+        kept.forget_peers_but(wanted);
+        if kept == self.kept {
+            return Ok(());
+        }
+        let former = self.kept.additions.clone();
+        let refused = self.keep(kept);
+        if refused.is_err()
+            && moves
+            && let Err(error) = self.bgp.listen(before).await
+        {
+            warn!("no longer listening as before: {error}");
+        }
+        refused?;
+        self.forget_superseded(&former, wanted);
+        Ok(())
     }
 
-    /// What was added at run time must be removed there before the file may say it.
-    fn refuse_added(&self, wanted: &Config) -> Result<(), Refusal> {
-        match self.kept.additions.clone().give_way(wanted).as_slice() {
-            [] => Ok(()),
-            added => Err(Refusal::Conflict(format!(
-                "{}: {} added at run time and would be in the file as well; remove it with `herald service remove` or `herald withdraw` first",
-                self.file.display(),
-                match added {
-                    [one] => format!("{one} was"),
-                    several => format!("{} were", several.join(", ")),
-                }
-            ))),
+    /// Services and routes of the API that gave way to something of another name. What has the same
+    /// name is changed into what the file says.
+    fn forget_superseded(&mut self, former: &Additions, wanted: &Config) {
+        for name in former.services.keys() {
+            let stays = self.kept.additions.services.contains_key(name);
+            if !stays && !wanted.services.contains_key(name) {
+                self.remove_service(name);
+            }
+        }
+        for prefix in former.routes.keys() {
+            let stays = self.kept.additions.routes.contains_key(prefix);
+            if !stays && !wanted.routes.contains_key(prefix) {
+                self.services_mut().remove_route(prefix);
+            }
         }
     }
 
-    fn apply(&mut self, wanted: &Config, changes: &[Change], books: Pools) {
+    /// Takes every step. What one of them meets is told, and tried again; the others are taken all the same.
+    fn apply(&mut self, wanted: &Config, changes: &[Change], books: Pools) -> Vec<String> {
         let mut config = Config::clone(&self.config);
         plan::apply(&mut config, wanted, changes);
         self.router_id = config.speaker.router_id.or(self.router_id);
         self.config = Arc::new(config);
         let config = Arc::clone(&self.config);
+        for line in plan::summary(changes) {
+            info!("reload: {line}");
+            self.note(format!("reload: {line}"));
+        }
+        let mut failures = Vec::new();
+        let mut privileges = Vec::new();
+        let mut failed = |what: &str, result: Result<(), EngineError>| {
+            if let Err(error) = result {
+                failures.push(format!(
+                    "{what}: no BFD session: {error}; it is tried again"
+                ));
+            }
+        };
         for change in changes {
-            info!("reload: {change}");
-            self.note(format!("reload: {change}"));
             match change {
                 Change::RemovePeer(name) => self.remove_peer(name),
                 Change::AddPeer(name)
@@ -95,8 +165,7 @@ impl Speaker {
                 | Change::RestartPeer(name, _)
                 | Change::SwitchPeer(name, _) => {
                     if let Some(peer) = config.peers.get(name) {
-                        // What went wrong is logged, shown, and tried again.
-                        let _ = self.set_peer(name, peer);
+                        failed(&format!("peer {name}"), self.set_peer(name, peer));
                     }
                 }
                 Change::AddBfdSession(name)
@@ -104,8 +173,8 @@ impl Speaker {
                 | Change::RestartBfdSession(name, _)
                 | Change::SwitchBfdSession(name, _) => {
                     if let Some(session) = config.bfd_sessions.get(name) {
-                        // What went wrong is logged, shown, and tried again.
-                        let _ = self.set_bfd_session(name, session);
+                        let set = self.set_bfd_session(name, session);
+                        failed(&format!("bfd-session {name}"), set);
                     }
                 }
                 Change::AddService(name)
@@ -128,9 +197,10 @@ impl Speaker {
                 Change::UpdateLog(_) => self.level.set(config.log.level),
                 Change::UpdateBfd(_) => {
                     self.bfd.set_privileges(&config.bfd);
-                    self.warn_of_refused_privileges();
+                    privileges = self.warn_of_refused_privileges();
                 }
-                Change::UpdateSpeaker(_)
+                Change::UpdateSpeaker(_) => self.watch.set(config.speaker.reload_on_change),
+                Change::Supersede(_)
                 | Change::AddRange(_)
                 | Change::RemoveRange(_)
                 | Change::UpdateRange(..)
@@ -147,17 +217,12 @@ impl Speaker {
                 }
             }
         }
-        if changes.is_empty() {
-            info!("reload: nothing changed");
-            return;
-        }
         // What has another name from here on goes on under that.
         for change in changes {
             if let Change::RemoveBfdSession(name) = change {
                 self.remove_bfd_session(name);
             }
         }
-        self.forget_gone_peers();
         self.set_ranges();
         let of_bfd_range = |change: &Change| {
             use Change::{AddBfdRange, RemoveBfdRange, UpdateBfdRange};
@@ -167,8 +232,7 @@ impl Speaker {
             )
         };
         if changes.iter().any(of_bfd_range) {
-            // What went wrong is logged, and tried again.
-            let _ = self.set_bfd_ranges();
+            failed("bfd-range", self.set_bfd_ranges());
         }
         self.look_for_neighbors();
         self.adopt_pools(books);
@@ -176,14 +240,7 @@ impl Speaker {
             true => self.announce(),
             false => self.announce_all(),
         }
-    }
-
-    /// A peer that comes back later is another one.
-    fn forget_gone_peers(&mut self) {
-        let mut kept = self.kept.clone();
-        kept.forget_peers_but(&self.config);
-        if let Err(refusal) = (kept != self.kept).then(|| self.keep(kept)).transpose() {
-            warn!("{refusal}");
-        }
+        failures.extend(privileges);
+        failures
     }
 }
