@@ -82,6 +82,7 @@ pub(crate) fn addresses(
 
 /// A service as the API takes it and the state file keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
     /// Its addresses; none: it is given some of a pool.
@@ -100,6 +101,7 @@ pub struct ServiceSpec {
 
 /// A route as the API takes it and the state file keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSpec {
     /// MULTI_EXIT_DISC.

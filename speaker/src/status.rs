@@ -46,6 +46,7 @@ pub use transport::TransportStatus;
 
 /// `GET /v1/status`: the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DaemonStatus {
     /// The version of the program.
     pub version: String,
@@ -73,6 +74,7 @@ pub struct DaemonStatus {
 
 /// `GET /v1/peers/NAME`, and an element of `GET /v1/peers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PeerStatus {
     /// What it is like, what it was like before, and why: in sentences.
     #[serde(default)]
@@ -182,6 +184,7 @@ pub struct PeerStatus {
 
 /// A peer that was shut down by command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShutdownStatus {
     /// What its operator was told (RFC 9003).
     pub communication: Option<String>,
@@ -197,6 +200,7 @@ impl PeerStatus {
 
 /// What is configured and what is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TimersStatus {
     /// What we propose.
     pub hold_time_configured_ms: u64,
@@ -216,6 +220,7 @@ pub struct TimersStatus {
 
 /// What both OPENs together allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NegotiatedStatus {
     /// Families both offered.
     pub families: Vec<String>,
@@ -243,6 +248,7 @@ pub struct NegotiatedStatus {
 
 /// That routes survive a restart, and what the peer says of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GracefulRestartStatus {
     /// A NOTIFICATION does not cost the routes either, unless it is a Hard Reset (RFC 8538).
     pub notification: bool,
@@ -256,6 +262,7 @@ pub struct GracefulRestartStatus {
 
 /// One family on an established session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FamilyStatus {
     /// `ipv4-unicast` or `ipv6-unicast`.
     pub family: String,
@@ -287,6 +294,7 @@ pub struct FamilyStatus {
 
 /// Routes of one family that are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KeptStatus {
     /// How many.
     pub routes: usize,
@@ -300,6 +308,7 @@ pub struct KeptStatus {
 
 /// Messages of both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MessagesStatus {
     /// By us.
     pub sent: MessageCounts,
@@ -309,6 +318,7 @@ pub struct MessagesStatus {
 
 /// Messages of one direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the names are those of RFC 4271")]
 pub struct MessageCounts {
     pub open: u64,
@@ -321,6 +331,7 @@ pub struct MessageCounts {
 
 /// An UPDATE with errors that RFC 7606 lets pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UpdateErrorStatus {
     /// When it came.
     pub at: String,
@@ -338,6 +349,7 @@ pub struct UpdateErrorStatus {
 
 /// A NOTIFICATION.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NotificationStatus {
     /// When.
     pub at: String,
@@ -361,6 +373,7 @@ pub struct NotificationStatus {
 
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ResetStatus {
     /// When.
     pub at: String,
@@ -374,6 +387,7 @@ pub struct ResetStatus {
 
 /// The answer to `POST /v1/reload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReloadStatus {
     /// Nothing was changed.
     pub dry_run: bool,
@@ -388,6 +402,7 @@ pub struct ReloadStatus {
 
 /// One step of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChangeStatus {
     /// In words.
     pub text: String,

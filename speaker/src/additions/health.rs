@@ -13,6 +13,7 @@ use crate::config::{
 /// Exactly one of `http` and `tcp`, `bfd`, or both kinds. `exec` is for the file alone: whoever may
 /// use the socket need not be allowed to run programs as the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthSpec {
     /// An URL with an address in it; 2xx and 3xx are good.
@@ -26,6 +27,7 @@ pub struct HealthSpec {
     pub tcp: Option<String>,
     /// Refused, with a word about why.
     #[serde(skip_serializing)]
+    #[cfg_attr(test, schemars(skip))]
     pub exec: Option<serde_json::Value>,
     /// A `[[bfd-session]]`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,16 +8,18 @@ use std::time::{Instant, SystemTime};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use tokio::sync::Semaphore;
 
 use super::array::Array;
 use super::events::{FOLLOWERS, events};
+use super::openapi;
 use super::page;
 use super::problem::Problem;
 use crate::additions::{RouteSpec, ServiceSpec};
@@ -48,6 +50,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Answer<Self> {
+        refuse_other_than_json(request.headers())?;
         match Bytes::from_request(request, state).await {
             Ok(body) => Ok(Self(body)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -59,6 +62,22 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
         }
     }
+}
+
+/// Whoever says what the body is must mean JSON.
+fn refuse_other_than_json(headers: &HeaderMap) -> Answer<()> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!("Content-Type: found {text:?}; must be application/json, as curl --json says it"),
+    ))
 }
 
 /// A name in the request's path, refused as a problem when it is no text.
@@ -108,9 +127,12 @@ impl Context {
     }
 }
 
-/// The paths that only [`control`] serves, and who answers there.
-fn controls() -> [(&'static str, MethodRouter<Context>); 10] {
-    [
+/// Paths, and who answers there.
+type Paths = Vec<(&'static str, MethodRouter<Context>)>;
+
+/// What changes something, which only [`control`] serves.
+fn controls() -> Paths {
+    vec![
         (
             "/v1/services/{name}",
             put(put_service).delete(delete_service),
@@ -127,13 +149,52 @@ fn controls() -> [(&'static str, MethodRouter<Context>); 10] {
     ]
 }
 
+/// What changes nothing. `openapi.json` describes all of both.
+fn views() -> Paths {
+    vec![
+        ("/", get(overview)),
+        ("/metrics", get(scrape)),
+        ("/healthz", get(healthy)),
+        ("/readyz", get(ready)),
+        ("/v1/openapi.json", get(description)),
+        ("/v1/status", get(status)),
+        ("/v1/config", get(config)),
+        ("/v1/peers", get(peers)),
+        ("/v1/peers/{name}", get(peer)),
+        ("/v1/peers/{name}/advertised", get(advertised)),
+        ("/v1/peers/{name}/received", get(received)),
+        ("/v1/peers/{name}/capture", get(captured)),
+        ("/v1/bfd", get(bfd)),
+        ("/v1/bfd/{name}", get(bfd_session)),
+        ("/v1/routes", get(routes)),
+        ("/v1/services", get(services)),
+        ("/v1/services/{name}", get(service)),
+        ("/v1/pools", get(pools)),
+        ("/v1/events", get(events)),
+    ]
+}
+
+/// Every path there is, with the names of its parameters in braces.
+#[must_use]
+pub fn paths() -> Vec<&'static str> {
+    let all = views().into_iter().chain(controls());
+    let mut paths: Vec<_> = all.map(|(path, _)| path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+fn router(paths: Paths) -> Router<Context> {
+    let paths = paths.into_iter();
+    paths.fold(Router::new(), |router, (path, answering)| {
+        router.route(path, answering)
+    })
+}
+
 /// Everything, for the Unix socket. `file` is the configuration file, to name it.
 pub fn control(control: Control, file: PathBuf) -> Router {
-    controls()
-        .into_iter()
-        .fold(looking(), |router, (path, answering)| {
-            router.route(path, answering)
-        })
+    router(views())
+        .merge(router(controls()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -142,40 +203,24 @@ pub fn control(control: Control, file: PathBuf) -> Router {
 
 /// What changes nothing, for TCP.
 pub fn viewing(control: Control, file: PathBuf) -> Router {
-    let refusing = controls().into_iter().fold(looking(), |router, (path, _)| {
-        router.route(path, any(not_here))
-    });
-    refusing
+    let controls = controls().into_iter();
+    let refusing = controls.map(|(path, _)| (path, any(not_here)));
+    router(views())
+        .merge(router(refusing.collect()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_here)
         .layer(DefaultBodyLimit::max(0))
         .with_state(Context::new(control, file))
 }
 
-fn looking() -> Router<Context> {
-    Router::new()
-        .route("/", get(overview))
-        .route("/metrics", get(scrape))
-        .route("/healthz", get(healthy))
-        .route("/readyz", get(ready))
-        .route("/v1/status", get(status))
-        .route("/v1/config", get(config))
-        .route("/v1/peers", get(peers))
-        .route("/v1/peers/{name}", get(peer))
-        .route("/v1/peers/{name}/advertised", get(advertised))
-        .route("/v1/peers/{name}/received", get(received))
-        .route("/v1/peers/{name}/capture", get(captured))
-        .route("/v1/bfd", get(bfd))
-        .route("/v1/bfd/{name}", get(bfd_session))
-        .route("/v1/routes", get(routes))
-        .route("/v1/services", get(services))
-        .route("/v1/services/{name}", get(service))
-        .route("/v1/pools", get(pools))
-        .route("/v1/events", get(events))
+/// All of this, for programs.
+async fn description() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::TEXT)
 }
 
 /// `GET /v1/config`: what is in force, defaults applied, as a configuration file.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ConfigStatus {
     /// Where it was read.
     pub(crate) file: PathBuf,
@@ -186,6 +231,7 @@ pub(crate) struct ConfigStatus {
 /// `POST /v1/peers/NAME/reset` and `POST /v1/peers/NAME/shutdown`: a text for the neighbor's
 /// operator (RFC 9003).
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Farewell {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +240,7 @@ pub(crate) struct Farewell {
 
 /// `POST /v1/drain` and `POST /v1/undrain`
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DrainRequest {
     /// Only these; none: every peer.
@@ -203,6 +250,7 @@ pub(crate) struct DrainRequest {
 
 /// The answer to `POST /v1/stop` where neighbors are drained before they are told.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct StopStatus {
     /// For so long.
     pub(crate) draining_ms: u64,
@@ -210,6 +258,7 @@ pub(crate) struct StopStatus {
 
 /// `POST /v1/stop`
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stop {
     /// What becomes of the routes; absent: what `on-exit` says.
@@ -222,6 +271,7 @@ pub(crate) struct Stop {
 
 /// As `on-exit` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Exit {
     Withdraw,
@@ -483,6 +533,7 @@ async fn enable_peer(State(context): State<Context>, Segment(name): Segment) -> 
 
 /// `POST /v1/peers/NAME/refresh`: of which family; of all, if none is said.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefreshRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -491,6 +542,7 @@ pub(crate) struct RefreshRequest {
 
 /// The answer: of which families.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RefreshStatus {
     pub(crate) families: Vec<String>,
 }
@@ -577,7 +629,7 @@ async fn nothing_here(uri: Uri) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         format!(
-            "there is nothing at {}; there is /v1/status, /v1/config, /v1/peers, /v1/bfd, /v1/routes, /v1/services, /v1/pools, /v1/events, /metrics, /healthz and /readyz",
+            "there is nothing at {}; /v1/openapi.json describes what there is",
             uri.path()
         ),
     )
@@ -617,7 +669,14 @@ fn prefixed(text: &str) -> Answer<ipnet::IpNet> {
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
-    serde_json::from_slice(body).map_err(|error| invalid(format!("the request's JSON: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        let status = match error.classify() {
+            Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
+            // It is no JSON at all.
+            Category::Io | Category::Syntax | Category::Eof => StatusCode::BAD_REQUEST,
+        };
+        Problem::new(status, format!("the request's JSON: {error}"))
+    })
 }
 
 /// RFC 9003 §2: at most 255 octets.

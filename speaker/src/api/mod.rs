@@ -1,12 +1,14 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
-//! `handlers` has what can be asked, `events` how to follow what happens, `listen` the sockets, `server` the connections and their
-//! limits, `page` the page for people, `problem` the errors.
+//! `handlers` has what can be asked, `events` how to follow what happens, `listen` the sockets,
+//! `server` the connections and their limits, `page` the page for people, `problem` the errors,
+//! `openapi` the description of it all.
 
 mod array;
 mod events;
 mod handlers;
 mod listen;
+mod openapi;
 mod page;
 mod problem;
 mod server;
@@ -15,7 +17,7 @@ pub(crate) use handlers::{
     CAPTURE_NEXT, ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop,
     StopStatus,
 };
-pub use handlers::{control, viewing};
+pub use handlers::{control, paths, viewing};
 pub use listen::{BindError, ControlSocket, bind_tcp};
 pub use problem::Problem;
 pub(crate) use server::SERVER;

@@ -8,6 +8,7 @@ use crate::control::Refusal;
 
 /// `application/problem+json`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Problem {
     /// The HTTP status in words.
     pub title: String,

@@ -10,6 +10,7 @@ use crate::control::Snapshot;
 
 /// An element of `GET /v1/peers/NAME/advertised`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AdvertisedRouteStatus {
     /// What is announced.
     pub prefix: String,

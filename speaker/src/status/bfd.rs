@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// An element of `GET /v1/bfd`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BfdStatus {
     /// What it is like, what it was like before, and why: in sentences.
     #[serde(default)]
@@ -77,6 +78,7 @@ pub struct BfdStatus {
 
 /// How a BFD session ceased to be Up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BfdDownStatus {
     /// When.
     pub at: String,
@@ -118,6 +120,7 @@ impl From<&Record> for BfdDownStatus {
 
 /// The variables of RFC 5880 §6.8.1, what follows from them, and counters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the names are those of RFC 5880")]
 pub struct BfdSessionStatus {
     #[serde(default)]
@@ -180,6 +183,7 @@ impl Eq for BfdSessionStatus {}
 
 /// The echo function of a BFD session (RFC 5880 §6.8.9).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BfdEchoStatus {
     /// How often we send echo packets; null while we do not.
     pub transmit_interval_ms: Option<f64>,
@@ -207,6 +211,7 @@ pub struct BfdEchoStatus {
 
 /// Which keys a BFD session uses, and its sequence numbers (RFC 5880 §6.8.1). The keys themselves are nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BfdAuthenticationStatus {
     /// As `type` in the configuration.
     #[serde(rename = "type")]
@@ -238,6 +243,7 @@ impl From<&bfd::AuthenticationStatus> for BfdAuthenticationStatus {
 
 /// A bucket of a histogram of the time between packets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReceiveGapsStatus {
     /// Up to which share of the interval that both ends agreed upon, in percent; null: longer ones.
     pub up_to_percent: Option<u16>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The BFD thread itself, in [`DaemonStatus`](super::DaemonStatus).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BfdThreadStatus {
     /// Real-time priority: `off`, `granted`, or `refused: ` and why.
     pub realtime: String,

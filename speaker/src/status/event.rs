@@ -8,6 +8,7 @@ use crate::history::{Kind, Record, Subject};
 
 /// An element of `GET /v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EventStatus {
     /// Grows with each event, also from one run of the daemon to the next. One that repeats itself
     /// has the id of the last time.

@@ -10,6 +10,7 @@ use crate::services::health::{CheckReport, Kind, Standing};
 
 /// What a service depends on, and how that is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HealthStatus {
     /// Why the service is in its state: `HTTP 503 after 3 failures`.
     pub cause: String,
@@ -27,6 +28,7 @@ pub struct HealthStatus {
 
 /// A path that a service depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathStatus {
     /// The `[[bfd-session]]`.
     pub bfd_session: String,
@@ -38,6 +40,7 @@ pub struct PathStatus {
 
 /// A check, and how it has fared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckStatus {
     /// `http`, `tcp` or `exec`, and what: `tcp 127.0.0.1:8080`.
     pub probe: String,
@@ -69,6 +72,7 @@ pub struct CheckStatus {
 
 /// A check that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LastCheckStatus {
     /// When.
     pub at: String,

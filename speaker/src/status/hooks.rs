@@ -7,6 +7,7 @@ use crate::hooks::HookCounts;
 /// How a hook has fared since it is in the file under its name, in
 /// [`DaemonStatus`](super::DaemonStatus).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HookStatus {
     /// What it is called.
     pub name: String,

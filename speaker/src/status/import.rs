@@ -10,6 +10,7 @@ use crate::config::ImportConfig;
 
 /// As it is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ImportStatus {
     /// They are kept, to be looked at; false: they are counted and thrown away.

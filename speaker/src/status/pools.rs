@@ -9,6 +9,7 @@ use crate::services::pools::{Holder, PoolUse};
 
 /// An element of `GET /v1/pools`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
@@ -22,6 +23,7 @@ pub struct PoolStatus {
 
 /// The addresses of a pool that are of one family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PoolFamilyStatus {
     /// `ipv4` or `ipv6`.
     pub ip_family: String,
@@ -39,6 +41,7 @@ pub struct PoolFamilyStatus {
 
 /// An address of a pool that somebody has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HolderStatus {
     /// The address.
     pub address: String,
@@ -50,6 +53,7 @@ pub struct HolderStatus {
 
 /// The answer to `PUT /v1/services/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GivenStatus {
     /// The addresses that the service has: those that it names, or else those it was assigned.
     pub addresses: Vec<String>,

@@ -10,6 +10,7 @@ use crate::malformed;
 
 /// An element of `GET /v1/peers/NAME/received`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReceivedRouteStatus {
     /// What can be reached.
     pub prefix: String,

@@ -18,6 +18,7 @@ use crate::speaker::not_found;
 
 /// An element of `GET /v1/routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RouteStatus {
     /// What is announced.
     pub prefix: String,
@@ -34,6 +35,7 @@ pub struct RouteStatus {
 
 /// A route at one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RoutePeerStatus {
     /// Who.
     pub peer: String,
@@ -53,6 +55,7 @@ pub struct RoutePeerStatus {
 
 /// An element of `GET /v1/services`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,

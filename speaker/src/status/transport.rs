@@ -10,6 +10,7 @@ use crate::tcp_drops::TcpDrops;
 
 /// The part of `GET /v1/peers/NAME` that is about TCP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TransportStatus {
     /// Unnumbered: the interface that it is on; null: it has a configured address.

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test target uses its own part")]
 
+pub(crate) mod http;
+pub(crate) mod schema;
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
