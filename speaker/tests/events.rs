@@ -115,7 +115,8 @@ fn events_are_followed_and_resumed() {
     old.head();
     assert_eq!(old.next("event"), "lost");
     assert_eq!(old.event()["count"], Value::Null);
-    assert_eq!(old.event()["text"], "started");
+    let first = old.event()["text"].to_string();
+    assert!(first.ends_with(" started\""), "{first}");
 
     // The end is said, and then it is the end.
     daemon.ok(&["stop"]);
@@ -234,9 +235,10 @@ impl Follower {
 fn the_command_follows_until_the_daemon_ends() {
     let mut daemon = daemon(viewer());
     let mut follower = Follower::start(&daemon, &[]);
-    assert!(follower.line().ends_with(" note    started"));
+    let line = follower.line();
+    assert!(line.ends_with(" started"), "{line}");
     let mut json = Follower::start(&daemon, &["-o", "json", "-n", "1"]);
-    assert!(json.line().contains("\"started\""));
+    assert!(json.line().contains(" started\""));
     daemon.ok(&["service", "add", "web", "192.0.2.150"]);
     let line = follower.line();
     assert!(
