@@ -37,6 +37,8 @@ mod failover;
 mod frr_hosts;
 #[path = "interop/gtsm.rs"]
 mod gtsm;
+#[path = "interop/health.rs"]
+mod health;
 #[path = "interop/inbound.rs"]
 mod inbound;
 #[path = "interop/md5.rs"]
