@@ -367,6 +367,13 @@ impl BfdThread {
         running.map_or(&[], |running| &running.users)
     }
 
+    /// The session that somebody has.
+    #[must_use]
+    pub fn session_of(&self, user: &Party) -> Option<SessionId> {
+        let place = self.places.get(self.users.get(user)?)?;
+        place.session_of(user)?.id.as_ref().ok().copied()
+    }
+
     /// Every session.
     #[must_use]
     pub fn report(&self) -> BfdReports {

@@ -12,7 +12,7 @@ mod roster;
 mod socket;
 mod sys;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -110,6 +110,9 @@ pub struct RangeSetup {
 /// Peers, and what is said of a prefix to each.
 pub type Addressees = BTreeMap<PeerName, Arc<bgp::RouteAttributes>>;
 
+/// What is of no use without a path, by its BFD session.
+pub type Dependents = BTreeMap<bfd::SessionId, BTreeSet<IpNet>>;
+
 /// Something happened to a peer.
 #[derive(Clone, Debug)]
 pub struct BgpEvent {
@@ -173,6 +176,7 @@ enum Command {
     Complete,
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
+    SetDependents(Dependents),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Transports(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Settled(PeerName, oneshot::Sender<()>),
@@ -250,6 +254,12 @@ impl BgpThread {
     /// The routes that were set are all there are: End-of-RIB waits for no more.
     pub fn routes_are_complete(&self) {
         self.tell(Command::Complete);
+    }
+
+    /// Replaces the prefixes that are withdrawn from everybody as soon as BFD finds a path dead. To
+    /// announce one again is for the caller, who hears of the path too.
+    pub fn set_dependents(&self, dependents: Dependents) {
+        self.tell(Command::SetDependents(dependents));
     }
 
     /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.

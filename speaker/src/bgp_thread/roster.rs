@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 
 use super::listener::{Demand, ListenError, Listeners, scope_of};
 use super::peer::PeerTask;
-use super::{Addressees, BgpEvent, Command, PeerCommand, PeerSetup, RangeSetup};
+use super::{Addressees, BgpEvent, Command, Dependents, PeerCommand, PeerSetup, RangeSetup};
 use crate::config::PeerName;
+use crate::services::health::has_failed;
 
 /// Connections that are accepted and have not found their peer yet; others wait in the kernel.
 const ACCEPTED: usize = 64;
@@ -56,6 +57,8 @@ struct Roster {
     tasks: JoinSet<()>,
     /// Peers that were removed: answered when they have said good-bye.
     leaving: BTreeMap<PeerName, oneshot::Receiver<()>>,
+    /// What is withdrawn when a path is dead.
+    dependents: Dependents,
     listeners: Listeners,
     ranges: Vec<RangeSetup>,
     /// Connections from ranges, one for an address, until there is a peer for them.
@@ -97,6 +100,7 @@ impl Roster {
             liveness: BTreeMap::new(),
             tasks: JoinSet::new(),
             leaving: BTreeMap::new(),
+            dependents: Dependents::new(),
             listeners,
             ranges: Vec::new(),
             waiting: BTreeMap::new(),
@@ -137,6 +141,7 @@ impl Roster {
                 }
             }
             Command::Bfd(change) => self.bfd_changed(&change),
+            Command::SetDependents(dependents) => self.dependents = dependents,
             Command::Status(reply) => {
                 for entry in self.peers.values() {
                     let _ = entry.commands.send(PeerCommand::Status(reply.clone()));
@@ -339,6 +344,19 @@ impl Roster {
                 .commands
                 .send(PeerCommand::Liveness(liveness, change.generation));
         }
+        if has_failed(change) {
+            self.withdraw_dependents(change.session);
+        }
+    }
+
+    fn withdraw_dependents(&mut self, session: bfd::SessionId) {
+        let Some(prefixes) = self.dependents.get(&session) else {
+            return;
+        };
+        let nobody: Arc<Addressees> = Arc::default();
+        let changes = prefixes.iter().map(|prefix| (*prefix, Arc::clone(&nobody)));
+        let changes: BTreeMap<_, _> = changes.collect();
+        self.change_routes(&changes);
     }
 
     async fn set_ranges(&mut self, ranges: Vec<RangeSetup>) {

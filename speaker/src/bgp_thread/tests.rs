@@ -1,6 +1,6 @@
 //! Two BGP threads on loopback.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bgp::{Asn, BgpIdentifier, RemoteAs, RouteAttributes, SessionConfig, State};
 
@@ -237,6 +237,58 @@ async fn c_171_bfd_down_closes_the_session_while_the_control_thread_is_blocked()
         status.last_reset.unwrap().cause.to_string(),
         "received 6/10 Cease, BFD Down"
     );
+}
+
+/// What is of no use without a path goes past that thread too, and the session stays.
+#[tokio::test(flavor = "current_thread")]
+async fn what_depends_on_a_path_is_withdrawn_while_the_control_thread_is_blocked() {
+    let (mut active, mut passive) = pair("127.0.0.8", "127.0.0.9").await;
+    let told = routes(&["192.0.2.1/32", "192.0.2.2/32"]);
+    active.thread.set_routes(vec![(name(), told)]);
+    let path = bfd::SessionId::new(std::num::NonZeroU32::MIN);
+    let dependent = "192.0.2.1/32".parse().unwrap();
+    let dependents = [(path, [dependent].into())].into();
+    active.thread.set_dependents(dependents);
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    let bgp = active.thread.clone();
+    let elsewhere = std::thread::spawn(move || {
+        let change = |from, to, remote_state| bfd::StateChange {
+            session: path,
+            from,
+            to,
+            local_diag: bfd::Diagnostic::NONE,
+            remote_state,
+            remote_diag: bfd::Diagnostic::NONE,
+            remote_control_plane_independent: false,
+            at: Instant::now(),
+            silence: None,
+            detection_time: None,
+            generation: 1,
+        };
+        use bfd::State::{AdminDown, Down, Up};
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        // RFC 5882 §4.2: AdminDown is no failure.
+        bgp.bfd_changed(&change(Up, Down, AdminDown));
+        let advertised = || runtime.block_on(bgp.advertised(&name())).unwrap().len();
+        let start = Instant::now();
+        while advertised() < 2 {
+            assert!(start.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bgp.bfd_changed(&change(Up, Down, Up));
+        while advertised() > 1 {
+            assert!(start.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        runtime.block_on(bgp.status()).remove(0).1
+    });
+    // Nothing that runs on this thread gets on meanwhile.
+    let status = elsewhere.join().unwrap();
+    assert_eq!((status.established, status.dropped), (1, 0));
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ impl Speaker {
         self.note_choice(&name, choice.as_ref());
         self.serve_waiting();
         self.announce();
+        self.tell_dependents();
         let stored = former.map_or(Stored::Created, |_| Stored::Replaced);
         Ok((stored, self.given(&name)))
     }
@@ -79,6 +80,7 @@ impl Speaker {
         self.remove_service(name);
         self.serve_waiting();
         self.announce();
+        self.tell_dependents();
         self.note_about(name, Subject::Service, "removed at run time");
         Ok(())
     }

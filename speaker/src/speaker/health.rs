@@ -1,9 +1,11 @@
 //! Whether services work, as the checks and BFD tell it, and what follows: only who works is
 //! announced.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use ipnet::IpNet;
 use tracing::{info, warn};
 
 use super::{Speaker, not_found};
@@ -11,7 +13,7 @@ use crate::additions::Additions;
 use crate::config::{BfdName, Config, HookSubject, Party, ServiceConfig, ServiceName};
 use crate::control::Refusal;
 use crate::history::{Subject, What};
-use crate::services::health::{Found, Setup, Standings, Turn};
+use crate::services::health::{Found, Setup, Standings, Turn, has_failed};
 use crate::services::{Source, Verdict};
 
 /// How many verdicts are carried out in one step.
@@ -121,19 +123,30 @@ impl Speaker {
         }
     }
 
-    /// RFC 5882 §4.2: AdminDown, on either side, says nothing about the path.
     pub(super) fn note_path(&mut self, party: &Party, change: &bfd::StateChange, cause: &str) {
-        use bfd::State::{AdminDown, Down, Up};
         let Some(name) = party.bfd_session() else {
             return;
         };
-        match (change.from, change.to) {
-            (_, Up) => self.path_changed(name, true, cause),
-            (Up, Down) if change.remote_state != AdminDown => {
-                self.path_changed(name, false, cause);
-            }
-            _ => {}
+        if change.to == bfd::State::Up {
+            self.path_changed(name, true, cause);
+        } else if has_failed(change) {
+            self.path_changed(name, false, cause);
         }
+    }
+
+    /// What the BGP thread withdraws when it hears from BFD itself: each address is of one service
+    /// only. What is aggregated goes when this task has heard of it.
+    pub(super) fn tell_dependents(&mut self) {
+        let mut dependents: BTreeMap<bfd::SessionId, BTreeSet<IpNet>> = BTreeMap::new();
+        for (path, names) in self.standings.dependents() {
+            let Some(id) = self.bfd.session_of(&Party::from(path)) else {
+                continue;
+            };
+            let services = names.iter().filter_map(|name| self.services.get(name));
+            let prefixes = services.flat_map(|service| service.addresses().map(IpNet::from));
+            dependents.entry(id).or_default().extend(prefixes);
+        }
+        self.bgp.set_dependents(dependents);
     }
 
     pub(super) fn path_changed(&mut self, name: &BfdName, up: bool, why: &str) {

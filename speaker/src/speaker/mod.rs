@@ -401,6 +401,7 @@ impl Speaker {
         self.set_ranges();
         self.look_for_neighbors();
         self.announce_all();
+        self.tell_dependents();
         Ok(())
     }
 
@@ -578,6 +579,9 @@ impl Speaker {
         let opened = self.bfd.retry();
         for party in &opened {
             info!("BFD session of {party} opened");
+        }
+        if !opened.is_empty() {
+            self.tell_dependents();
         }
         let of_peers = opened.iter().filter_map(Party::peer);
         let mut changed: Vec<PeerName> = of_peers.cloned().collect();

@@ -240,6 +240,7 @@ impl Speaker {
             true => self.announce(),
             false => self.announce_all(),
         }
+        self.tell_dependents();
         failures.extend(privileges);
         failures
     }

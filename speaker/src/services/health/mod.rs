@@ -12,5 +12,5 @@ pub mod tally;
 pub mod thread;
 
 pub use checker::{CheckReport, Found, Kind, Setup};
-pub use standing::{Standing, Standings, Turn};
+pub use standing::{Standing, Standings, Turn, has_failed};
 pub use thread::HealthThread;

@@ -175,15 +175,9 @@ impl Standings {
         self.services.iter()
     }
 
-    /// The services that depend on a path.
-    pub fn dependents(&self, path: &BfdName) -> impl Iterator<Item = &ServiceName> {
-        self.dependents.get(path).into_iter().flatten()
-    }
-
-    /// Whether anything depends on this path.
-    #[must_use]
-    pub fn has_dependents(&self, path: &BfdName) -> bool {
-        self.dependents.contains_key(path)
+    /// Paths, and the services that depend on each.
+    pub fn dependents(&self) -> impl Iterator<Item = (&BfdName, &BTreeSet<ServiceName>)> {
+        self.dependents.iter()
     }
 
     /// Whether it is known of every service how it is: all first verdicts are in.
@@ -260,6 +254,14 @@ impl Standing {
         let causes: Vec<&str> = saying.map(|aspect| aspect.cause.as_str()).collect();
         (verdict, causes.join(", "))
     }
+}
+
+/// Whether a change of a BFD session says that its path has failed. AdminDown, on either side, says
+/// nothing about the path (RFC 5882 §4.2).
+#[must_use]
+pub fn has_failed(change: &bfd::StateChange) -> bool {
+    use bfd::State::{AdminDown, Down, Up};
+    (change.from, change.to) == (Up, Down) && change.remote_state != AdminDown
 }
 
 fn path_is_up(path: &BfdName) -> Aspect {
@@ -398,7 +400,7 @@ mod tests {
         story.path(false);
         let turn = story.set(Some(&health(true, None)), Verdict::Unknown);
         assert_eq!(turn.as_deref(), Some("unhealthy -> healthy: HTTP 200"));
-        assert!(!story.0.has_dependents(&storage()));
+        assert_eq!(story.0.dependents().count(), 0);
         story.0.remove(&web());
         story.0.forget_path(&storage());
         assert_eq!(story.0, Standings::default());
