@@ -183,7 +183,7 @@ impl Speaker {
             return Err(StartError::NoRouterId(file));
         }
         let mut services = Services::new(&config, &kept.additions);
-        let (books, reassigned) = pools::settle(&config.pools, &services, &mut kept, None);
+        let (books, reassigned) = pools::settle(&config, &mut kept, None);
         books.assign_to(&mut services);
         // What was assigned is written down before anybody hears of it. Writing is slow, and an unchanged
         // file is good as it is.

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{Speaker, not_found};
 use crate::additions::Kept;
-use crate::config::{PoolConfig, PoolName, PoolRequest, ServiceConfig, ServiceName};
+use crate::config::{Config, PoolName, PoolRequest, ServiceConfig, ServiceName};
 use crate::control::{Given, Refusal};
 use crate::history::Subject;
 use crate::services::Services;
@@ -16,14 +16,22 @@ use crate::services::pools::{Assigned, Choice, Holder, Pools, Reassignment};
 /// Changes to what services have of the pools, by service.
 pub(super) type Reassignments = BTreeMap<ServiceName, Reassignment>;
 
-/// The books, begun with what was kept; what they say is kept from then on.
+/// The books of what the file and the API say, begun with what was kept; what they say is kept from
+/// then on.
 pub(super) fn settle(
-    pools: &BTreeMap<PoolName, PoolConfig>,
-    services: &Services,
+    config: &Config,
     kept: &mut Kept,
     running: Option<&Pools>,
 ) -> (Pools, Reassignments) {
-    let books = Pools::of(pools, services, kept.former());
+    let asks = |services: &BTreeMap<_, Arc<ServiceConfig>>| {
+        services.values().any(|service| service.request().is_some())
+    };
+    let is_idle = config.pools.is_empty() && kept.assigned.is_empty();
+    if is_idle && !asks(&config.services) && !asks(&kept.additions.services) {
+        return Default::default();
+    }
+    let services = Services::new(config, &kept.additions);
+    let books = Pools::of(&config.pools, &services, kept.former());
     let changes = books.reassignments(&kept.assigned, running);
     kept.adopt(&books);
     (books, changes)

@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::control::{Refusal, Reloaded};
 use crate::history::Subject;
 use crate::plan::{self, Change};
+use crate::services::Source;
 use crate::services::pools::Pools;
-use crate::services::{Services, Source};
 
 impl Speaker {
     /// Somebody wants the file read again.
@@ -63,9 +63,7 @@ impl Speaker {
         let mut changes: Vec<Change> = superseded
             .chain(plan::plan(&self.config, &wanted))
             .collect();
-        let services = Services::new(&wanted, &kept.additions);
-        let running = Some(&*self.pools);
-        let (books, reassigned) = pools::settle(&wanted.pools, &services, &mut kept, running);
+        let (books, reassigned) = pools::settle(&wanted, &mut kept, Some(&self.pools));
         plan::add_reassignments(&mut changes, reassigned);
         let mut failures = Vec::new();
         if !dry_run && !changes.is_empty() {

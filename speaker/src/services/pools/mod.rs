@@ -155,6 +155,7 @@ pub struct Former<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pool {
     config: PoolConfig,
+    families: Option<IpFamilies>,
     ipv4: FreeSpace,
     ipv6: FreeSpace,
 }
@@ -164,6 +165,7 @@ impl Pool {
         Self {
             ipv4: FreeSpace::new(config, IpFamily::V4),
             ipv6: FreeSpace::new(config, IpFamily::V6),
+            families: config.families(),
             config: config.clone(),
         }
     }
@@ -189,7 +191,7 @@ impl Pool {
 
     /// The families of which it is asked for an address.
     fn wanted(&self, request: &PoolRequest) -> Option<IpFamilies> {
-        request.ip_families.or_else(|| self.config.families())
+        request.ip_families.or(self.families)
     }
 }
 
@@ -269,7 +271,9 @@ impl Pools {
         }
         for (name, request) in requests {
             let has = books.assigned(name);
-            books.serve(name, request, |books| books.choose(name, request, has));
+            if !books.is_all(request, has) {
+                books.serve(name, request, |books| books.choose(name, request, has));
+            }
         }
         // What is left for nobody may have been there for the first of those who lack something.
         books.serve_waiting();
@@ -426,6 +430,14 @@ impl Pools {
     ) {
         let choice = choose(self);
         self.enter(name, request, &choice);
+    }
+
+    /// Whether these addresses are all that is asked for.
+    fn is_all(&self, request: &PoolRequest, has: Assigned) -> bool {
+        let home = has.addresses().next();
+        let pool = home.and_then(|ip| self.pool_with(ip));
+        let wanted = pool.and_then(|(_, pool)| pool.wanted(request));
+        wanted.is_some_and(|wanted| wanted.iter().all(|family| has.has(family)))
     }
 
     /// What of these addresses a service may have still, or again.

@@ -102,13 +102,12 @@ impl Pools {
         let all = clients.filter_map(|(name, client)| {
             let had = before.get(name).copied().unwrap_or_default();
             let was = running.and_then(|running| running.client(name));
-            let lack = client.lack.clone();
-            let is_same = had == client.assigned && was.map(|was| &was.lack) == Some(&lack);
+            let was_lacking = was.is_some_and(|was| was.lack == client.lack);
+            if had == client.assigned && (was_lacking || client.lack.is_none()) {
+                return None;
+            }
             let reassignment = self.reassignment(name, client, had, running);
-            let says_something = !(reassignment.lost.is_empty()
-                && reassignment.gained.is_empty()
-                && reassignment.lack.is_none());
-            (!is_same && says_something).then(|| (name.clone(), reassignment))
+            Some((name.clone(), reassignment))
         });
         all.collect()
     }
