@@ -49,6 +49,8 @@ mod neighborhood;
 mod next_hops;
 #[path = "interop/pair.rs"]
 mod pair;
+#[path = "interop/pools.rs"]
+mod pools;
 #[path = "interop/ranges.rs"]
 mod ranges;
 #[path = "interop/reload.rs"]
