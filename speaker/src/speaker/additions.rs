@@ -20,6 +20,11 @@ impl Speaker {
         service: ServiceConfig,
     ) -> Result<(Stored, Given), Refusal> {
         self.refuse_in_the_file(&name)?;
+        // What is there already costs no write, no event and no UPDATE.
+        let known = self.kept.additions.services.get(&name);
+        if known.is_some_and(|known| **known == service) {
+            return Ok((Stored::Replaced, self.given(&name)));
+        }
         for address in &service.addresses {
             self.refuse_taken(&name, *address)?;
         }
@@ -91,6 +96,11 @@ impl Speaker {
         route: RouteConfig,
     ) -> Result<Stored, Refusal> {
         self.refuse_route_in_the_file(&prefix)?;
+        // What is there already costs no write, no event and no UPDATE.
+        let known = self.kept.additions.routes.get(&prefix);
+        if known.is_some_and(|known| **known == route) {
+            return Ok(Stored::Replaced);
+        }
         let blackhole = self.config.speaker.blackhole;
         blackhole
             .check(&prefix, &route.attributes)
