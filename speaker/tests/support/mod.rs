@@ -210,6 +210,13 @@ impl Daemon {
         nix::sys::signal::kill(id, signal).expect("the signal is delivered");
     }
 
+    /// Ends the process without a word.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it is our child");
+        child.wait().expect("it is our child");
+    }
+
     /// Waits until the process has ended.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
