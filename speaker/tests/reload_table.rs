@@ -306,6 +306,8 @@ const SAMPLES: &[(&str, &[Sample])] = &[
         &[
             ("name", "\"x\"", "\"y\"", ""),
             ("services", "[\"web\"]", "[]", ""),
+            ("aggregation-length", "32", "24", ""),
+            ("aggregation-length-v6", "128", "64", ""),
             ("med", "1", "2", ""),
             ("local-pref", "1", "2", ""),
             ("as-path-prepend", "1", "2", ""),

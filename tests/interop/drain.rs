@@ -24,18 +24,19 @@ fn c_085_routers_hear_of_a_drain() {
     neighborhood.wait_for_route("2001:db8:9::/48");
 
     herald.command(&["drain"]);
+    // GoBGP has a name of its own for it.
     for (prefix, frr, bird, gobgp) in [
         (
             PREFIX,
             "64520:1 graceful-shutdown",
             "(64520,1) (65535,0)",
-            "64520:1, graceful-shutdown",
+            "64520:1, planned-shut",
         ),
         (
             "2001:db8:9::/48",
             "graceful-shutdown",
             "(65535,0)",
-            "graceful-shutdown",
+            "planned-shut",
         ),
     ] {
         wait_for_words(&neighborhood, prefix, [frr, bird, gobgp]);
