@@ -1930,6 +1930,44 @@ aggregation-length = 33
 "#
         => r#"5: [[advertisement]] 1: aggregation-length: found 33; must be a number from 1 to 32"#;
 
+    advertisement_of_an_unknown_pool: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.0/28"]
+[[advertisement]]
+pools = ["publik"]
+"#
+        => r#"8: [[advertisement]] 1: pools: found "publik"; must be the name of a [[pool]]; the nearest is "public""#;
+
+    aggregate_that_a_pool_does_not_have: r#"
+[[pool]]
+name = "public"
+addresses = ["192.0.2.10-192.0.2.20", "198.51.100.0/24"]
+[[advertisement]]
+pools = ["public"]
+aggregation-length = 28
+"#
+        => r#"7: [[advertisement]] 1: aggregation-length: found 28; must be the length of a prefix within each range of the pools, and 192.0.2.10-192.0.2.20 of [[pool]] "public" has none so short"#;
+
+    advertisements_of_a_pool_that_contradict: r#"
+[[peer]]
+name = "tor-a"
+address = "192.0.2.1"
+remote-as = 64521
+[[pool]]
+name = "public"
+addresses = ["198.51.100.0/24"]
+[[service]]
+name = "web"
+pool = "public"
+[[advertisement]]
+med = 10
+[[advertisement]]
+pools = ["public"]
+med = 20
+"#
+        => r#"16: [[advertisement]] 2: med: differs from that of [[advertisement]] 1 (line 14), and both fit service web at peer tor-a; must be the same, or be said in one of them only"#;
+
     blackhole_of_an_aggregate: r#"
 [[advertisement]]
 aggregation-length = 24

@@ -54,7 +54,8 @@ impl Policy {
     pub(super) fn adopt(&mut self, config: &Arc<Config>) -> bool {
         let is_same = self.config.peers == config.peers
             && self.config.ranges == config.ranges
-            && self.config.advertisements == config.advertisements;
+            && self.config.advertisements == config.advertisements
+            && self.config.pools == config.pools;
         if is_same {
             self.config = Arc::clone(config);
         }

@@ -265,6 +265,47 @@ fn a_service_about_which_advertisements_disagree_is_not_announced() {
     assert!(announcer.conflicts().is_empty());
 }
 
+#[test]
+fn pools_are_matched_by_address_be_it_assigned_or_fixed() {
+    let config = config(
+        r#"
+        [[pool]]
+        name = "public"
+        addresses = ["203.0.113.0/30"]
+        [[pool]]
+        name = "inside"
+        addresses = ["10.0.0.0/24"]
+        [[advertisement]]
+        pools = ["public"]
+        peers = ["a"]
+        communities = ["64520:1"]
+        [[advertisement]]
+        pools = ["public", "inside"]
+        services = ["dns", "late"]
+        peers = ["a"]
+        med = 5
+        "#,
+    );
+    assert_eq!(
+        said(&config),
+        [
+            "203.0.113.1/32 to a: {communities:[64520:1]}",
+            "203.0.113.2/32 to a: {med:5,communities:[64520:1]}",
+        ]
+    );
+    let (mut services, mut announcer) = running(&config);
+    let late = ServiceName::new("late").unwrap();
+    services.put(&late, Source::Api, Arc::default());
+    for (address, med) in [("10.0.0.9", Some(5)), ("10.1.0.9", None)] {
+        services.assign(&late, [address.parse().unwrap()].into());
+        let changed = services.take_changed();
+        let changes = announcer.update(&services, changed);
+        let prefix = IpNet::from(address.parse::<IpAddr>().unwrap());
+        let told = changes.get(&prefix).map(|to| to["a"].multi_exit_disc);
+        assert_eq!(told.flatten(), med, "{address}");
+    }
+}
+
 fn running(config: &Config) -> (Services, Announcer) {
     let mut services = Services::new(config, &Additions::default());
     services.take_changed();

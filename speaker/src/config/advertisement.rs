@@ -10,7 +10,7 @@ use bgp::{Family, RouteAttributes};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::attributes::{next_hops, put_next_hop};
-use super::{Config, PeerConfig, PeerName, ServiceName};
+use super::{Config, PeerConfig, PeerName, PoolName, ServiceName};
 
 /// Which services are announced to whom, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct AdvertisementConfig {
     pub peers: Option<BTreeSet<PeerName>>,
     /// `None`: every service.
     pub services: Option<BTreeSet<ServiceName>>,
+    /// `None`: whatever pool an address belongs to, if any.
+    pub pools: Option<BTreeSet<PoolName>>,
     /// How much of an address is announced.
     pub aggregation: AggregationLengths,
     /// What is said of them.
@@ -57,9 +59,11 @@ impl AggregationLengths {
 }
 
 impl AdvertisementConfig {
-    fn fits(&self, service: &ServiceName) -> bool {
-        let named = self.services.as_ref();
-        named.is_none_or(|services| services.contains(service))
+    /// Whether it is about a service's address in a pool.
+    fn fits(&self, service: &ServiceName, pool: Option<&PoolName>) -> bool {
+        let (services, pools) = (self.services.as_ref(), self.pools.as_ref());
+        services.is_none_or(|services| services.contains(service))
+            && pools.is_none_or(|pools| pool.is_some_and(|pool| pools.contains(pool)))
     }
 
     fn is_for(&self, name: &PeerName, peer: &PeerConfig) -> bool {
@@ -103,6 +107,14 @@ impl Config {
         )
     }
 
+    /// The pool that an address belongs to.
+    #[must_use]
+    pub fn pool_of(&self, address: IpAddr) -> Option<&PoolName> {
+        let mut pools = self.pools.iter();
+        let pool = pools.find(|(_, pool)| pool.contains(address));
+        pool.map(|(name, _)| name)
+    }
+
     /// The prefixes that an address of a service is announced as, each with the places of the
     /// advertisements that say so. Without any advertisement it is announced as it is.
     #[must_use]
@@ -114,9 +126,10 @@ impl Config {
         if self.advertisements.is_empty() {
             return BTreeMap::from([(IpNet::from(address), Vec::new())]);
         }
+        let pool = self.pool_of(address);
         let mut prefixes = BTreeMap::<_, Vec<_>>::new();
         for (place, advertisement) in self.advertisements.iter().enumerate() {
-            if advertisement.fits(service) {
+            if advertisement.fits(service, pool) {
                 let prefix = advertisement.aggregation.prefix_of(address);
                 prefixes.entry(prefix).or_default().push(place);
             }

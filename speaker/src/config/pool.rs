@@ -233,6 +233,21 @@ impl AddressRange {
         }
     }
 
+    /// Whether a whole prefix of this length is in it.
+    pub(crate) fn has_prefix_of(self, length: u8) -> bool {
+        let bits = match self.family {
+            IpFamily::V4 => 32,
+            IpFamily::V6 => 128,
+        };
+        let host_bits = u32::from(bits - length.min(bits));
+        let Some(size) = 1_u128.checked_shl(host_bits) else {
+            return false;
+        };
+        let start = self.first.checked_next_multiple_of(size);
+        let end = start.and_then(|start| start.checked_add(size - 1));
+        end.is_some_and(|end| end <= self.last)
+    }
+
     /// The prefix with these addresses and no others, if there is one.
     fn prefix(self) -> Option<IpNet> {
         let size = self.size();

@@ -138,6 +138,7 @@ fn read_document(mut document: Section<'_>) -> Option<Config> {
     let (advertisements, advertising) = read_advertisements(
         document.take_tables("advertisement", &["name"]),
         &peers,
+        &pools,
         &services,
     );
     let hooks = read_hooks(document.take_tables("hook", &["name"]), &names, &services);

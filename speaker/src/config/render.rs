@@ -88,6 +88,9 @@ impl Config {
             if let Some(services) = &advertisement.services {
                 out.texts("services", services);
             }
+            if let Some(pools) = &advertisement.pools {
+                out.texts("pools", pools);
+            }
             let (lengths, host) = (advertisement.aggregation, AggregationLengths::default());
             if lengths.v4 != host.v4 {
                 out.plain("aggregation-length", lengths.v4);

@@ -32,7 +32,8 @@ impl Speaker {
         let request = service.request();
         let choice = request.map(|request| self.choose(&name, request));
         let choice = choice.transpose()?;
-        self.refuse_conflict(&name, &service)?;
+        let assigned = choice.iter().flat_map(|choice| choice.assigned.addresses());
+        self.refuse_conflict(&name, service.addresses.iter().copied().chain(assigned))?;
         let service = Arc::new(service);
         let mut kept = self.kept.clone();
         let services = &mut kept.additions.services;
@@ -184,9 +185,8 @@ impl Speaker {
     fn refuse_conflict(
         &mut self,
         name: &ServiceName,
-        service: &ServiceConfig,
+        addresses: impl IntoIterator<Item = IpAddr>,
     ) -> Result<(), Refusal> {
-        let addresses = service.addresses.iter().copied();
         match self.announcer.conflict(name, addresses) {
             Some(conflict) => Err(Refusal::Conflict(format!(
                 "service {name}: {}",

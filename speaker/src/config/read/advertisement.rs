@@ -1,34 +1,38 @@
 //! `[[advertisement]]`, and whether all of them can be followed at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::{Community, Family};
 use ipnet::IpNet;
 
 use super::peer::Peers;
-use super::{read_attributes, read_peer_names};
+use super::pool::Pools;
+use super::{quoted, read_attributes, read_peer_names};
 use crate::config::attributes::BlackholeLengths;
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
-    AdvertisementConfig, AggregationLengths, Config, Conflict, ServiceConfig, ServiceName, value,
+    AdvertisementConfig, AggregationLengths, Config, Conflict, IpFamily, PoolName, ServiceConfig,
+    ServiceName, value,
 };
 
 /// The advertisements, and the sections that they were read from.
 pub(super) fn read_advertisements<'d>(
     sections: Vec<Section<'d>>,
     peers: &Peers,
+    pools: &Pools,
     services: &BTreeMap<ServiceName, Arc<ServiceConfig>>,
 ) -> (Vec<AdvertisementConfig>, Vec<Section<'d>>) {
     let mut advertisements = Vec::new();
     let mut read = Vec::new();
     let mut lines = BTreeMap::new();
-    for section in sections {
-        let mut section = section.plans(&["pools"]);
+    for mut section in sections {
         let name = section.take("name", value::text);
         let attributes = read_attributes(&mut section);
         let peers = read_peer_names(&mut section, peers);
         let wanted = section.take_list("services", value::name::<ServiceName>);
+        let wanted_pools = read_pool_names(&mut section, pools);
         let aggregation = read_aggregation(&mut section);
         section.finish();
         if let Some(name) = &name {
@@ -41,12 +45,29 @@ pub(super) fn read_advertisements<'d>(
             name: name.map(|name| name.value),
             peers,
             services: wanted.map(|names| names.into_iter().map(|name| name.value).collect()),
+            pools: wanted_pools,
             aggregation,
             attributes,
         });
         read.push(section);
     }
     (advertisements, read)
+}
+
+fn read_pool_names(section: &mut Section<'_>, pools: &Pools) -> Option<BTreeSet<PoolName>> {
+    let wanted = section.take_list("pools", value::name::<PoolName>)?;
+    for name in &wanted {
+        if pools.names.contains_key(name.value.as_str()) {
+            continue;
+        }
+        let known = pools.names.keys().map(String::as_str);
+        let expected = match nearest(name.value.as_str(), known.clone()) {
+            Some(near) => format!("the name of a [[pool]]; the nearest is {near:?}"),
+            None => format!("the name of a [[pool]]: {}", quoted(known)),
+        };
+        section.refuse("pools", name, &expected);
+    }
+    Some(wanted.into_iter().map(|name| name.value).collect())
 }
 
 fn read_aggregation(section: &mut Section<'_>) -> AggregationLengths {
@@ -85,13 +106,14 @@ fn warn_if_unknown(
 /// What no single advertisement is wrong about; `sections` are those that they were read from.
 pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
     check_blackhole(config, sections);
+    check_aggregates(config, sections);
     let mut conflicts = BTreeMap::new();
     let mut reported = BTreeSet::new();
     let mut hidden = BTreeSet::new();
     for (name, service) in &config.services {
-        for address in &service.addresses {
-            for (prefix, places) in config.advertised_as(name, *address) {
-                if prefix != IpNet::from(*address)
+        for address in possible_addresses(config, service) {
+            for (prefix, places) in config.advertised_as(name, address) {
+                if prefix != IpNet::from(address)
                     && config.routes.contains_key(&prefix)
                     && hidden.insert(prefix)
                 {
@@ -105,6 +127,53 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
                     && reported.insert(conflict.advertisements)
                 {
                     report(sections, name, conflict);
+                }
+            }
+        }
+    }
+}
+
+/// Those that a service names, or one of each range that it may be given some of: what is said of
+/// addresses is the same for a whole pool.
+fn possible_addresses(config: &Config, service: &ServiceConfig) -> Vec<IpAddr> {
+    let Some(request) = service.request() else {
+        return service.addresses.iter().copied().collect();
+    };
+    let pools = config
+        .pools
+        .iter()
+        .filter(|(name, pool)| match &request.pool {
+            Some(wanted) => wanted == *name,
+            None => pool.auto_assign,
+        });
+    let ranges = pools.flat_map(|(_, pool)| pool.addresses.iter());
+    let ranges = ranges.filter(|range| match request.ip_families {
+        Some(families) => families.contains(range.family()),
+        None => true,
+    });
+    ranges.map(|range| range.first()).collect()
+}
+
+/// An aggregate that no range of a pool has whole would draw traffic for addresses that are somebody
+/// else's; at least one must lie in each range of the pools.
+fn check_aggregates(config: &Config, sections: &[Section<'_>]) {
+    for (advertisement, section) in config.advertisements.iter().zip(sections) {
+        let is_about = |name: &PoolName| match &advertisement.pools {
+            Some(pools) => pools.contains(name),
+            None => advertisement.services.is_none(),
+        };
+        for (name, pool) in config.pools.iter().filter(|(name, _)| is_about(name)) {
+            for range in &pool.addresses {
+                let (key, length) = match range.family() {
+                    IpFamily::V4 => ("aggregation-length", advertisement.aggregation.v4),
+                    IpFamily::V6 => ("aggregation-length-v6", advertisement.aggregation.v6),
+                };
+                if !range.has_prefix_of(length) {
+                    let text = format!(
+                        "found {length}; must be the length of a prefix within each range of the pools, and {range} of [[pool]] {:?} has none so short",
+                        name.as_str(),
+                    );
+                    section.error(section.line, key, text);
                 }
             }
         }
