@@ -52,6 +52,7 @@ pub fn start(config: LogConfig) -> LevelSwitch {
         LogFormat::Json => lines::layer()
             .json()
             .flatten_event(true)
+            .with_span_list(false)
             .with_writer(io::stderr)
             .with_target(false)
             .boxed(),

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use support::{Daemon, eventually, loopback};
 
 /// One side of a pair.
@@ -56,7 +57,7 @@ impl Pair {
         config(own, 64520, other, 64521, more)
     }
 
-    fn host_peer(&self) -> serde_json::Value {
+    fn host_peer(&self) -> Value {
         self.host.show(&["peer", "other"])
     }
 
@@ -182,7 +183,7 @@ fn a_route_that_fits_no_message_is_named_and_not_said_to_be_announced() {
     pair.host
         .write(&pair.host_config(&format!("{WEB}{routes}")));
     pair.host.ok(&["reload"]);
-    let state_of = |routes: &serde_json::Value, prefix: &str| {
+    let state_of = |routes: &Value, prefix: &str| {
         let mut routes = routes.as_array().unwrap().iter();
         let route = routes.find(|route| route["prefix"] == prefix).unwrap();
         route["peers"][0]["state"].clone()
@@ -463,7 +464,7 @@ fn a_removed_peer_is_told_so() {
     assert_eq!(pair.host.show(&["peers"]), serde_json::json!([]));
     // What its session said last is not held against a peer that is gone.
     let events = pair.host.show(&["events"]);
-    let of_peer = |event: &&serde_json::Value| !event["peer"].is_null();
+    let of_peer = |event: &&Value| !event["peer"].is_null();
     assert_eq!(events.as_array().unwrap().iter().find(of_peer), None);
     assert!(
         !pair.host.log().contains("BGP session lost"),
@@ -619,6 +620,32 @@ fn metrics_tell_of_sessions_that_are_up() {
             documented.contains(&format!("`{name}`")),
             "docs/metrics.md says nothing about {name}"
         );
+    }
+}
+
+/// Whatever is said of a session says of which.
+#[test]
+fn lines_of_the_log_tell_which_session_they_are_about() {
+    let pair = Pair::start("[log]\nformat = \"json\"\n");
+    let [_, other] = pair.addresses;
+    for (message, name) in [
+        ("BGP session established", "bgp"),
+        ("BFD session up", "bfd"),
+    ] {
+        let said = || {
+            let log = pair.host.log();
+            let mut lines = log
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.find(|line| line["message"] == message)
+        };
+        eventually(message, || said().is_some());
+        let found = said().unwrap();
+        assert_eq!(found["peer"], "other", "{found}");
+        assert_eq!(found["span"]["name"], name, "{found}");
+        let remote = found["span"]["remote"].as_str().unwrap();
+        assert!(remote.starts_with(&other.to_string()), "{found}");
+        assert_ne!(found["span"]["session"], Value::Null, "{found}");
     }
 }
 

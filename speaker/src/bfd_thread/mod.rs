@@ -353,6 +353,14 @@ impl BfdThread {
         self.lacks_ranges() || sessions.any(|running| running.id.is_err())
     }
 
+    /// Where a session sends to.
+    #[must_use]
+    pub fn remote(&self, id: SessionId) -> Option<SocketAddr> {
+        let accepted = || Some(self.ranges.accepted.get(&id)?.remote());
+        let key = self.keys.get(&id);
+        key.map(|key| key.remote).or_else(accepted)
+    }
+
     /// Whom a session runs for.
     #[must_use]
     pub fn users(&self, id: SessionId) -> &[Party] {

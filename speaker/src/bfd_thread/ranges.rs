@@ -1,6 +1,7 @@
 //! Sessions that neighbors begin (RFC 9468): which there are, and what they are called.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +18,12 @@ pub(super) struct Accepted {
     range: BfdName,
     key: SessionKey,
     opened: Instant,
+}
+
+impl Accepted {
+    pub(super) const fn remote(&self) -> SocketAddr {
+        self.key.remote
+    }
 }
 
 /// What was asked for, and what has come of it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bgp::{Cause, Event, MalformedUpdate, State, Transition};
 use ipnet::IpNet;
-use tracing::{debug, info, warn};
+use tracing::{debug, error_span, info, warn};
 
 use super::Speaker;
 use crate::bfd_thread::Moves;
@@ -21,9 +21,16 @@ const ERRORS_APART: Duration = Duration::from_secs(10);
 impl Speaker {
     /// A peer that was removed may have said something before it knew.
     pub(super) fn handle_bgp(&mut self, BgpEvent { peer, event, .. }: BgpEvent) {
-        if !self.config.peers.contains_key(&peer) {
+        let Some(config) = self.config.peers.get(&peer) else {
             return;
+        };
+        if let Event::Established(_) = &event {
+            *self.sessions.entry(peer.clone()).or_default() += 1;
         }
+        let session = self.sessions.get(&peer).copied().unwrap_or_default();
+        // At the level that is always written, so that whatever is said here says about whom.
+        let span = error_span!("bgp", remote = %config.address, session);
+        let _entered = span.enter();
         match event {
             Event::StateChanged(transition) => self.handle_transition(&peer, &transition),
             Event::Established(negotiated) => info!(
@@ -229,6 +236,10 @@ impl Speaker {
         let (from, to) = (change.from, change.to);
         let peer = party.peer().map(tracing::field::display);
         let bfd_session = party.bfd_session().map(tracing::field::display);
+        let remote = self.bfd.remote(change.session);
+        let remote = remote.map(tracing::field::display);
+        let span = error_span!("bfd", remote, session = %change.session);
+        let _entered = span.enter();
         let cause = What::from(change);
         let states = [from.to_string(), to.to_string()];
         match (from, to) {

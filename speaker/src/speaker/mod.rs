@@ -110,6 +110,8 @@ pub struct Speaker {
     malformed: ByPeer<Arc<Malformed>>,
     /// When a peer's errors were last said to be new.
     errors_said: ByPeer<Instant>,
+    /// How many sessions each peer has had, to tell them apart in the log.
+    sessions: ByPeer<u64>,
     /// Whose BGP session is Established.
     established: BTreeSet<PeerName>,
     /// What is up as far as it was told, and the range that the peer has come from.
@@ -229,6 +231,7 @@ impl Speaker {
             unsendable: BTreeMap::new(),
             malformed: BTreeMap::new(),
             errors_said: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             established: BTreeSet::new(),
             up: BTreeMap::new(),
             bgp,
@@ -538,6 +541,7 @@ impl Speaker {
         self.malformed.remove(name);
         self.errors_said.remove(name);
         self.established.remove(name);
+        self.sessions.remove(name);
         self.tell_hooks_of_removal(name);
         self.forget_presence(name);
         self.placed.remove(name);
