@@ -18,7 +18,7 @@ use super::support::daemon::{Herald, socket_in};
 use super::support::frr::Frr;
 use super::support::gobgp::Gobgp;
 use super::support::router::{ReceivedRoute, Router};
-use super::support::{Lab, Lan, Namespace, ensure, wait_until};
+use super::support::{Lab, Lan, Link, Namespace, ensure, wait_until};
 
 /// The host's addresses.
 pub(crate) const HOST_V4: &str = "192.168.133.71";
@@ -107,6 +107,8 @@ pub(crate) struct Neighborhood {
 #[derive(Debug)]
 pub(crate) struct Host {
     pub namespace: Namespace,
+    #[allow(dead_code, reason = "only the soak cuts it")]
+    pub link: Link,
     directory: PathBuf,
 }
 
@@ -132,12 +134,12 @@ impl Neighborhood {
                 format!("fe80::{number}/64"),
             ];
             let addresses = addresses.each_ref().map(String::as_str);
-            lan.attach(&namespace, "eth0", &addresses, &format!("to-{label}"));
-            namespace
+            let link = lan.attach(&namespace, "eth0", &addresses, &format!("to-{label}"));
+            (namespace, link)
         };
         let [frr_at, bird_at, gobgp_at] =
-            [("frr", 1), ("bird", 2), ("gobgp", 3)].map(|(label, number)| attach(label, number));
-        let host = attach("host", 71);
+            [("frr", 1), ("bird", 2), ("gobgp", 3)].map(|(label, number)| attach(label, number).0);
+        let (host, link) = attach("host", 71);
 
         let configs = [
             frr_config(options),
@@ -156,6 +158,7 @@ impl Neighborhood {
             gobgp,
             host: Host {
                 namespace: host,
+                link,
                 directory: lab.directory("herald"),
             },
             transport: options.transport,

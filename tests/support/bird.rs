@@ -1,5 +1,6 @@
 //! BIRD in a container, and what it says about its protocols and routes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -176,6 +177,14 @@ impl Router for Bird {
             }
         }
         routes
+    }
+
+    fn prefixes(&self) -> BTreeSet<String> {
+        // A second path to a prefix begins with spaces.
+        let shown = self.show("route");
+        let words = shown.lines().filter_map(|line| line.split(' ').next());
+        let prefixes = words.filter(|word| word.contains('/'));
+        prefixes.map(str::to_owned).collect()
     }
 
     fn request_refresh(&self, neighbor: &str) {

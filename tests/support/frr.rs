@@ -1,5 +1,6 @@
 //! FRR in a container, and what it says about its neighbors.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -207,6 +208,15 @@ impl Router for Frr {
         let shown = self.vtysh_json(&format!("show bgp {family} unicast {prefix} json"));
         let paths = shown["paths"].as_array();
         paths.into_iter().flatten().map(received).collect()
+    }
+
+    fn prefixes(&self) -> BTreeSet<String> {
+        let tables = ["ipv4", "ipv6"]
+            .map(|family| self.vtysh_json(&format!("show bgp {family} unicast json")));
+        let routes = tables
+            .iter()
+            .filter_map(|table| table["routes"].as_object());
+        routes.flat_map(|routes| routes.keys().cloned()).collect()
     }
 
     fn request_refresh(&self, neighbor: &str) {

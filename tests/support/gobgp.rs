@@ -1,5 +1,6 @@
 //! GoBGP in a container, and what it says about its neighbors and routes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -160,6 +161,12 @@ impl Router for Gobgp {
         let table = self.json(&format!("global rib -a {family}"));
         let paths = table[prefix].as_array();
         paths.into_iter().flatten().map(received).collect()
+    }
+
+    fn prefixes(&self) -> BTreeSet<String> {
+        let tables = ["ipv4", "ipv6"].map(|family| self.json(&format!("global rib -a {family}")));
+        let routes = tables.iter().filter_map(Value::as_object);
+        routes.flat_map(|routes| routes.keys().cloned()).collect()
     }
 
     fn request_refresh(&self, neighbor: &str) {

@@ -1,5 +1,6 @@
 //! What tests ask of any router, whoever made it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A route as a router has received it: what tells whether an attribute arrived intact.
@@ -31,6 +32,9 @@ pub trait Router: Sync {
 
     /// All paths to a prefix, whoever sent them; the best one first where the router knows one.
     fn received(&self, prefix: &str) -> Vec<ReceivedRoute>;
+
+    /// Every prefix of both families that it has a path to.
+    fn prefixes(&self) -> BTreeSet<String>;
 
     /// Asks the neighbor for its routes once more (RFC 2918), in both families.
     fn request_refresh(&self, neighbor: &str);
