@@ -77,6 +77,12 @@ impl Gobgp {
         self.container.processes("gobgpd")
     }
 
+    /// Runs a line of shell in its container to its end.
+    #[track_caller]
+    pub fn shell(&self, line: &str) {
+        self.container.exec("/bin/sh", &["-c", line]);
+    }
+
     /// What a command of `gobgp` prints, e.g. `command("neighbor 192.0.2.1")`.
     #[track_caller]
     pub fn command(&self, command: &str) -> String {
