@@ -78,7 +78,7 @@ fn what_is_not_announced_anew_goes_with_end_of_rib() {
     scenario.stop(|herald| {
         herald.command(&["stop", "--restart"]);
     });
-    std::fs::remove_file(scenario.directory().join("state/state.json")).unwrap();
+    fs::remove_file(scenario.directory().join("state/state.json")).unwrap();
     assert_eq!(
         routes::next_hops(&scenario.topology.router, "192.168.133.151"),
         next_hops,
