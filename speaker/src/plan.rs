@@ -500,8 +500,32 @@ fn plan_log(
 }
 
 fn plan_api(running: &ApiConfig, wanted: &ApiConfig, next_start: &mut Vec<Difference>) {
-    let ApiConfig { socket, listen } = wanted;
+    let ApiConfig {
+        socket,
+        socket_mode,
+        socket_owner,
+        socket_group,
+        listen,
+    } = wanted;
     compare(next_start, "[api] socket", &running.socket, socket);
+    compare(
+        next_start,
+        "[api] socket-mode",
+        &running.socket_mode,
+        socket_mode,
+    );
+    compare(
+        next_start,
+        "[api] socket-owner",
+        &running.socket_owner,
+        socket_owner,
+    );
+    compare(
+        next_start,
+        "[api] socket-group",
+        &running.socket_group,
+        socket_group,
+    );
     compare(next_start, "[api] listen", &running.listen, listen);
 }
 

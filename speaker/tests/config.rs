@@ -2124,3 +2124,48 @@ level = "warn"
 "#
         => "6: not TOML: duplicate key at `level`";
 }
+
+#[test]
+fn the_socket_belongs_to_accounts_that_exist() {
+    let api = |keys: &str| {
+        let text = format!("[speaker]\nlocal-as = 64520\n[api]\n{keys}\n");
+        Config::parse(Path::new("herald.toml"), &text)
+            .map(|checked| checked.config.api)
+            .map_err(|error| error.to_string())
+    };
+    let config = api("socket-owner = \"root\"\nsocket-group = 4711\nsocket-mode = \"0o600\"");
+    let config = config.unwrap();
+    assert_eq!(config.socket_owner.map(|owner| owner.id()), Some(0));
+    assert_eq!(config.socket_group.map(|group| group.id()), Some(4711));
+    assert_eq!(config.socket_mode.bits(), 0o600);
+    assert_eq!(api("").unwrap().socket_mode.bits(), 0o660);
+    for (keys, told) in [
+        (
+            "socket-owner = \"roott\"",
+            "[api]: socket-owner: found \"roott\"; must be the name or the number of a user of this host; the nearest user is \"root\"",
+        ),
+        (
+            "socket-group = \"no such group here\"",
+            "[api]: socket-group: found \"no such group here\"; must be the name or the number of a group of this host",
+        ),
+        (
+            "socket-owner = -1",
+            "found -1; must be the name or the number of a user of this host",
+        ),
+        (
+            "socket-mode = 660",
+            "[api]: socket-mode: found 660; must be three or four octal digits as a text, such as \"0660\"",
+        ),
+        (
+            "socket-mode = \"0888\"",
+            "found \"0888\"; must be three or four octal digits",
+        ),
+        (
+            "socket-mode = \"1777\"",
+            "found \"1777\"; must be three or four octal digits",
+        ),
+    ] {
+        let error = api(keys).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+}

@@ -3,15 +3,15 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-/// Owner and group.
-const MODE: u32 = 0o660;
+use crate::config::{Account, ApiConfig};
+
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
 
@@ -32,6 +32,16 @@ pub enum BindError {
         /// What it says.
         source: io::Error,
     },
+    /// The socket cannot be given to whom the configuration names.
+    #[error("{}: [api] {what} is refused: {source}{}", .path.display(), hand_over_hint(.source))]
+    HandOver {
+        /// The path.
+        path: PathBuf,
+        /// The key and its value.
+        what: String,
+        /// What it says.
+        source: io::Error,
+    },
     /// The system refuses.
     #[error("cannot listen for HTTP at [api] listen = \"{address}\": {source}{}", tcp_hint(*.address, .source))]
     Tcp {
@@ -46,6 +56,15 @@ fn socket_hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
             "; start herald as a user who may write there, or name another socket"
+        }
+        _ => "",
+    }
+}
+
+fn hand_over_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; it takes root or CAP_CHOWN to give it to another user, or to a group that the daemon's user is not in"
         }
         _ => "",
     }
@@ -72,18 +91,22 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Listens at `path`, in place of a daemon that has died there.
+    /// Listens where the configuration says, in place of a daemon that has died there.
     ///
     /// # Errors
     /// When a living one answers there, or the system refuses.
-    pub fn bind(path: &Path) -> Result<(Self, UnixListener), BindError> {
+    pub fn bind(api: &ApiConfig) -> Result<(Self, UnixListener), BindError> {
+        let path = &api.socket;
         refuse_taken(path)?;
-        let listener = listen(path).map_err(|source| BindError::Unix {
-            path: path.to_owned(),
+        let unix = |source| BindError::Unix {
+            path: path.clone(),
             source,
-        })?;
-        let path = path.to_owned();
-        Ok((Self { path }, listener))
+        };
+        let socket = bind(path).map_err(unix)?;
+        // From here on it is removed when something goes wrong.
+        let bound = Self { path: path.clone() };
+        hand_over(api)?;
+        Ok((bound, listen(&socket).map_err(unix)?))
     }
 }
 
@@ -107,9 +130,9 @@ fn refuse_taken(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// In place of what a dead daemon has left. Nobody can connect before `listen`, so that the mode of
+/// In place of what a dead daemon has left. Nobody can connect before [`listen`], so that the mode of
 /// a socket that is only bound lets nobody in.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn bind(path: &Path) -> io::Result<Socket> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -119,10 +142,36 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    Ok(socket)
+}
+
+/// To whom it belongs, and whom it lets in.
+fn hand_over(api: &ApiConfig) -> Result<(), BindError> {
+    let path = &api.socket;
+    let refused = |source, what| BindError::HandOver {
+        path: path.clone(),
+        what,
+        source,
+    };
+    for (key, owner, group) in [
+        ("socket-owner", api.socket_owner.as_ref(), None),
+        ("socket-group", None, api.socket_group.as_ref()),
+    ] {
+        let named = owner.or(group);
+        let Some(account) = named else { continue };
+        // Owner and group stay as they are where nothing is said.
+        lchown(path, owner.map(Account::id), group.map(Account::id))
+            .map_err(|source| refused(source, format!("{key} = \"{account}\"")))?;
+    }
+    let mode = fs::Permissions::from_mode(api.socket_mode.bits());
+    fs::set_permissions(path, mode)
+        .map_err(|source| refused(source, format!("socket-mode = \"{}\"", api.socket_mode)))
+}
+
+fn listen(socket: &Socket) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    UnixListener::from_std(socket.into())
+    UnixListener::from_std(socket.try_clone()?.into())
 }
 
 /// Listens for those who only look.
@@ -137,16 +186,29 @@ pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+    use crate::config::Config;
+
+    /// `[api]` with this socket and these keys.
+    fn api(path: &Path, keys: &str) -> ApiConfig {
+        let text = format!("[speaker]\nlocal-as = 1\n[api]\nsocket = {path:?}\n{keys}\n");
+        Config::parse(Path::new("test"), &text).unwrap().config.api
+    }
+
+    fn bind(path: &Path) -> Result<(ControlSocket, UnixListener), BindError> {
+        ControlSocket::bind(&api(path, ""))
+    }
 
     #[tokio::test]
     async fn the_socket_is_for_owner_and_group_and_alone_in_its_directory() {
         let above = tempfile::tempdir().unwrap();
         let directory = above.path().join("run");
         let path = directory.join("herald.sock");
-        let bound = ControlSocket::bind(&path).unwrap();
+        let bound = bind(&path).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, MODE);
+        assert_eq!(mode & 0o777, 0o660);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         UnixStream::connect(&path).unwrap();
         drop(bound);
@@ -154,12 +216,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_socket_has_the_mode_and_the_owner_that_are_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("herald.sock");
+        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        // Root may give it away; others keep it.
+        let (owner, group) = match user.is_root() {
+            true => (65_534, 65_533),
+            false => (user.as_raw(), group.as_raw()),
+        };
+        let keys =
+            format!("socket-mode = \"0606\"\nsocket-owner = {owner}\nsocket-group = \"{group}\"");
+        let _bound = ControlSocket::bind(&api(&path, &keys)).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(metadata.mode() & 0o777, 0o606);
+        assert_eq!((metadata.uid(), metadata.gid()), (owner, group));
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[tokio::test]
     async fn every_path_that_the_system_takes_will_do() {
         let directory = tempfile::tempdir().unwrap();
         // unix(7): 108 octets with the NUL behind it.
         let name = |length: usize| "s".repeat(length - directory.path().as_os_str().len() - 1);
-        ControlSocket::bind(&directory.path().join(name(107))).unwrap();
-        let refused = ControlSocket::bind(&directory.path().join(name(108)));
+        bind(&directory.path().join(name(107))).unwrap();
+        let refused = bind(&directory.path().join(name(108)));
         assert!(matches!(refused, Err(BindError::Unix { .. })));
     }
 
@@ -168,9 +249,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("herald.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let _living = ControlSocket::bind(&path).unwrap();
+        let _living = bind(&path).unwrap();
         UnixStream::connect(&path).unwrap();
-        let refused = ControlSocket::bind(&path);
+        let refused = bind(&path);
         assert!(matches!(refused, Err(BindError::Alive(_))));
         UnixStream::connect(&path).unwrap();
     }

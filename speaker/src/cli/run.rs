@@ -89,7 +89,7 @@ async fn daemon(
 ) -> Result<(), DaemonError> {
     let api = config.api.clone();
     // The sockets come first: whoever is in the way is named before a router hears of us.
-    let (_socket, listener) = ControlSocket::bind(&api.socket)?;
+    let (_socket, listener) = ControlSocket::bind(&api)?;
     let viewers = match api.listen {
         Some(address) => Some(api::bind_tcp(address).await?),
         None => None,

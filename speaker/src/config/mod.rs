@@ -4,6 +4,7 @@
 //! together. What comes out is a [`Config`] with every default applied and every reference
 //! resolved; nothing after it parses or checks again.
 
+mod account;
 mod advertisement;
 mod attributes;
 mod bfd_auth;
@@ -37,6 +38,7 @@ use bgp::{
 };
 use ipnet::IpNet;
 
+pub use account::{Account, SocketMode};
 pub use advertisement::{AdvertisementConfig, AggregationLengths, Conflict};
 pub use bfd_auth::{BfdAuth, BfdKey};
 pub use bfd_range::BfdRangeConfig;
@@ -217,6 +219,12 @@ pub enum OnExit {
 pub struct ApiConfig {
     /// The Unix socket for control.
     pub socket: PathBuf,
+    /// Who may connect to it: permission bits, of which writing counts.
+    pub socket_mode: SocketMode,
+    /// The user that it belongs to; `None`: the daemon's.
+    pub socket_owner: Option<Account>,
+    /// The group that it belongs to; `None`: the daemon's.
+    pub socket_group: Option<Account>,
     /// The TCP address for looking only.
     pub listen: Option<SocketAddr>,
 }

@@ -36,7 +36,7 @@ use super::problem::Problem;
 use super::{
     ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR,
     LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, SpeakerConfig,
-    value,
+    account, value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -226,10 +226,16 @@ fn warn_if_nobody_keeps(section: &Section<'_>, on_exit: Option<&Located<OnExit>>
 
 fn read_api(mut section: Section<'_>) -> ApiConfig {
     let socket = section.take("socket", value::path);
+    let mode = section.take("socket-mode", account::socket_mode);
+    let owner = section.take("socket-owner", account::user);
+    let group = section.take("socket-group", account::group);
     let listen = section.take("listen", value::socket_address);
     section.finish();
     ApiConfig {
         socket: socket.map_or_else(|| DEFAULT_SOCKET.into(), |socket| socket.value),
+        socket_mode: mode.map(|mode| mode.value).unwrap_or_default(),
+        socket_owner: owner.map(|owner| owner.value),
+        socket_group: group.map(|group| group.value),
         listen: listen.map(|listen| listen.value),
     }
 }

@@ -136,9 +136,22 @@ impl Config {
         let BlackholeLengths { v4, v6 } = blackhole;
         out.plain("blackhole-length", v4);
         out.plain("blackhole-length-v6", v6);
-        let ApiConfig { socket, listen } = &self.api;
+        let ApiConfig {
+            socket,
+            socket_mode,
+            socket_owner,
+            socket_group,
+            listen,
+        } = &self.api;
         out.section("[api]");
         out.text("socket", socket.display());
+        out.text("socket-mode", socket_mode);
+        if let Some(owner) = socket_owner {
+            out.text("socket-owner", owner);
+        }
+        if let Some(group) = socket_group {
+            out.text("socket-group", group);
+        }
         if let Some(listen) = listen {
             out.text("listen", listen);
         }
