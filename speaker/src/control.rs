@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::addresses::Report;
 use crate::announcer::Announcements;
 use crate::bfd_thread::BfdReports;
 use crate::bgp_thread::{BgpThread, TransportReport};

@@ -151,7 +151,7 @@ fn write(state_dir: &StateDir, state: RunState) {
 
 /// Empty where the system has none; then a boot cannot be told from another, and time since the boot
 /// has to do.
-fn boot() -> String {
+pub(crate) fn boot() -> String {
     let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
     boot.trim().to_owned()
 }

@@ -5,6 +5,7 @@
 //! spoken to, [`api`] the same over HTTP, and [`cli`] the commands that use it.
 
 pub mod additions;
+pub mod addresses;
 pub mod announcer;
 pub mod api;
 pub mod bfd_thread;

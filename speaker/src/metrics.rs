@@ -1,6 +1,7 @@
 //! What Prometheus is told: gathered from a snapshot for each scrape, so that nothing is counted
 //! twice.
 
+mod addresses;
 mod bfd;
 mod health;
 mod hooks;
@@ -76,6 +77,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     health::add(&mut registry, snapshot);
     hooks::add(&mut registry, snapshot);
     pools::add(&mut registry, snapshot);
+    addresses::add(&mut registry, snapshot);
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut out, &registry);

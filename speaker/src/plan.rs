@@ -441,6 +441,7 @@ fn plan_speaker(
         on_exit,
         drain_time,
         reload_on_change,
+        address_interface,
         blackhole,
     } = wanted;
     let mut found = Vec::new();
@@ -460,6 +461,13 @@ fn plan_speaker(
         "reload-on-change",
         &running.reload_on_change,
         reload_on_change,
+    );
+    let interface = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
+    compare(
+        &mut found,
+        "address-interface",
+        &interface(&running.address_interface),
+        &interface(address_interface),
     );
     compare(
         &mut found,

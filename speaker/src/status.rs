@@ -2,6 +2,7 @@
 //! key (`_ms`), times are RFC 3339 in UTC, AS numbers and counters are numbers, addresses and
 //! prefixes are texts. A key whose value is unknown is null or absent.
 
+mod addresses;
 mod advertised;
 mod bfd;
 mod bfd_thread;
@@ -31,6 +32,7 @@ pub use self::bfd::{
     BfdAuthenticationStatus, BfdDownStatus, BfdEchoStatus, BfdSessionStatus, BfdStatus,
     ReceiveGapsStatus,
 };
+pub use addresses::HostedStatus;
 pub use advertised::AdvertisedRouteStatus;
 pub use bfd_thread::BfdThreadStatus;
 pub use event::EventStatus;

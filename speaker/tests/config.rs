@@ -978,7 +978,7 @@ x = 1
 socket = 5
 "#,
         &[
-            r#"herald.toml:4: [speaker]: x: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit, drain-time, reload-on-change, blackhole-length, blackhole-length-v6"#,
+            r#"herald.toml:4: [speaker]: x: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit, drain-time, reload-on-change, address-interface, blackhole-length, blackhole-length-v6"#,
             r#"herald.toml:6: [api]: socket: found 5; must be a path, such as "/var/lib/herald""#,
         ],
     );

@@ -105,6 +105,7 @@ async fn daemon(
     let obeying = tokio::spawn(signals.obey(control));
     let ended = speaker.run().await;
     obeying.abort();
+    informing.abort();
     server.close().await;
     Ok(ended?)
 }

@@ -294,10 +294,14 @@ fn said(spec: &RouteSpec) -> String {
 }
 
 fn services(services: &[ServiceStatus]) -> String {
-    let heads = ["SERVICE", "STATE", "ADDRESSES", "FROM", "ANNOUNCED TO"];
+    let are_hosted = services.iter().any(|service| !service.hosted.is_empty());
+    let mut heads = vec!["SERVICE", "STATE", "ADDRESSES", "FROM", "ANNOUNCED TO"];
+    if are_hosted {
+        heads.insert(3, "ON HOST");
+    }
     let rows = services.iter().map(|service| {
         let ratio = format!("{} of {} peers", service.announced_to, service.peers);
-        vec![
+        let mut row = vec![
             Cell::new(&service.name),
             match (&service.health, service.state.as_str()) {
                 (None, _) => faint("not checked"),
@@ -305,6 +309,9 @@ fn services(services: &[ServiceStatus]) -> String {
                 (Some(_), state) => bad(state),
             },
             service_addresses(service),
+        ];
+        row.extend(are_hosted.then(|| Cell::new(on_host(service))));
+        row.extend([
             Cell::new(&service.source),
             match (&service.health, &service.unannounced) {
                 (Some(health), _) if service.state != "healthy" => {
@@ -314,7 +321,8 @@ fn services(services: &[ServiceStatus]) -> String {
                 _ if service.announced_to == service.peers => good(&ratio),
                 _ => bad(&ratio),
             },
-        ]
+        ]);
+        row
     });
     let empty = "no services; add a [[service]], or use `herald service add`";
     table(&heads, rows, false, empty)
@@ -332,6 +340,19 @@ fn service_addresses(service: &ServiceStatus) -> Cell {
         Some(_) => bad(&text),
         None => Cell::new(text),
     }
+}
+
+/// A line for each address.
+fn on_host(service: &ServiceStatus) -> String {
+    let lines = service.hosted.iter().map(|hosted| {
+        let interface = &hosted.interface;
+        match (hosted.state.as_str(), &hosted.reason) {
+            ("foreign", _) => format!("{interface}, not by us"),
+            ("missing", Some(reason)) => format!("no: {reason}"),
+            _ => interface.clone(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn events(events: &[EventStatus], wide: bool) -> String {

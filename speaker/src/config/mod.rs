@@ -200,6 +200,8 @@ pub struct SpeakerConfig {
     pub drain_time: Duration,
     /// The file is read again whenever it changes.
     pub reload_on_change: bool,
+    /// The interface that the addresses of services are added to; `None`: none is touched.
+    pub address_interface: Option<String>,
     /// The shortest prefixes that BLACKHOLE may go with.
     pub blackhole: BlackholeLengths,
 }

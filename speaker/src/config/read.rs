@@ -86,7 +86,7 @@ fn syntax(text: &str, error: &toml::de::Error, lines: &Lines) -> Problem {
 fn read_document(mut document: Section<'_>) -> Option<Config> {
     let has_any = |keys: [&str; 2]| keys.iter().any(|key| document.has(key));
     let speaks_bgp = has_any(["peer", "peer-range"]) || !has_any(["bfd-session", "bfd-range"]);
-    let mut daemon = document.take_table("speaker").plans(&["address-interface"]);
+    let mut daemon = document.take_table("speaker");
     let (speaker, on_exit) = read_speaker(&mut daemon, speaks_bgp);
     let api = read_api(document.take_table("api"));
     let bfd = read_bfd(document.take_table("bfd"));
@@ -182,6 +182,7 @@ fn read_speaker(
     let drain_time = value::duration_between(Duration::ZERO, 3600 * SECOND);
     let drain_time = section.take("drain-time", drain_time);
     let reload_on_change = section.take("reload-on-change", value::boolean);
+    let address_interface = section.take("address-interface", value::interface);
     let blackhole_v4 = section.take("blackhole-length", value::number_between::<u8>(0, 32));
     let blackhole_v6 = section.take("blackhole-length-v6", value::number_between::<u8>(0, 128));
     let blackhole = BlackholeLengths::default();
@@ -198,6 +199,7 @@ fn read_speaker(
             .unwrap_or_default(),
         drain_time: drain_time.map_or(Duration::ZERO, |time| time.value),
         reload_on_change: reload_on_change.is_some_and(|reload| reload.value),
+        address_interface: address_interface.map(|interface| interface.value),
         blackhole: BlackholeLengths {
             v4: blackhole_v4.map_or(blackhole.v4, |length| length.value),
             v6: blackhole_v6.map_or(blackhole.v6, |length| length.value),

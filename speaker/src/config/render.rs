@@ -113,6 +113,7 @@ impl Config {
             on_exit,
             drain_time,
             reload_on_change,
+            address_interface,
             blackhole,
         } = &self.speaker;
         out.section("[speaker]");
@@ -133,6 +134,9 @@ impl Config {
         );
         out.duration("drain-time", *drain_time);
         out.plain("reload-on-change", reload_on_change);
+        if let Some(interface) = address_interface {
+            out.text("address-interface", interface);
+        }
         let BlackholeLengths { v4, v6 } = blackhole;
         out.plain("blackhole-length", v4);
         out.plain("blackhole-length-v6", v6);

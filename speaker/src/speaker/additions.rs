@@ -51,7 +51,7 @@ impl Speaker {
         self.note_about(&name, Subject::Service, "added at run time");
         self.note_choice(&name, choice.as_ref());
         self.serve_waiting();
-        self.announce();
+        self.announce_and_host(Self::announce);
         self.tell_dependents();
         let stored = former.map_or(Stored::Created, |_| Stored::Replaced);
         Ok((stored, self.given(&name)))
@@ -85,7 +85,7 @@ impl Speaker {
         self.strike_out(name);
         self.remove_service(name);
         self.serve_waiting();
-        self.announce();
+        self.announce_and_host(Self::announce);
         self.tell_dependents();
         self.note_about(name, Subject::Service, "removed at run time");
         Ok(())
@@ -148,7 +148,7 @@ impl Speaker {
             Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
             self.serve_waiting();
         }
-        self.announce_route(route.peers.is_some());
+        self.announce_and_host(|it| it.announce_route(route.peers.is_some()));
         self.note(format!("route {prefix}: removed at run time"));
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! `events` what the threads report.
 
 mod additions;
+mod addresses;
 mod bfd_ranges;
 mod bfd_sessions;
 mod drain;
@@ -34,7 +35,8 @@ use tracing::{info, warn};
 use self::drain::Leaving;
 pub use self::neighbors::{Neighbor, Neighbors};
 use self::ranges::Absent;
-use crate::additions::{Kept, StateDir, StateError, addresses};
+use crate::additions::{Kept, StateDir, StateError};
+use crate::addresses::Addresses;
 use crate::announcer::{self, Announcer};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
@@ -95,10 +97,11 @@ pub struct Speaker {
     /// `None`: there is no BGP, and nothing that it could be made of.
     router_id: Option<BgpIdentifier>,
     kept: Kept,
-    state_dir: StateDir,
+    state_dir: Arc<StateDir>,
     level: LevelSwitch,
     services: Arc<Services>,
     pools: Arc<Pools>,
+    addresses: Addresses,
     announcer: Announcer,
     /// Since the start it has not been known of every service whether it works.
     awaits_verdicts: bool,
@@ -174,7 +177,7 @@ impl Speaker {
         mut config: Config,
         level: LevelSwitch,
     ) -> Result<(Self, Control), StartError> {
-        let state_dir = StateDir::open(&config.speaker.state_dir)?;
+        let state_dir = Arc::new(StateDir::open(&config.speaker.state_dir)?);
         let loaded = state_dir.load()?;
         let mut kept = loaded.clone();
         let last_run = LastRun::read(&state_dir);
@@ -204,6 +207,10 @@ impl Speaker {
         bgp.report_arrivals(newcomers);
         bgp.listen(config.speaker.listen.clone()).await?;
         let bfd = BfdThread::start(&config.bfd, bgp.clone(), bfd_sender)?;
+        let wish = addresses::wish(&config, &services);
+        let hosted = Addresses::start(Arc::clone(&state_dir), wish).await;
+        let hosted = hosted.map_err(StartError::Addresses)?;
+        let addresses = addresses::refuse_forbidden(hosted).await?;
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (health, verdicts) = HealthThread::new();
         let control = Control {
@@ -226,6 +233,7 @@ impl Speaker {
             awaits_verdicts: false,
             services: Arc::new(services),
             pools: Arc::new(books),
+            addresses,
             announcer,
             scopes: BTreeMap::new(),
             unsendable: BTreeMap::new(),
@@ -261,7 +269,10 @@ impl Speaker {
         speaker.hooks.set(&speaker.config.hooks);
         speaker.watch_services();
         speaker.awaits_verdicts = speaker.services.await_verdicts();
-        speaker.start_peers()?;
+        if let Err(error) = speaker.start_peers() {
+            speaker.addresses.end(OnExit::Withdraw).await;
+            return Err(error);
+        }
         LastRun::begin(&speaker.state_dir);
         speaker.watch.set(speaker.config.speaker.reload_on_change);
         for what in gone {
@@ -691,6 +702,7 @@ impl Speaker {
         while let Ok(event) = self.bgp_events.try_recv() {
             self.handle_bgp(event);
         }
+        self.addresses.end(how).await;
         self.note("stopped");
         LastRun::end(&self.state_dir, how);
         let bfd = self.bfd;
@@ -706,7 +718,7 @@ fn settle_router_id(config: &mut Config, kept: &mut Kept) -> Option<BgpIdentifie
     let id = match config.speaker.router_id {
         Some(id) => id,
         None => {
-            let taken = addresses(&kept.additions.services).collect();
+            let taken = crate::additions::addresses(&kept.additions.services).collect();
             let id = kept
                 .router_id
                 .or_else(|| router_id::derive(config, &taken))?;

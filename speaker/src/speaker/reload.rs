@@ -234,10 +234,10 @@ impl Speaker {
         }
         self.look_for_neighbors();
         self.adopt_pools(books);
-        match self.announcer.adopt(&self.config) {
-            true => self.announce(),
-            false => self.announce_all(),
-        }
+        self.announce_and_host(|it| match it.announcer.adopt(&it.config) {
+            true => it.announce(),
+            false => it.announce_all(),
+        });
         self.tell_dependents();
         failures.extend(privileges);
         failures

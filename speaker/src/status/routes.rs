@@ -8,6 +8,7 @@ use bgp::{Community, Family, FamilyStatus, RouteAttributes, State};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::addresses::{HostedStatus, hosted};
 use super::{HealthStatus, text};
 use crate::additions::RouteSpec;
 use crate::announcer::Announcement;
@@ -65,6 +66,9 @@ pub struct ServiceStatus {
     pub pool: Option<String>,
     /// Why it has not every address that it asks for; null if it has.
     pub lack: Option<String>,
+    /// Which of them are on this host; none unless `address-interface` is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosted: Vec<HostedStatus>,
     /// `file` or `api`.
     pub source: String,
     /// `healthy`: it may be announced; `unhealthy`; `unknown`: it has not had its first verdict.
@@ -235,6 +239,7 @@ impl Snapshot {
                     addresses: service.addresses().map(|ip| ip.to_string()).collect(),
                     pool: text(pool),
                     lack: text(client.and_then(|client| client.lack.as_ref())),
+                    hosted: hosted(&self.addresses, service.addresses()),
                     source: service.source.to_string(),
                     state: service.verdict.to_string(),
                     health: self.health(name, service),

@@ -1,0 +1,462 @@
+//! The addresses of services, on an interface of this host (`[speaker] address-interface`).
+//!
+//! They are there while their service is configured, healthy or not: a check against an address that is
+//! taken away could never succeed again. What was there before us is left as it is, and what somebody
+//! else takes away is added again.
+//!
+//! All of it happens on a thread of its own, which runs once there is something to do; the rest of the
+//! daemon says what it wants, and reads what has become of it.
+
+mod difference;
+mod ledger;
+mod netlink;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::net::if_::{if_indextoname, if_nametoindex};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use self::difference::{Difference, difference};
+use self::ledger::Ledger;
+use self::netlink::{Changes, Kernel};
+use crate::additions::StateDir;
+use crate::config::OnExit;
+
+/// Between two looks at what somebody else has changed. Whoever fights over an address with us does so at
+/// leisure.
+const LEISURE: Duration = Duration::from_secs(1);
+/// Until what did not work is tried again, unless something changes before.
+const RETRY: Duration = Duration::from_secs(10);
+/// More addresses than this are counted rather than named in a line of the log.
+const NAMED: usize = 8;
+
+/// What the daemon wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Where addresses are added; `None`: nowhere.
+    pub interface: Option<String>,
+    /// Those of every service.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// What has become of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Where addresses are added; `None`: nowhere.
+    pub interface: Option<String>,
+    /// Each address that is wanted.
+    pub addresses: BTreeMap<IpAddr, Presence>,
+    /// How often an address was added again that somebody else had taken away.
+    pub restored: u64,
+    /// An address could not be added for want of CAP_NET_ADMIN.
+    pub refused: bool,
+}
+
+/// Whether an address is on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// We have added it.
+    Added,
+    /// It is on this interface, and we have not added it.
+    Foreign(String),
+    /// It is not there, for this reason.
+    Missing(String),
+}
+
+/// A handle to the thread.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    state_dir: Arc<StateDir>,
+    thread: Option<Thread>,
+    wish: Wish,
+}
+
+#[derive(Debug)]
+struct Thread {
+    commands: mpsc::UnboundedSender<Command>,
+    report: watch::Receiver<Arc<Report>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Want(Wish),
+    /// Answered when everything before has been done.
+    Settled(oneshot::Sender<()>),
+    End(OnExit, oneshot::Sender<()>),
+}
+
+impl Addresses {
+    /// With what the last run has left behind, which goes unless it is wanted.
+    ///
+    /// # Errors
+    /// When the system has no thread left, or does not let us ask for its addresses.
+    pub(crate) async fn start(state_dir: Arc<StateDir>, wish: Wish) -> io::Result<Self> {
+        let has_work =
+            wish.interface.is_some() || !Ledger::read(Arc::clone(&state_dir)).places().is_empty();
+        let mut addresses = Self {
+            state_dir,
+            thread: None,
+            wish: Wish::default(),
+        };
+        if has_work {
+            addresses.have(wish)?;
+            addresses.settled().await;
+        }
+        Ok(addresses)
+    }
+
+    /// What is wanted.
+    pub(crate) const fn wish(&self) -> &Wish {
+        &self.wish
+    }
+
+    /// Replaces what is wanted.
+    ///
+    /// # Errors
+    /// When a thread is needed, and cannot be started.
+    pub(crate) fn want(&mut self, wish: Wish) -> io::Result<()> {
+        if wish == self.wish {
+            return Ok(());
+        }
+        self.have(wish)
+    }
+
+    fn have(&mut self, wish: Wish) -> io::Result<()> {
+        if self.thread.is_none() {
+            self.thread = Some(Thread::start(Arc::clone(&self.state_dir))?);
+        }
+        self.wish = wish.clone();
+        self.tell(Command::Want(wish));
+        Ok(())
+    }
+
+    /// Returns when everything has been done, or has turned out to be impossible.
+    pub(crate) async fn settled(&self) {
+        let (reply, done) = oneshot::channel();
+        self.tell(Command::Settled(reply));
+        // An error means that there is no thread, and nothing to wait for.
+        let _ = done.await;
+    }
+
+    /// What has become of the addresses.
+    pub(crate) fn report(&self) -> Arc<Report> {
+        let thread = self.thread.as_ref();
+        thread.map_or_else(Arc::default, |thread| Arc::clone(&thread.report.borrow()))
+    }
+
+    /// The daemon ends, and with it the addresses, unless it comes back.
+    pub(crate) async fn end(&self, how: OnExit) {
+        let (reply, done) = oneshot::channel();
+        self.tell(Command::End(how, reply));
+        // An error means that there is no thread, and nothing to remove.
+        let _ = done.await;
+    }
+
+    fn tell(&self, command: Command) {
+        if let Some(thread) = &self.thread {
+            // It ends only when it was told to.
+            let _ = thread.commands.send(command);
+        }
+    }
+}
+
+impl Thread {
+    fn start(state_dir: Arc<StateDir>) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (told, report) = watch::channel(Arc::default());
+        let kernel = Kernel::open()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let changes = {
+            let _inside = runtime.enter();
+            Changes::open()?
+        };
+        std::thread::Builder::new()
+            .name("addresses".into())
+            .spawn(move || {
+                let keeper = Keeper {
+                    kernel,
+                    ledger: Ledger::read(state_dir),
+                    wish: Wish::default(),
+                    report: Report::default(),
+                    told,
+                    added_before: BTreeSet::new(),
+                };
+                runtime.block_on(keeper.run(inbox, changes));
+            })?;
+        Ok(Self { commands, report })
+    }
+}
+
+/// What runs on the thread.
+struct Keeper {
+    kernel: Kernel,
+    ledger: Ledger,
+    wish: Wish,
+    report: Report,
+    told: watch::Sender<Arc<Report>>,
+    /// What was on the interface by our doing when it was looked last.
+    added_before: BTreeSet<IpAddr>,
+}
+
+impl Keeper {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, changes: Changes) {
+        let mut looked = Instant::now();
+        let mut due: Option<Instant> = None;
+        loop {
+            let alarm = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                command = inbox.recv() => match command {
+                    Some(Command::Want(wish)) => {
+                        if wish.interface != self.wish.interface {
+                            self.added_before.clear();
+                        }
+                        self.wish = wish;
+                    }
+                    Some(Command::Settled(reply)) => {
+                        // Whoever asked may have gone.
+                        let _ = reply.send(());
+                        continue;
+                    }
+                    Some(Command::End(how, reply)) => {
+                        self.end(how);
+                        let _ = reply.send(());
+                        return;
+                    }
+                    None => return,
+                },
+                () = alarm => {}
+                () = changes.next() => {
+                    due = Some(looked + LEISURE);
+                    continue;
+                }
+            }
+            let is_complete = self.look();
+            looked = Instant::now();
+            due = (!is_complete).then_some(looked + RETRY);
+        }
+    }
+
+    /// What the next daemon needs stays.
+    fn end(&mut self, how: OnExit) {
+        if how == OnExit::Withdraw {
+            self.wish.addresses.clear();
+            self.look();
+        }
+    }
+
+    /// Makes the host as it is wanted, as far as it can be, and says what has come of it; whether all is
+    /// well.
+    fn look(&mut self) -> bool {
+        let name = self.wish.interface.as_deref();
+        let index = name.and_then(|name| if_nametoindex(name).ok());
+        let wanted = match name {
+            Some(_) => self.wish.addresses.clone(),
+            None => BTreeSet::new(),
+        };
+        let host = match self.kernel.addresses() {
+            Ok(host) => host,
+            Err(error) => {
+                let reason = format!("the kernel does not say which addresses there are: {error}");
+                self.tell_missing(&wanted, &reason);
+                return false;
+            }
+        };
+        let found = difference(&wanted, index, &host, self.ledger.places());
+        let mut addresses: BTreeMap<IpAddr, Presence> = BTreeMap::new();
+        for (address, on) in &found.foreign {
+            addresses.insert(*address, Presence::Foreign(interface_name(*on)));
+        }
+        for (_, address) in &found.keep {
+            addresses.insert(*address, Presence::Added);
+        }
+        let refused = self.add(&found, index, &mut addresses);
+        self.remove(&found, index);
+        let is_missing = |presence: &Presence| matches!(presence, Presence::Missing(_));
+        let is_complete = !addresses.values().any(is_missing);
+        self.tell(addresses, refused);
+        is_complete
+    }
+
+    /// Adds what is missing; whether that is forbidden.
+    fn add(
+        &mut self,
+        found: &Difference,
+        index: Option<u32>,
+        addresses: &mut BTreeMap<IpAddr, Presence>,
+    ) -> bool {
+        if found.add.is_empty() {
+            return false;
+        }
+        let name = self.wish.interface.clone().unwrap_or_default();
+        let all_missing = |reason: String| {
+            let missing = found.add.iter();
+            missing.map(move |address| (*address, Presence::Missing(reason.clone())))
+        };
+        let Some(index) = index else {
+            addresses.extend(all_missing(format!("there is no interface {name}")));
+            return false;
+        };
+        // Whoever comes after a crash must know of them.
+        let ours = found.keep.iter().chain(&found.remove).copied();
+        let ours = ours.chain(found.add.iter().map(|address| (index, *address)));
+        if let Err(error) = self.ledger.write(ours.collect()) {
+            addresses.extend(all_missing(error.to_string()));
+            return false;
+        }
+        let mut refused = false;
+        let mut added = Vec::new();
+        for address in &found.add {
+            let presence = match self.kernel.add(*address, index) {
+                Ok(()) => {
+                    added.push(*address);
+                    Presence::Added
+                }
+                Err(error) => {
+                    refused |= error.kind() == io::ErrorKind::PermissionDenied
+                        && error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error());
+                    Presence::Missing(refusal(&error, &name))
+                }
+            };
+            addresses.insert(*address, presence);
+        }
+        let (restored, new): (Vec<IpAddr>, Vec<IpAddr>) = added
+            .into_iter()
+            .partition(|address| self.added_before.contains(address));
+        if !new.is_empty() {
+            info!("{} added to {name}", listed(&new));
+        }
+        if !restored.is_empty() {
+            self.report.restored += restored.len() as u64;
+            warn!(
+                "{} had been taken from {name} by somebody else, and is added again",
+                listed(&restored)
+            );
+        }
+        refused
+    }
+
+    fn remove(&mut self, found: &Difference, index: Option<u32>) {
+        let mut removed: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
+        let mut ours = self.ledger.places().clone();
+        for (index, address) in &found.remove {
+            match self.kernel.remove(*address, *index) {
+                Ok(()) => removed.entry(*index).or_default().push(*address),
+                // Somebody was faster.
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                Err(error) => {
+                    let name = interface_name(*index);
+                    let reason = refusal(&error, &name);
+                    warn!("{address} cannot be removed from {name}: {reason}");
+                    continue;
+                }
+            }
+            ours.remove(&(*index, *address));
+        }
+        for (index, addresses) in removed {
+            info!(
+                "{} removed from {}",
+                listed(&addresses),
+                interface_name(index)
+            );
+        }
+        // What is neither there nor wanted may be somebody else's the next time.
+        ours.retain(|place| {
+            found.keep.contains(place)
+                || found.remove.contains(place)
+                || (index == Some(place.0) && found.add.contains(&place.1))
+        });
+        ours.extend(&found.keep);
+        if let Err(error) = self.ledger.write(ours) {
+            warn!("{error}");
+        }
+    }
+
+    fn tell_missing(&mut self, wanted: &BTreeSet<IpAddr>, reason: &str) {
+        let missing = wanted.iter();
+        let missing = missing.map(|address| (*address, Presence::Missing(reason.to_owned())));
+        self.tell(missing.collect(), false);
+    }
+
+    /// Each reason is logged once, with how many it concerns.
+    fn tell(&mut self, addresses: BTreeMap<IpAddr, Presence>, refused: bool) {
+        let before = &self.report.addresses;
+        let mut news: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for (address, presence) in &addresses {
+            if before.get(address) != Some(presence)
+                && let Presence::Missing(reason) = presence
+            {
+                news.entry(reason.clone()).or_default().push(*address);
+            }
+        }
+        let interface = self.wish.interface.as_deref().unwrap_or_default();
+        for (reason, missing) in news {
+            warn!(
+                "{} cannot be added to {interface}: {reason}",
+                listed(&missing)
+            );
+        }
+        for (address, presence) in &addresses {
+            if let Presence::Foreign(on) = presence
+                && before.get(address) != Some(presence)
+            {
+                info!("{address} is on {on} already, and is left as it is there");
+            }
+        }
+        let added = addresses.iter();
+        let added = added.filter(|(_, presence)| **presence == Presence::Added);
+        self.added_before = added.map(|(address, _)| *address).collect();
+        self.report.interface.clone_from(&self.wish.interface);
+        self.report.addresses = addresses;
+        self.report.refused = refused;
+        self.told.send_replace(Arc::new(self.report.clone()));
+    }
+}
+
+/// What the kernel's word means, and what would help.
+fn refusal(error: &io::Error, interface: &str) -> String {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    match errno {
+        Some(Errno::PERM) => format!(
+            "it takes CAP_NET_ADMIN to change the addresses of {interface}, which the daemon does not have"
+        ),
+        Some(Errno::ACCESS) => format!("IPv6 is disabled on {interface}"),
+        Some(Errno::NODEV) => format!("there is no interface {interface}"),
+        _ => error.to_string(),
+    }
+}
+
+/// A few by name, many by number.
+fn listed(addresses: &[IpAddr]) -> String {
+    if addresses.len() > NAMED {
+        return format!("{} addresses", addresses.len());
+    }
+    joined(addresses.iter())
+}
+
+fn joined(addresses: impl Iterator<Item = impl Display>) -> String {
+    let texts: Vec<String> = addresses.map(|address| address.to_string()).collect();
+    texts.join(", ")
+}
+
+/// Empty when there is none of this index any more.
+fn interface_name(index: u32) -> String {
+    let name = if_indextoname(index).ok();
+    let name = name.and_then(|name| name.into_string().ok());
+    name.unwrap_or_default()
+}
