@@ -25,6 +25,7 @@ use crate::history::{BySession, Followed, Record};
 use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
+use crate::privileges::Privileges;
 use crate::services::Services;
 use crate::services::health::{CheckReport, HealthThread, Standings};
 use crate::services::pools::{Lack, Pools};
@@ -137,6 +138,10 @@ pub struct Snapshot {
     pub bfd: BfdReports,
     /// The BFD thread itself.
     pub bfd_engine: EngineStatus,
+    /// Which addresses of services are on this host.
+    pub addresses: Arc<Report>,
+    /// What the daemon may do, and what it needs.
+    pub privileges: Privileges,
     /// How each hook has fared, in the order of the file.
     pub hooks: Vec<(String, HookCounts)>,
 }

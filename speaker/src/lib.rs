@@ -25,6 +25,7 @@ pub mod malformed;
 pub mod metrics;
 pub mod on_link;
 pub mod plan;
+pub mod privileges;
 mod program;
 pub mod router_id;
 pub mod services;

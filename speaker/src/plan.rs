@@ -96,6 +96,8 @@ pub enum Change {
     UpdateAdvertisements,
     /// Other programs are run, or they are run otherwise.
     UpdateHooks,
+    /// Something does not work until the daemon is started again: it takes a privilege that was given up.
+    Unprivileged(String),
     /// This has to wait until the daemon is started again.
     NextStart(Vec<Difference>),
 }
@@ -203,6 +205,7 @@ impl fmt::Display for Change {
             Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
             Self::UpdateAdvertisements => f.write_str("advertisements: changed"),
             Self::UpdateHooks => f.write_str("hooks: changed"),
+            Self::Unprivileged(text) => f.write_str(text),
             Self::NextStart(differences) => {
                 write!(f, "takes a restart of the daemon: {}", Listed(differences))
             }
@@ -390,7 +393,10 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
                 running.advertisements.clone_from(&wanted.advertisements);
             }
             Change::UpdateHooks => running.hooks.clone_from(&wanted.hooks),
-            Change::Supersede(_) | Change::Reassign(..) | Change::NextStart(_) => {}
+            Change::Supersede(_)
+            | Change::Reassign(..)
+            | Change::Unprivileged(_)
+            | Change::NextStart(_) => {}
         }
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod hooks;
 mod import;
 mod pools;
+mod privileges;
 mod received;
 mod routes;
 mod transport;
@@ -42,6 +43,7 @@ pub use hooks::HookStatus;
 pub use import::ImportStatus;
 pub(crate) use pools::countable;
 pub use pools::{GivenStatus, HolderStatus, PoolFamilyStatus, PoolStatus};
+pub use privileges::{NeedStatus, PrivilegesStatus};
 pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
 pub use transport::TransportStatus;
@@ -69,6 +71,9 @@ pub struct DaemonStatus {
     /// The BFD thread.
     #[serde(default)]
     pub bfd: BfdThreadStatus,
+    /// What the daemon may do, and what it needs.
+    #[serde(default)]
+    pub privileges: PrivilegesStatus,
     /// Programs that are run on events, in the order of the file.
     #[serde(default)]
     pub hooks: Vec<HookStatus>,
@@ -433,6 +438,7 @@ impl DaemonStatus {
                 .stops_at
                 .map(|at| millis(at.saturating_duration_since(snapshot.now.0))),
             bfd: (&snapshot.bfd_engine).into(),
+            privileges: (&snapshot.privileges).into(),
             hooks: snapshot.hooks.iter().map(HookStatus::from).collect(),
         }
     }

@@ -11,6 +11,7 @@ use crate::api::{self, ControlSocket, Server};
 use crate::config::{Checked, Config};
 use crate::control::Control;
 use crate::logging;
+use crate::privileges::{self, Host};
 use crate::speaker::{Speaker, StartError, ThreadEnded};
 
 /// Runs until it is told to stop.
@@ -95,6 +96,11 @@ async fn daemon(
         None => None,
     };
     let signals = Signals::new().map_err(DaemonError::Signals)?;
+    // No thread but this one is there yet.
+    privileges::give_up(
+        &privileges::needs(&config, file, &Host::here(), privileges::owner),
+        privileges::runs_programs(&config),
+    );
     let (speaker, control) = Speaker::start(file.to_owned(), config, level).await?;
     let mut server = Server::default();
     server.serve(listener, api::control(control.clone(), file.to_owned()));

@@ -13,7 +13,8 @@ use crate::additions::RouteSpec;
 use crate::api::ConfigStatus;
 use crate::logging;
 use crate::status::{
-    BfdStatus, DaemonStatus, EventStatus, PeerStatus, RoutePeerStatus, RouteStatus, ServiceStatus,
+    BfdStatus, DaemonStatus, EventStatus, PeerStatus, PrivilegesStatus, RoutePeerStatus,
+    RouteStatus, ServiceStatus,
 };
 
 mod advertised;
@@ -424,6 +425,7 @@ fn status(daemon: &DaemonStatus) -> String {
     } else if daemon.draining.is_some() {
         text.push_str("\nevery peer is drained; `herald undrain` ends that");
     }
+    write_privileges(&mut text, &daemon.privileges);
     for hook in &daemon.hooks {
         // Writing to a String cannot fail.
         let _ = write!(
@@ -433,6 +435,22 @@ fn status(daemon: &DaemonStatus) -> String {
         );
     }
     text
+}
+
+/// What is missing is what counts.
+fn write_privileges(text: &mut String, privileges: &PrivilegesStatus) {
+    let held = match privileges.held.as_slice() {
+        [] => "none".to_owned(),
+        held => held.join(", "),
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\ncapabilities: {held}");
+    for need in &privileges.needed {
+        let missing = if need.held { "" } else { ", and is missing" };
+        for reason in &need.reasons {
+            let _ = write!(text, "\n  {} is for {reason}{missing}", need.capability);
+        }
+    }
 }
 
 fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, wide: bool, empty: &str) -> String {

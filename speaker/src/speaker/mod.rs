@@ -15,6 +15,7 @@ mod memory;
 mod neighbors;
 mod peers;
 mod pools;
+mod privileges;
 mod ranges;
 mod reload;
 
@@ -50,6 +51,7 @@ use crate::hostname;
 use crate::last_run::{LastRun, Resumption};
 use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
+use crate::privileges::Host;
 use crate::router_id;
 use crate::services::Services;
 use crate::services::health::{Found, HealthThread, Standings};
@@ -101,6 +103,7 @@ pub struct Speaker {
     level: LevelSwitch,
     services: Arc<Services>,
     pools: Arc<Pools>,
+    host: Host,
     addresses: Addresses,
     announcer: Announcer,
     /// Since the start it has not been known of every service whether it works.
@@ -233,6 +236,7 @@ impl Speaker {
             awaits_verdicts: false,
             services: Arc::new(services),
             pools: Arc::new(books),
+            host: Host::here(),
             addresses,
             announcer,
             scopes: BTreeMap::new(),
@@ -475,6 +479,8 @@ impl Speaker {
             bfd: self.bfd.report(),
             bfd_engine: self.bfd.engine_status(),
             hooks: self.hooks.counts(),
+            addresses: self.addresses.report(),
+            privileges: self.privileges(),
         }
     }
 

@@ -65,6 +65,7 @@ impl Speaker {
             .collect();
         let (books, reassigned) = pools::settle(&wanted, &mut kept, Some(&self.pools));
         plan::add_reassignments(&mut changes, reassigned);
+        changes.extend(self.unprivileged(&wanted));
         let mut failures = Vec::new();
         if !dry_run && !changes.is_empty() {
             self.secure(&wanted, kept).await?;
@@ -209,6 +210,7 @@ impl Speaker {
                 | Change::RemovePool(_)
                 | Change::UpdatePool(..)
                 | Change::UpdateAdvertisements
+                | Change::Unprivileged(_)
                 | Change::NextStart(_) => {}
                 Change::Reassign(name, reassignment) => {
                     self.note_about(name, Subject::Service, reassignment.to_string());

@@ -6,6 +6,7 @@ use crate::additions::Additions;
 use crate::announcer::Announcer;
 use crate::bfd_thread::BfdReports;
 use crate::config::Config;
+use crate::privileges::Privileges;
 use crate::services::Services;
 
 const FILE: &str = r#"
@@ -86,6 +87,8 @@ fn states(
         bgp: [(tor(), session)].into(),
         bfd: BfdReports::default(),
         hooks: Vec::new(),
+        addresses: Arc::default(),
+        privileges: Privileges::default(),
         transports: BTreeMap::new(),
         neighbors: BTreeMap::new(),
         tcp_drops: crate::tcp_drops::TcpDrops::default(),
