@@ -92,6 +92,17 @@ pub enum Stopping {
     After(Duration),
 }
 
+/// The daemon in three numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vitals {
+    /// Peers that are configured or have come from a range.
+    pub peers: usize,
+    /// Whose BGP session is Established.
+    pub established: usize,
+    /// Services, announced or not.
+    pub services: usize,
+}
+
 /// Something of each peer.
 pub type ByPeer<T> = BTreeMap<PeerName, T>;
 
@@ -151,6 +162,7 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Snapshot(Reply<Snapshot>),
+    Vitals(Reply<Vitals>),
     Events(Option<Party>, Reply<Result<Vec<Record>, Refusal>>),
     Follow(Option<Party>, Option<u64>, Reply<Result<Followed, Refusal>>),
     PutService(
@@ -196,6 +208,19 @@ impl Control {
         snapshot.transports = self.bgp.transports().await;
         snapshot.checks = self.health.reports().await;
         Ok(snapshot)
+    }
+
+    /// How the daemon is; answered when the speaker task and the BGP and BFD threads have come to do so.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn vitals(&self) -> Result<Vitals, Refusal> {
+        let vitals = self.ask(Command::Vitals).await?;
+        if self.bgp.answers().await {
+            Ok(vitals)
+        } else {
+            Err(Refusal::Stopping)
+        }
     }
 
     /// What the neighbor of each established session has from us.

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod privileges;
 mod program;
 pub mod router_id;
+pub mod service_manager;
 pub mod services;
 pub mod speaker;
 pub mod status;

@@ -180,6 +180,7 @@ enum Command {
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Transports(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Settled(PeerName, oneshot::Sender<()>),
+    Ping(oneshot::Sender<()>),
     Stop(bgp::StopReason, oneshot::Sender<()>),
 }
 
@@ -352,6 +353,13 @@ impl BgpThread {
         self.tell(Command::Settled(name.clone(), reply));
         // An error means that the peer's task has ended, and with it every connection.
         let _ = done.await;
+    }
+
+    /// Returns when the thread has come to do so; true unless it has ended.
+    pub async fn answers(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Ping(reply));
+        answer.await.is_ok()
     }
 
     /// Ends every session for this reason. Returns when every neighbor has been told, or a second or

@@ -134,6 +134,8 @@ impl Roster {
                     let _ = entry.commands.send(PeerCommand::Complete);
                 }
             }
+            // Whoever asked may have gone.
+            Command::Ping(reply) => drop(reply.send(())),
             Command::Settled(name, reply) => self.settled(&name, reply),
             Command::Peer(name, command) => {
                 if let Some(entry) = self.peers.get(&name) {

@@ -12,6 +12,7 @@ use crate::config::{Checked, Config};
 use crate::control::Control;
 use crate::logging;
 use crate::privileges::{self, Host};
+use crate::service_manager::ServiceManager;
 use crate::speaker::{Speaker, StartError, ThreadEnded};
 
 /// Runs until it is told to stop.
@@ -108,6 +109,10 @@ async fn daemon(
         server.serve(viewers, api::viewing(control.clone(), file.to_owned()));
     }
     info!(socket = %api.socket.display(), "herald {} runs", env!("CARGO_PKG_VERSION"));
+    let manager = ServiceManager::from_environment();
+    let speaker = speaker.with_service_manager(manager.clone());
+    manager.ready();
+    let informing = tokio::spawn(manager.keep_informed(control.clone()));
     let obeying = tokio::spawn(signals.obey(control));
     let ended = speaker.run().await;
     obeying.abort();

@@ -44,7 +44,7 @@ use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{
     Config, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
 };
-use crate::control::{ByPeer, Command, Control, Refusal, Snapshot, Stopping};
+use crate::control::{ByPeer, Command, Control, Refusal, Snapshot, Stopping, Vitals};
 use crate::history::{History, Journal, Record, Subject};
 use crate::hooks::Hooks;
 use crate::hostname;
@@ -53,6 +53,7 @@ use crate::logging::LevelSwitch;
 use crate::malformed::Malformed;
 use crate::privileges::Host;
 use crate::router_id;
+use crate::service_manager::ServiceManager;
 use crate::services::Services;
 use crate::services::health::{Found, HealthThread, Standings};
 use crate::services::pools::Pools;
@@ -83,6 +84,17 @@ pub enum StartError {
     /// The system has no thread left.
     #[error("cannot start the BGP thread: {0}")]
     Thread(std::io::Error),
+    /// Addresses cannot be added at all.
+    #[error("[speaker] address-interface: cannot ask the kernel for its addresses: {0}")]
+    Addresses(std::io::Error),
+    /// Addresses must not be added.
+    #[error(
+        "[speaker] address-interface = {interface:?}: it takes CAP_NET_ADMIN to add addresses, which the daemon does not have; give it that (a systemd unit: AmbientCapabilities=CAP_NET_ADMIN), or remove the key"
+    )]
+    Forbidden {
+        /// Where they were to be added.
+        interface: String,
+    },
 }
 
 /// A thread ended that runs as long as the daemon: a fault of ours. Routes must not be announced by
@@ -103,6 +115,7 @@ pub struct Speaker {
     level: LevelSwitch,
     services: Arc<Services>,
     pools: Arc<Pools>,
+    manager: ServiceManager,
     host: Host,
     addresses: Addresses,
     announcer: Announcer,
@@ -236,6 +249,7 @@ impl Speaker {
             awaits_verdicts: false,
             services: Arc::new(services),
             pools: Arc::new(books),
+            manager: ServiceManager::default(),
             host: Host::here(),
             addresses,
             announcer,
@@ -287,6 +301,13 @@ impl Speaker {
             speaker.note_reassignment(name, change);
         }
         Ok((speaker, control))
+    }
+
+    /// Whom to tell of reloads and of the end.
+    #[must_use]
+    pub fn with_service_manager(mut self, manager: ServiceManager) -> Self {
+        self.manager = manager;
+        self
     }
 
     /// Runs until somebody says stop, and then until every neighbor has been told.
@@ -427,6 +448,7 @@ impl Speaker {
         // Whoever asked may have gone; what was asked for is done all the same.
         match command {
             Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
+            Command::Vitals(reply) => drop(reply.send(self.vitals())),
             Command::Events(party, reply) => drop(reply.send(self.events(party.as_ref()))),
             Command::Follow(party, since, reply) => {
                 let followed = self.refuse_unknown_party(party.as_ref());
@@ -453,6 +475,16 @@ impl Speaker {
                 drop(reply.send(self.reload_on_request(dry_run).await));
             }
             Command::Stop { .. } => unreachable!("stopping is the loop's affair"),
+        }
+    }
+
+    /// The BFD thread has answered when this returns.
+    fn vitals(&self) -> Vitals {
+        let _ = self.bfd.engine_status();
+        Vitals {
+            peers: self.config.peers.len(),
+            established: self.established.len(),
+            services: self.services.iter().len(),
         }
     }
 
@@ -691,6 +723,7 @@ impl Speaker {
 
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.
     async fn shutdown(mut self, how: OnExit, communication: Option<String>) {
+        self.manager.stopping();
         let reason = match how {
             OnExit::Withdraw => {
                 info!("stopping: telling every peer");

@@ -17,10 +17,12 @@ use crate::services::pools::Pools;
 impl Speaker {
     /// Somebody wants the file read again.
     pub(super) async fn reload_on_request(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
-        let result = self.reload(dry_run).await;
         if dry_run {
-            return result;
+            return self.reload(true).await;
         }
+        self.manager.reloading();
+        let result = self.reload(false).await;
+        self.manager.ready();
         match &result {
             Ok(reloaded) if reloaded.changes.is_empty() => info!("reload: nothing changed"),
             Ok(_) => {}
@@ -31,7 +33,10 @@ impl Speaker {
 
     /// The file has another content. Told where it matters: an editor may write what was there.
     pub(super) async fn reload_on_change(&mut self) {
-        match self.reload(false).await {
+        self.manager.reloading();
+        let result = self.reload(false).await;
+        self.manager.ready();
+        match result {
             Ok(reloaded) if reloaded.changes.is_empty() => debug!("the file says what it said"),
             Ok(_) => {}
             Err(refusal) => self.tell_of_refused_reload(&refusal),

@@ -5,6 +5,7 @@
 pub(crate) mod http;
 pub(crate) mod schema;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -76,13 +77,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one. `config` says everything but the paths.
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same, with something in its environment.
+    pub(crate) fn start_with(config: &str, environment: &[(&str, &OsStr)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut daemon = Self {
             directory,
             child: None,
         };
         daemon.write(config);
-        daemon.launch();
+        daemon.launch_with(environment);
         daemon
     }
 
@@ -102,10 +108,15 @@ impl Daemon {
 
     /// Starts the daemon once more.
     pub(crate) fn launch(&mut self) {
+        self.launch_with(&[]);
+    }
+
+    fn launch_with(&mut self, environment: &[(&str, &OsStr)]) {
         let log = fs::File::create(self.path("log")).expect("the log can be written");
         let child = herald()
             .args(["run", "-c"])
             .arg(self.file())
+            .envs(environment.iter().copied())
             .stderr(log)
             .spawn()
             .expect("the binary runs");
@@ -191,6 +202,11 @@ impl Daemon {
         eventually("the session is established", || {
             self.show(&["peer", peer])["state"] == "Established"
         });
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// How much of the process is in memory.
