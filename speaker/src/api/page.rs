@@ -89,6 +89,22 @@ pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<Arc<bgp::Routes>>)
     );
     table(
         &mut page,
+        "Pools",
+        &["Name", "Addresses", "In use", "Free"],
+        snapshot.pool_statuses().into_iter().flat_map(|pool| {
+            let families = pool.families.into_iter();
+            families.map(move |family| {
+                vec![
+                    escaped(&pool.name),
+                    escaped(&family.addresses.join(", ")),
+                    escaped(&family.in_use.to_string()),
+                    state(&family.free.to_string(), family.free > 0),
+                ]
+            })
+        }),
+    );
+    table(
+        &mut page,
         "Routes",
         &["Prefix", "Service", "Peers"],
         snapshot.routes(advertised).map(|route| {
