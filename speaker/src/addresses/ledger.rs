@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use nix::net::if_::if_nametoindex;
@@ -83,6 +84,13 @@ impl Ledger {
         self.places = places;
         Ok(())
     }
+}
+
+/// Whether a run before this one has left addresses behind, as far as this state directory knows.
+pub(super) fn has_leftovers(state_dir: &Path) -> bool {
+    let file = std::fs::read(state_dir.join(FILE)).unwrap_or_default();
+    let file = serde_json::from_slice::<LedgerFile>(&file).unwrap_or_default();
+    file.boot == boot() && !file.addresses.is_empty()
 }
 
 /// On an interface that has gone there is none left.

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -425,6 +426,13 @@ impl Keeper {
         self.report.refused = refused;
         self.told.send_replace(Arc::new(self.report.clone()));
     }
+}
+
+/// Whether a run before this one has left addresses behind: to remove them takes CAP_NET_ADMIN, whatever the
+/// configuration says.
+#[must_use]
+pub fn are_left_behind(state_dir: &Path) -> bool {
+    ledger::has_leftovers(state_dir)
 }
 
 /// What the kernel's word means, and what would help.

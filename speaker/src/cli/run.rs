@@ -7,11 +7,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::{FAILURE, SUCCESS, USAGE, complain};
+use crate::addresses;
 use crate::api::{self, ControlSocket, Server};
 use crate::config::{Checked, Config};
 use crate::control::Control;
 use crate::logging;
-use crate::privileges::{self, Host};
+use crate::privileges::{self, Capability, Host};
 use crate::service_manager::ServiceManager;
 use crate::speaker::{Speaker, StartError, ThreadEnded};
 
@@ -98,10 +99,15 @@ async fn daemon(
     };
     let signals = Signals::new().map_err(DaemonError::Signals)?;
     // No thread but this one is there yet.
-    privileges::give_up(
-        &privileges::needs(&config, file, &Host::here(), privileges::owner),
-        privileges::runs_programs(&config),
-    );
+    let mut needs = privileges::needs(&config, file, &Host::here(), privileges::owner);
+    if addresses::are_left_behind(&config.speaker.state_dir) {
+        let reason = "addresses that an earlier run has added".to_owned();
+        needs
+            .entry(Capability::NetAdmin)
+            .or_default()
+            .insert(reason);
+    }
+    privileges::give_up(&needs, privileges::runs_programs(&config));
     let (speaker, control) = Speaker::start(file.to_owned(), config, level).await?;
     let mut server = Server::default();
     server.serve(listener, api::control(control.clone(), file.to_owned()));
