@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::event::{ConnId, Event};
 use super::status::{Cause, Negotiated, State};
+use super::transitions::is_orderly_end;
 use super::{BackOff, Session, collision, negotiation};
 use crate::wire::{Message, MessageType, Notification, Open, code, subcode};
 
@@ -155,7 +156,8 @@ impl Session {
         let reason = notification.hard_reset_reason();
         let reason = reason.as_ref().unwrap_or(&notification);
         let found_by_bfd = (reason.code, reason.subcode) == (code::CEASE, subcode::cease::BFD_DOWN);
-        let back_off = match found_by_bfd {
+        let is_orderly = state == State::Established && is_orderly_end(reason);
+        let back_off = match found_by_bfd || is_orderly {
             true => BackOff::Keep,
             false => BackOff::Lengthen,
         };

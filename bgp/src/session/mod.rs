@@ -84,6 +84,8 @@ pub struct Session {
     /// IdleHoldTimer; in Idle, when the session is to leave it by itself.
     idle_hold: Option<Instant>,
     idle_hold_time: Duration,
+    /// In Idle, after an end that was no failure of the neighbor: if it connects, it need not wait.
+    welcomes: bool,
     liveness: Option<(Liveness, u64)>,
     /// The wait in Idle is over as soon as BFD finds the path working.
     waiting_for_liveness: bool,
@@ -158,6 +160,7 @@ impl Session {
             connect_retry: None,
             idle_hold: None,
             idle_hold_time: MIN_IDLE_HOLD_TIME,
+            welcomes: false,
             liveness: None,
             waiting_for_liveness: false,
             path_doubted_until: None,
@@ -212,6 +215,7 @@ impl Session {
         self.abort_connect();
         self.connect_retry = None;
         self.idle_hold = None;
+        self.welcomes = false;
         self.over_limit = None;
         self.waiting_for_liveness = false;
         let mut cause = Cause::Stopped;
@@ -230,6 +234,7 @@ impl Session {
         if restarts {
             self.started = true;
             self.idle_hold = Some(now + MIN_IDLE_HOLD_TIME.mul_f64(self.jitter()));
+            self.welcomes = true;
         }
     }
 
@@ -333,14 +338,16 @@ impl Session {
             self.connecting = false;
         }
         let connection = Connection::new(id, direction, addresses);
+        let is_welcome = self.welcomes && direction == Direction::Incoming;
         match self.record.state {
-            State::Idle => self.close(connection, None), // RFC 4271 §8.2.2
+            State::Idle if !is_welcome => self.close(connection, None), // RFC 4271 §8.2.2
             // RFC 4271 §6.8
             State::Established if !self.may_have_restarted() => {
                 self.close(connection, Some(collision::notification()));
             }
             _ => {
                 self.replace_same_direction(direction);
+                self.leave_idle();
                 self.connect_retry = None;
                 self.open(now, connection);
                 self.settle(now, Cause::Connected);

@@ -419,6 +419,78 @@ fn c_047_a_stable_session_has_no_past() {
 }
 
 #[test]
+fn c_047_who_ends_a_session_in_an_orderly_way_may_come_back_at_once() {
+    for subcode in [2, 3, 4, 6] {
+        let reason = Notification::cease(subcode);
+        for reason in [Notification::hard_reset(&reason), reason] {
+            let passive = SessionConfig {
+                passive: true,
+                ..config()
+            };
+            let mut script = Script::started(passive);
+            for round in 0..4 {
+                let conn = script.connect(Direction::Incoming);
+                script.receive(conn, &open(1));
+                script.receive(conn, &Message::Keepalive);
+                assert_eq!(script.session.state(), State::Established, "{round}");
+                script.receive(conn, &Message::Notification(reason.clone()));
+                assert_eq!(script.session.state(), State::Idle);
+                assert_eq!(script.session.idle_hold_time, MIN_IDLE_HOLD_TIME);
+            }
+        }
+    }
+}
+
+#[test]
+fn c_047_a_neighbor_that_closed_the_connection_may_come_back_at_once() {
+    let (mut script, conn) = Script::established(config());
+    script.session.handle_closed(script.now, conn);
+    assert_eq!(script.session.state(), State::Idle);
+    assert!(!script.events().contains(&Event::Connect), "ours waits");
+    let conn = script.connect(Direction::Incoming);
+    assert_eq!(script.session.state(), State::OpenSent);
+    assert_eq!(script.session.status().idle_until, None);
+    script.receive(conn, &open(1));
+    script.receive(conn, &Message::Keepalive);
+    assert_eq!(script.session.state(), State::Established);
+}
+
+#[test]
+fn c_047_whom_we_reset_may_come_back_at_once() {
+    let (mut script, _) = Script::established(config());
+    script
+        .session
+        .stop(script.now, StopReason::AdministrativeReset(None));
+    script.connect(Direction::Incoming);
+    assert_eq!(script.session.state(), State::OpenSent);
+}
+
+#[test]
+fn c_047_after_a_failure_the_neighbor_waits_as_well() {
+    // It complains; it ends what was not up yet; it makes a mistake.
+    let complaint = Notification::new(code::UPDATE_MESSAGE, 1);
+    let shutdown = Notification::cease(2);
+    for (is_up, message) in [
+        (true, Message::Notification(complaint)),
+        (false, Message::Notification(shutdown)),
+        (true, open(1)),
+    ] {
+        let mut script = Script::started(config());
+        let conn = script.connect(Direction::Outgoing);
+        script.receive(conn, &open(1));
+        if is_up {
+            script.receive(conn, &Message::Keepalive);
+        }
+        script.receive(conn, &message);
+        assert_eq!(script.session.state(), State::Idle);
+        script.events();
+        let refused = script.connect(Direction::Incoming);
+        assert_eq!(script.events(), [closes(refused, false)]);
+        assert!(script.session.idle_hold_time > MIN_IDLE_HOLD_TIME);
+    }
+}
+
+#[test]
 fn c_048_stop_says_why() {
     for (reason, expected) in [
         (

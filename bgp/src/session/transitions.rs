@@ -5,8 +5,15 @@ use std::time::{Duration, Instant};
 use super::event::{ConnId, Event};
 use super::status::{Cause, State, Transition};
 use super::{BackOff, MIN_IDLE_HOLD_TIME, SETTLING_TIME, Session, collision};
-use crate::wire::{Notification, subcode};
+use crate::wire::{Notification, code, subcode};
 
+/// What a neighbor says that ends a session because somebody wants that, not because of a failure (RFC 4486 §3).
+const ORDERLY_ENDS: [u8; 4] = [
+    subcode::cease::ADMINISTRATIVE_SHUTDOWN,
+    subcode::cease::PEER_DECONFIGURED,
+    subcode::cease::ADMINISTRATIVE_RESET,
+    subcode::cease::OTHER_CONFIGURATION_CHANGE,
+];
 /// IdleHoldTime grows no further than this.
 const MAX_IDLE_HOLD_TIME: Duration = Duration::from_secs(30);
 /// A session that was Established for so long has no past.
@@ -16,9 +23,7 @@ impl Session {
     /// To Connect, or to Active for who waits to be connected. An attempt under way is given up for
     /// a new one.
     pub(super) fn connect(&mut self, now: Instant, cause: Cause) {
-        self.idle_hold = None;
-        self.over_limit = None;
-        self.waiting_for_liveness = false;
+        self.leave_idle();
         self.abort_connect();
         self.connecting = !self.config.passive;
         if self.connecting {
@@ -26,6 +31,14 @@ impl Session {
         }
         self.restart_connect_retry_timer(now);
         self.settle(now, cause);
+    }
+
+    /// Nothing holds the session in Idle any more.
+    pub(super) fn leave_idle(&mut self) {
+        self.idle_hold = None;
+        self.welcomes = false;
+        self.over_limit = None;
+        self.waiting_for_liveness = false;
     }
 
     pub(super) fn restart_connect_retry_timer(&mut self, now: Instant) {
@@ -82,6 +95,8 @@ impl Session {
                 self.idle_hold_time = MIN_IDLE_HOLD_TIME;
             }
             self.idle_hold = Some(now + self.idle_hold_time.mul_f64(self.jitter()));
+            self.welcomes =
+                self.record.state == State::Established && is_of_the_neighbors_will(&cause);
             if back_off == BackOff::Lengthen {
                 self.idle_hold_time = (self.idle_hold_time * 2).min(MAX_IDLE_HOLD_TIME);
             }
@@ -188,4 +203,21 @@ impl Session {
             (true, false) => State::Active,
         })
     }
+}
+
+/// Whether the neighbor ended a session that was up without a complaint, so that it may be back at any moment: it
+/// said so, or it closed the connection, as for a restart (RFC 4724 §3).
+fn is_of_the_neighbors_will(cause: &Cause) -> bool {
+    match cause {
+        Cause::ConnectionLost => true,
+        Cause::NotificationReceived(notification) => is_orderly_end(notification),
+        _ => false,
+    }
+}
+
+/// Whether the neighbor ended the session without complaining of it, which is no reason to wait longer for the next.
+pub(super) fn is_orderly_end(notification: &Notification) -> bool {
+    let inner = notification.hard_reset_reason();
+    let reason = inner.as_ref().unwrap_or(notification);
+    reason.code == code::CEASE && ORDERLY_ENDS.contains(&reason.subcode)
 }
