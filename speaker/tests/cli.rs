@@ -71,7 +71,7 @@ fn a_wrong_file_is_exit_code_2_for_check_and_run() {
         assert_eq!(
             without(&stderr(&output), &path),
             "FILE:3: [speaker]: listen: found \"179\"; must be an address and a port, such as \"0.0.0.0:179\" or \"[::]:179\"\n\
-             FILE:4: [speaker]: foo: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit, drain-time, reload-on-change, blackhole-length, blackhole-length-v6\n"
+             FILE:4: [speaker]: foo: unknown key; must be one of local-as, router-id, listen, state-dir, on-exit, drain-time, reload-on-change, address-interface, blackhole-length, blackhole-length-v6\n"
         );
     }
 }

@@ -119,7 +119,7 @@ fn a_peer_that_is_shut_down_stays_so_until_it_is_enabled() {
     pair.host.ok(&["peer", "enable", "other"]);
     let events = pair.host.ok(&["show", "events"]);
     assert!(
-        events.contains("peer other: enabled by command"),
+        events.contains("other  bgp     enabled by command"),
         "{events}"
     );
 }
