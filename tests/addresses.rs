@@ -103,6 +103,30 @@ fn state(herald: &Herald, address: &str) -> String {
     })
 }
 
+/// What peers are to be told.
+fn announced(herald: &Herald) -> Vec<String> {
+    let routes = herald.show("routes");
+    let routes = routes.as_array().into_iter().flatten();
+    let mut prefixes: Vec<String> = routes
+        .map(|route| route["prefix"].as_str().unwrap().to_owned())
+        .collect();
+    prefixes.sort();
+    prefixes.dedup();
+    prefixes
+}
+
+#[track_caller]
+fn wait_for_announced(herald: &Herald, prefixes: &[&str]) {
+    let mut wanted = prefixes.to_vec();
+    wanted.sort_unstable();
+    wait_until(&format!("{wanted:?} announced"), PATIENCE, || {
+        let found = announced(herald);
+        (found == wanted)
+            .then_some(())
+            .ok_or_else(|| format!("{found:?}"))
+    });
+}
+
 const LO: &str = "address-interface = \"lo\"";
 
 #[test]
@@ -188,9 +212,31 @@ fn an_interface_may_come_later_and_be_another() {
     assert_eq!(state(&herald, "192.0.2.150"), "missing");
     let services = herald.command(&["show", "services"]);
     assert!(services.contains("there is no"), "{services}");
+    assert_eq!(announced(&herald), [""; 0]);
+    herald.command(&["service", "add", "api", "192.0.2.9"]);
+    assert_eq!(announced(&herald), [""; 0]);
     host.namespace
         .ip("link add services0 type veth peer name other0");
     host.wait_for("services0", &["192.0.2.150", "2001:db8::150"], true);
+    let all = ["192.0.2.9/32", "192.0.2.150/32", "2001:db8::150/128"];
+    wait_for_announced(&herald, &all);
+    let events = herald.show("events").to_string();
+    assert!(
+        events.contains("192.0.2.150 is on this host again"),
+        "{events}"
+    );
+    host.namespace.ip("link del services0");
+    wait_for_announced(&herald, &[]);
+    let events = herald.show("events").to_string();
+    assert!(
+        events.contains("is not on this host, withdrawn"),
+        "{events}"
+    );
+    host.namespace
+        .ip("link add services0 type veth peer name other0");
+    wait_for_announced(&herald, &all);
+    herald.command(&["service", "remove", "api"]);
+    wait_for_announced(&herald, &["192.0.2.150/32", "2001:db8::150/128"]);
     // IPv6 addresses go when an interface does, and come back with it.
     host.namespace.ip("link set services0 up");
     host.namespace.ip("link set services0 down");

@@ -69,6 +69,25 @@ pub enum Presence {
     Foreign(String),
     /// It is not there, for this reason.
     Missing(String),
+    /// The kernel has never said, for this reason.
+    Unknown(String),
+}
+
+impl Report {
+    /// Those that may be announced, where addresses are added at all: routers should not send here what
+    /// nobody takes. What is not known is taken to be there; and who must not add addresses cannot tell
+    /// what should be, and leaves things as they are without us.
+    #[must_use]
+    pub fn hosted(&self) -> Option<BTreeSet<IpAddr>> {
+        self.interface.as_ref()?;
+        let is_there = |presence: &Presence| match presence {
+            Presence::Added | Presence::Foreign(_) | Presence::Unknown(_) => true,
+            Presence::Missing(_) => self.refused,
+        };
+        let all = self.addresses.iter();
+        let there = all.filter(|(_, presence)| is_there(presence));
+        Some(there.map(|(address, _)| *address).collect())
+    }
 }
 
 /// A handle to the thread.
@@ -77,6 +96,8 @@ pub(crate) struct Addresses {
     state_dir: Arc<StateDir>,
     thread: Option<Thread>,
     wish: Wish,
+    /// The report that was news last.
+    known: Arc<Report>,
 }
 
 #[derive(Debug)]
@@ -105,6 +126,7 @@ impl Addresses {
             state_dir,
             thread: None,
             wish: Wish::default(),
+            known: Arc::default(),
         };
         if has_work {
             addresses.have(wish)?;
@@ -152,6 +174,24 @@ impl Addresses {
         thread.map_or_else(Arc::default, |thread| Arc::clone(&thread.report.borrow()))
     }
 
+    /// Returns when there is another report; never, where nothing is to be reported. `None` says that the
+    /// thread has ended, which it must not.
+    pub(crate) async fn changed(&mut self) -> Option<()> {
+        match &mut self.thread {
+            Some(thread) => thread.report.changed().await.ok(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The report that was asked for here before, and the present one.
+    pub(crate) fn news(&mut self) -> [Arc<Report>; 2] {
+        let report = self.report();
+        [
+            std::mem::replace(&mut self.known, Arc::clone(&report)),
+            report,
+        ]
+    }
+
     /// The daemon ends, and with it the addresses, unless it comes back.
     pub(crate) async fn end(&self, how: OnExit) {
         let (reply, done) = oneshot::channel();
@@ -190,6 +230,7 @@ impl Thread {
                     report: Report::default(),
                     told,
                     added_before: BTreeSet::new(),
+                    silence: None,
                 };
                 runtime.block_on(keeper.run(inbox, changes));
             })?;
@@ -206,6 +247,8 @@ struct Keeper {
     told: watch::Sender<Arc<Report>>,
     /// What was on the interface by our doing when it was looked last.
     added_before: BTreeSet<IpAddr>,
+    /// Why the kernel did not say anything the last time; it is logged once.
+    silence: Option<String>,
 }
 
 impl Keeper {
@@ -273,7 +316,7 @@ impl Keeper {
             Ok(host) => host,
             Err(error) => {
                 let reason = format!("the kernel does not say which addresses there are: {error}");
-                self.tell_missing(&wanted, &reason);
+                self.tell_unknown(&wanted, &reason);
                 return false;
             }
         };
@@ -289,6 +332,7 @@ impl Keeper {
         self.remove(&found, index);
         let is_missing = |presence: &Presence| matches!(presence, Presence::Missing(_));
         let is_complete = !addresses.values().any(is_missing);
+        self.silence = None;
         self.tell(addresses, refused);
         is_complete
     }
@@ -387,10 +431,19 @@ impl Keeper {
         }
     }
 
-    fn tell_missing(&mut self, wanted: &BTreeSet<IpAddr>, reason: &str) {
-        let missing = wanted.iter();
-        let missing = missing.map(|address| (*address, Presence::Missing(reason.to_owned())));
-        self.tell(missing.collect(), false);
+    /// What was known is the best guess.
+    fn tell_unknown(&mut self, wanted: &BTreeSet<IpAddr>, reason: &str) {
+        if self.silence.as_deref() != Some(reason) {
+            warn!("{reason}");
+            self.silence = Some(reason.to_owned());
+        }
+        let known = &self.report.addresses;
+        let presence = |address| match known.get(address) {
+            Some(known) => known.clone(),
+            None => Presence::Unknown(reason.to_owned()),
+        };
+        let all = wanted.iter().map(|address| (*address, presence(address)));
+        self.tell(all.collect(), self.report.refused);
     }
 
     /// Each reason is logged once, with how many it concerns.
@@ -421,10 +474,16 @@ impl Keeper {
         let added = addresses.iter();
         let added = added.filter(|(_, presence)| **presence == Presence::Added);
         self.added_before = added.map(|(address, _)| *address).collect();
-        self.report.interface.clone_from(&self.wish.interface);
-        self.report.addresses = addresses;
-        self.report.refused = refused;
-        self.told.send_replace(Arc::new(self.report.clone()));
+        let report = Report {
+            interface: self.wish.interface.clone(),
+            addresses,
+            restored: self.report.restored,
+            refused,
+        };
+        if report != **self.told.borrow() {
+            self.told.send_replace(Arc::new(report.clone()));
+        }
+        self.report = report;
     }
 }
 

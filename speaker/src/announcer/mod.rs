@@ -146,7 +146,8 @@ impl Announcer {
     fn place(&mut self, services: &Services, address: IpAddr) -> Vec<IpNet> {
         self.conflicts.remove(&address);
         let service = services.user(address);
-        let service = service.filter(|name| services.may_announce(name));
+        let service =
+            service.filter(|name| services.may_announce(name) && services.is_hosted(address));
         let mut wanted = match service.map(|name| self.policy.prefixes(name, address)) {
             None => BTreeMap::new(),
             Some(Ok(prefixes)) => prefixes,

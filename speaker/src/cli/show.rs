@@ -350,6 +350,7 @@ fn on_host(service: &ServiceStatus) -> String {
         match (hosted.state.as_str(), &hosted.reason) {
             ("foreign", _) => format!("{interface}, not by us"),
             ("missing", Some(reason)) => format!("no: {reason}"),
+            ("unknown", Some(reason)) => format!("unknown: {reason}"),
             _ => interface.clone(),
         }
     });

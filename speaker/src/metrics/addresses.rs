@@ -27,6 +27,8 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
         let interface = match presence {
             Presence::Foreign(interface) => interface,
             Presence::Added | Presence::Missing(_) => wanted,
+            // Nothing is said that may be wrong.
+            Presence::Unknown(_) => continue,
         };
         let label = Address {
             address: address.to_string(),

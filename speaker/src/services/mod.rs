@@ -112,14 +112,16 @@ pub struct Services {
     routes: BTreeMap<IpNet, Route>,
     /// Whose each address is.
     users: BTreeMap<IpAddr, ServiceName>,
+    /// Where addresses are added to this host, those that are on it.
+    hosted: Option<BTreeSet<IpAddr>>,
     changed: Changed,
 }
 
 /// What may have to be announced otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Addresses that services have come to have or have no more, or whose services are judged
-    /// otherwise.
+    /// Addresses that services have come to have or have no more, whose services are judged
+    /// otherwise, or that have come to this host or left it.
     pub addresses: BTreeSet<IpAddr>,
     /// Prefixes of routes.
     pub routes: BTreeSet<IpNet>,
@@ -190,6 +192,17 @@ impl Services {
         Some(service)
     }
 
+    /// Says which addresses are on this host: no others are announced. `None`: that does not
+    /// matter, for it is not us who adds them.
+    pub fn host(&mut self, hosted: Option<BTreeSet<IpAddr>>) {
+        let former = std::mem::replace(&mut self.hosted, hosted);
+        let was_hosted = |address: &IpAddr| former.as_ref().is_none_or(|it| it.contains(address));
+        let all = self.users.keys().copied();
+        let moved = all.filter(|address| was_hosted(address) != self.is_hosted(*address));
+        let moved: Vec<IpAddr> = moved.collect();
+        self.changed.addresses.extend(moved);
+    }
+
     /// Adds a route, or says otherwise what one is.
     pub fn put_route(&mut self, prefix: IpNet, source: Source, spec: Arc<RouteConfig>) {
         self.routes.insert(prefix, Route { source, spec });
@@ -234,6 +247,13 @@ impl Services {
     pub fn may_announce(&self, name: &ServiceName) -> bool {
         let service = self.services.get(name);
         service.is_some_and(Service::may_be_announced)
+    }
+
+    /// Whether nothing is known of this address that speaks against announcing it.
+    #[must_use]
+    pub fn is_hosted(&self, address: IpAddr) -> bool {
+        let hosted = self.hosted.as_ref();
+        hosted.is_none_or(|hosted| hosted.contains(&address))
     }
 
     /// The service that has this address.
@@ -291,6 +311,41 @@ mod tests {
         assert_eq!(users(&services), ["192.0.2.2 web"]);
         services.remove(&web);
         assert_eq!(users(&services), [""; 0]);
+    }
+
+    #[test]
+    fn an_address_that_is_not_on_the_host_is_not_announced() {
+        let addresses = |texts: &[&str]| -> BTreeSet<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let mut services = Services::default();
+        services.put(
+            &name("web"),
+            Source::File,
+            with(&["192.0.2.1", "192.0.2.2"]),
+        );
+        services.take_changed();
+        let one = "192.0.2.1".parse().unwrap();
+        assert!(services.is_hosted(one), "it is not us who adds it");
+
+        services.host(Some(addresses(&["192.0.2.2"])));
+        assert!(!services.is_hosted(one));
+        let changed = services.take_changed();
+        assert_eq!(changed.addresses, addresses(&["192.0.2.1"]));
+
+        // What comes is not there before somebody says so; what stays is.
+        services.put(
+            &name("web"),
+            Source::File,
+            with(&["192.0.2.2", "192.0.2.3"]),
+        );
+        assert!(services.is_hosted("192.0.2.2".parse().unwrap()));
+        assert!(!services.is_hosted("192.0.2.3".parse().unwrap()));
+        services.take_changed();
+
+        services.host(None);
+        let changed = services.take_changed();
+        assert_eq!(changed.addresses, addresses(&["192.0.2.3"]));
     }
 
     #[test]

@@ -227,6 +227,7 @@ impl Speaker {
         let hosted = Addresses::start(Arc::clone(&state_dir), wish).await;
         let hosted = hosted.map_err(StartError::Addresses)?;
         let addresses = addresses::refuse_forbidden(hosted).await?;
+        services.host(addresses.report().hosted());
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (health, verdicts) = HealthThread::new();
         let control = Control {
@@ -376,6 +377,10 @@ impl Speaker {
                 }
                 () = drain_is_over => return Ok(Next::Drained),
                 Some(()) = self.file_changes.recv() => return Ok(Next::FileChanged),
+                changed = self.addresses.changed() => {
+                    changed.ok_or(ThreadEnded("addresses"))?;
+                    self.handle_hosted();
+                }
                 Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
                 found = self.verdicts.recv() => {

@@ -12,11 +12,12 @@ use crate::addresses::{Presence, Report};
 pub struct HostedStatus {
     /// The address.
     pub address: String,
-    /// `added`: by us; `foreign`: it was there before us, and is left as it is; `missing`.
+    /// `added`: by us; `foreign`: it was there before us, and is left as it is; `missing`, and not
+    /// announced; `unknown`: the kernel does not say.
     pub state: String,
     /// Where it is, or is to be.
     pub interface: String,
-    /// Why it is missing.
+    /// Why it is missing, or unknown.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -32,6 +33,7 @@ pub(super) fn hosted(
             Presence::Added => ("added", wanted.clone(), None),
             Presence::Foreign(interface) => ("foreign", interface.clone(), None),
             Presence::Missing(reason) => ("missing", wanted.clone(), Some(reason.clone())),
+            Presence::Unknown(reason) => ("unknown", wanted.clone(), Some(reason.clone())),
         };
         Some(HostedStatus {
             address: address.to_string(),

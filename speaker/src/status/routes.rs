@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::addresses::{HostedStatus, hosted};
 use super::{HealthStatus, text};
 use crate::additions::RouteSpec;
+use crate::addresses::Presence;
 use crate::announcer::Announcement;
 use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
 use crate::control::{ByPeer, Refusal, Snapshot};
@@ -144,7 +145,15 @@ impl Snapshot {
         if peers > 0 || !service.may_be_announced() {
             return None;
         }
-        service.addresses().next()?;
+        let first = service.addresses().next()?;
+        if !service.addresses().any(|it| self.services.is_hosted(it)) {
+            return Some(match self.addresses.addresses.get(&first) {
+                Some(Presence::Missing(reason)) => {
+                    format!("{first} is not on this host: {reason}")
+                }
+                _ => format!("{first} is not on this host yet"),
+            });
+        }
         let addresses = service.addresses();
         let mut conflicts = addresses.filter_map(|it| self.conflicts.get(&it));
         if let Some(conflict) = conflicts.next() {
