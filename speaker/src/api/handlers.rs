@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
@@ -391,10 +390,10 @@ async fn captured(
     Segment(name): Segment,
     Options(CaptureOptions { from }): Options<CaptureOptions>,
 ) -> Answer<Response> {
-    let name = known(&context, &name).await?;
+    let snapshot = snapshot(&context).await?;
+    let name = known_to(&snapshot, &name)?;
     let (pieces, next) = context.control.captured(&name, from).await;
-    let now = (Instant::now(), SystemTime::now());
-    let file = capture::render(name.as_str(), now, &pieces);
+    let file = capture::render(name.as_str(), snapshot.now, &pieces);
     let kind = HeaderValue::from_static(capture::CONTENT_TYPE);
     let headers = [
         (header::CONTENT_TYPE, kind),
@@ -405,7 +404,10 @@ async fn captured(
 
 /// The peer of this name.
 async fn known(context: &Context, name: &str) -> Answer<PeerName> {
-    let snapshot = context.control.snapshot().await?;
+    known_to(&snapshot(context).await?, name)
+}
+
+fn known_to(snapshot: &Snapshot, name: &str) -> Answer<PeerName> {
     let known = PeerName::new(name).filter(|name| snapshot.config.peers.contains_key(name));
     known.ok_or_else(|| snapshot.unknown_peer(name).into())
 }

@@ -70,8 +70,11 @@ fn interface(file: &mut Vec<u8>, peer: &str) {
 }
 
 fn packet(file: &mut Vec<u8>, (instant, time): (Instant, SystemTime), piece: &Piece) {
-    let ago = instant.saturating_duration_since(piece.at);
-    let at = time.checked_sub(ago).unwrap_or(UNIX_EPOCH);
+    let at = match instant.checked_duration_since(piece.at) {
+        Some(ago) => time.checked_sub(ago),
+        None => time.checked_add(piece.at.duration_since(instant)),
+    };
+    let at = at.unwrap_or(UNIX_EPOCH);
     let nanos = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
     let payload = piece.octets.get(..MAX_PAYLOAD).unwrap_or(&piece.octets);

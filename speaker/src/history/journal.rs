@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -43,8 +43,12 @@ enum News {
 
 impl Journal {
     /// What is remembered of the last runs, of those who are known still.
-    pub(crate) fn read(state_dir: &StateDir, is_known: impl Fn(&Party) -> bool) -> History {
-        let mut history = History::default();
+    pub(crate) fn read(
+        state_dir: &StateDir,
+        now: SystemTime,
+        is_known: impl Fn(&Party) -> bool,
+    ) -> History {
+        let mut history = History::beginning(now);
         for name in [FORMER, FILE] {
             match state_dir.read(name) {
                 Ok(octets) => history.recall(&octets.unwrap_or_default(), &is_known),

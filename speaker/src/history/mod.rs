@@ -174,22 +174,6 @@ pub struct History {
     feed: broadcast::Sender<Arc<Record>>,
 }
 
-impl Default for History {
-    /// Ids begin with the time in microseconds: the next run's are greater.
-    fn default() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let micros = now.map_or(0, |now| now.as_micros());
-        let last_id = u64::try_from(micros).unwrap_or_default();
-        Self {
-            sessions: BTreeMap::new(),
-            speaker: VecDeque::new(),
-            last_id,
-            forgotten: last_id,
-            feed: broadcast::Sender::new(FEED),
-        }
-    }
-}
-
 /// What happened since, and what happens from here on.
 #[derive(Debug)]
 pub struct Followed {
@@ -203,6 +187,21 @@ pub struct Followed {
 }
 
 impl History {
+    /// Ids begin with the time in microseconds: the next run's are greater.
+    #[must_use]
+    pub fn beginning(at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH);
+        let micros = since.map_or(0, |since| since.as_micros());
+        let last_id = u64::try_from(micros).unwrap_or_default();
+        Self {
+            sessions: BTreeMap::new(),
+            speaker: VecDeque::new(),
+            last_id,
+            forgotten: last_id,
+            feed: broadcast::Sender::new(FEED),
+        }
+    }
+
     /// Remembers what happened to somebody. Coming up and going down are remembered each time; what
     /// else repeats one of the last is counted there.
     pub fn happened(

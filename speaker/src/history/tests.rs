@@ -40,7 +40,7 @@ fn bfd_down() -> What {
 
 #[test]
 fn what_repeats_pushes_nothing_out() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     let down = Notification::new(6, 10);
     tell(
         &mut history,
@@ -62,7 +62,7 @@ fn what_repeats_pushes_nothing_out() {
 
 #[test]
 fn each_flap_has_its_time() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     for second in 0..10 {
         tell(
             &mut history,
@@ -86,7 +86,7 @@ fn each_flap_has_its_time() {
 
 #[test]
 fn it_is_bounded_for_each_session() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     history.happened(at(0), peer(), Subject::Bfd, bfd_down());
     for second in 0..1000 {
         tell(
@@ -108,7 +108,7 @@ fn it_is_bounded_for_each_session() {
 
 #[test]
 fn a_neighbor_does_not_fill_the_memory_with_what_it_says() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     let said = Notification::with_data(3, 1, &[0; 4000]);
     tell(
         &mut history,
@@ -205,12 +205,12 @@ fn every_record_survives_as_it_is() {
     };
     let others = [bfd_down(), ours, of_service, What::note("a \"word\"\n")];
     for what in of_bgp.into_iter().chain(others) {
-        let mut before = History::default();
+        let mut before = History::beginning(UNIX_EPOCH);
         before.happened(at(1_700_000_000), peer(), Subject::Bgp, what);
         let record = &before.records(None)[0];
         let line = serde_json::to_vec(&Line::Happened(Stored::from(record))).unwrap();
         assert!(!line.contains(&b'\n'));
-        let mut history = History::default();
+        let mut history = History::beginning(UNIX_EPOCH);
         history.recall(&line, |_| true);
         let id = history.records(None)[0].id;
         assert_eq!(
@@ -229,7 +229,7 @@ async fn it_survives_the_daemon() {
     let state_dir = StateDir::open(directory.path()).unwrap();
     let gone = Party::BfdSession(BfdName::new("gone").unwrap());
     let again = Party::BfdSession(BfdName::new("again").unwrap());
-    let mut history = Journal::read(&state_dir, |_| true);
+    let mut history = Journal::read(&state_dir, UNIX_EPOCH, |_| true);
     assert_eq!(history.records(None), []);
 
     let journal = Journal::start(&state_dir);
@@ -248,7 +248,7 @@ async fn it_survives_the_daemon() {
     let mut text = std::fs::read_to_string(&file).unwrap();
     text.push_str("{\"happened\":{\"at\":17");
     std::fs::write(&file, text).unwrap();
-    let recalled = Journal::read(&state_dir, |party| *party != gone);
+    let recalled = Journal::read(&state_dir, UNIX_EPOCH, |party| *party != gone);
     assert_eq!(
         recalled.records(Some(&gone)).len(),
         1,
@@ -270,7 +270,7 @@ async fn it_survives_the_daemon() {
 async fn its_files_are_bounded_and_what_is_latest_is_in_them() {
     let directory = tempfile::tempdir().unwrap();
     let state_dir = StateDir::open(directory.path()).unwrap();
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     for round in 0..40 {
         let journal = Journal::start(&state_dir);
         for number in 0..200 {
@@ -284,7 +284,7 @@ async fn its_files_are_bounded_and_what_is_latest_is_in_them() {
         .map(|file| file.unwrap().metadata().unwrap().len())
         .sum();
     assert!(length < 400 * 1024, "{length}");
-    let recalled = Journal::read(&state_dir, |_| true).records(None);
+    let recalled = Journal::read(&state_dir, UNIX_EPOCH, |_| true).records(None);
     assert_eq!(recalled.len(), OF_SPEAKER);
     assert!(
         recalled[OF_SPEAKER - 1]
@@ -296,7 +296,7 @@ async fn its_files_are_bounded_and_what_is_latest_is_in_them() {
 
 #[test]
 fn ids_grow_and_go_with_the_last_time() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     tell(&mut history, 1, Connect, Active, refused());
     history.note(UNIX_EPOCH, "started");
     tell(&mut history, 2, Connect, Active, refused());
@@ -312,7 +312,7 @@ fn ids_grow_and_go_with_the_last_time() {
 
 #[test]
 fn kinds_are_told_by_the_states() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     tell(
         &mut history,
         1,
@@ -343,7 +343,7 @@ fn kinds_are_told_by_the_states() {
 
 #[test]
 fn who_follows_gets_what_was_missed_and_then_the_rest() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     for second in 0..3 {
         tell(
             &mut history,
@@ -365,7 +365,7 @@ fn who_follows_gets_what_was_missed_and_then_the_rest() {
 
 #[test]
 fn what_cannot_be_made_up_for_is_said() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     tell(&mut history, 0, Established, Idle, Cause::ConnectionLost);
     let first = history.records(None)[0].id;
     assert!(!history.follow(None, Some(first)).is_incomplete);
@@ -382,7 +382,7 @@ fn what_cannot_be_made_up_for_is_said() {
 
 #[test]
 fn a_slow_follower_slows_nobody_and_is_told_what_it_lost() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     let mut followed = history.follow(None, None);
     for number in 0..FEED + 10 {
         history.note(UNIX_EPOCH, &number.to_string());
@@ -395,7 +395,7 @@ fn a_slow_follower_slows_nobody_and_is_told_what_it_lost() {
 
 #[test]
 fn notes_about_somebody_outlive_it() {
-    let mut history = History::default();
+    let mut history = History::beginning(UNIX_EPOCH);
     history.note_about(UNIX_EPOCH, Some(peer()), Subject::Bgp, "reset");
     history.forget(peer());
     assert_eq!(history.records(Some(&peer())).len(), 1);

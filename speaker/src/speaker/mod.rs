@@ -211,7 +211,9 @@ impl Speaker {
         if kept != loaded {
             state_dir.save(&kept)?;
         }
-        let history = Journal::read(&state_dir, |party| config.knows(party) || kept.knows(party));
+        let started = SystemTime::now();
+        let is_known = |party: &Party| config.knows(party) || kept.knows(party);
+        let history = Journal::read(&state_dir, started, is_known);
         let journal = Journal::start(&state_dir);
 
         let drained_since = kept.drain.all.then(Instant::now);
@@ -273,7 +275,7 @@ impl Speaker {
             history,
             journal,
             hooks: Hooks::default(),
-            started: SystemTime::now(),
+            started,
             commands,
             bgp_events,
             bfd_events,

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_event_is_a_sentence_too() {
-        let mut history = History::default();
+        let mut history = History::beginning(UNIX_EPOCH);
         let name = PeerName::new("tor-a").unwrap();
         let lost = What::Bgp {
             from: bgp::State::Established,

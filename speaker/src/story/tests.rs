@@ -54,7 +54,7 @@ impl Tale {
         status["bfd"] = json!(null);
         Self {
             status,
-            history: History::default(),
+            history: History::beginning(UNIX_EPOCH),
             now: UP + after,
             started: UP - 60_000,
         }
