@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bfd;
+mod classic;
 mod health;
 mod hooks;
 mod pools;
@@ -21,8 +22,34 @@ use bgp::State;
 
 use crate::control::Snapshot;
 
-/// The content type of [`render`]'s text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How the text of a scrape is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The one that Prometheus had before.
+    Classic,
+}
+
+impl Format {
+    /// The one that whoever sends this `Accept` prefers.
+    #[must_use]
+    pub fn accepted(accept: &str) -> Self {
+        match classic::is_preferred(accept) {
+            true => Self::Classic,
+            false => Self::OpenMetrics,
+        }
+    }
+
+    /// The media type.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
 
 const STATES: [State; 6] = [
     State::Idle,
@@ -68,7 +95,7 @@ type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
 
 /// The text of a scrape.
 #[must_use]
-pub fn render(snapshot: &Snapshot) -> String {
+pub fn render(snapshot: &Snapshot, format: Format) -> String {
     let mut registry = Registry::with_prefix("herald");
     add_daemon(&mut registry, snapshot);
     add_bgp(&mut registry, snapshot);
@@ -81,7 +108,10 @@ pub fn render(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut out, &registry);
-    out
+    match format {
+        Format::OpenMetrics => out,
+        Format::Classic => classic::from_openmetrics(&out),
+    }
 }
 
 fn add_daemon(registry: &mut Registry, snapshot: &Snapshot) {

@@ -287,9 +287,15 @@ async fn overview(State(context): State<Context>) -> Answer<Html<String>> {
     Ok(Html(page::render(&snapshot, &advertised)))
 }
 
-async fn scrape(State(context): State<Context>) -> Answer<Response> {
-    let text = metrics::render(&snapshot(&context).await?);
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+async fn scrape(State(context): State<Context>, headers: HeaderMap) -> Answer<Response> {
+    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    let format = metrics::Format::accepted(accept.unwrap_or_default());
+    let text = metrics::render(&snapshot(&context).await?, format);
+    let headers = [
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::VARY, "accept"),
+    ];
+    Ok((headers, text).into_response())
 }
 
 /// The speaker task answers.
