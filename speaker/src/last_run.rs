@@ -16,6 +16,7 @@ use tracing::warn;
 
 use crate::additions::StateDir;
 use crate::config::{OnExit, PeerName};
+use crate::history::LastWord;
 
 const FILE: &str = "run.json";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -65,6 +66,16 @@ impl LastRun {
                 warn!("{FILE} in the state directory is not understood: {error}");
                 Self::Over
             }
+        }
+    }
+
+    /// What the last run wrote of its end, in whichever boot of the host.
+    pub(crate) fn last_word(state_dir: &StateDir) -> LastWord {
+        let file = state_dir.read(FILE).ok().flatten();
+        let file = file.and_then(|file| serde_json::from_slice::<RunFile>(&file).ok());
+        match file.map(|file| file.state) {
+            Some(RunState::Withdrew | RunState::Restarting) => LastWord::Stopped,
+            Some(RunState::Running) | None => LastWord::None,
         }
     }
 

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -24,8 +25,22 @@ const FORMER: &str = "history.former.jsonl";
 const LIMIT: u64 = 128 * 1024;
 /// How many lines may wait to be written; further ones are not.
 const QUEUE: usize = 256;
+/// How often the file's time of change says that the daemon is there, where nothing happens.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 /// How long the daemon waits at its end for what is still to be written.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// By the clock of the file system.
+const PRESENT_TIME: Timestamps = {
+    let present = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    Timestamps {
+        last_access: present,
+        last_modification: present,
+    }
+};
 
 /// Writes what is told to it.
 #[derive(Debug)]
@@ -56,6 +71,15 @@ impl Journal {
             }
         }
         history
+    }
+
+    /// When a daemon was there for the last time, before this one begins to write.
+    pub(crate) fn last_sign_of_life(state_dir: &StateDir) -> Option<SystemTime> {
+        let changed = |name| {
+            let file = std::fs::symlink_metadata(state_dir.path(name)).ok()?;
+            file.modified().ok()
+        };
+        [FILE, FORMER].into_iter().filter_map(changed).max()
     }
 
     /// Goes on writing in this directory.
@@ -122,7 +146,12 @@ impl History {
 async fn write(files: [PathBuf; 2], mut waiting: mpsc::Receiver<News>) {
     let mut well = true;
     let mut news = Vec::new();
-    while waiting.recv_many(&mut news, QUEUE).await > 0 {
+    loop {
+        let some = waiting.recv_many(&mut news, QUEUE);
+        // Elapsed: nothing happened.
+        if let Ok(0) = tokio::time::timeout(SIGN_OF_LIFE, some).await {
+            return;
+        }
         let (files, news) = (files.clone(), std::mem::take(&mut news));
         let append = move || append(&files, &lines(news));
         let written = tokio::task::spawn_blocking(append).await;
@@ -154,7 +183,10 @@ fn lines(news: Vec<News>) -> Vec<u8> {
 
 fn append([present, former]: &[PathBuf; 2], text: &[u8]) -> io::Result<()> {
     let mut file = open_to_append(present)?;
-    file.write_all(text)?;
+    match text {
+        [] => rustix::fs::futimens(&file, &PRESENT_TIME)?,
+        text => file.write_all(text)?,
+    }
     if file.metadata()?.len() >= LIMIT {
         std::fs::rename(present, former)?;
     }

@@ -119,8 +119,30 @@ pub enum What {
         /// Why.
         cause: Box<str>,
     },
+    /// A session was up when a former run of the daemon ended, which wrote nothing of its end.
+    CutOff(CutOff),
     /// Something else, in words.
     Note(Box<str>),
+}
+
+/// A session that ended with the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutOff {
+    /// A BGP session.
+    Bgp(LastWord),
+    /// A BFD session.
+    Bfd(LastWord),
+}
+
+/// What the daemon wrote of its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastWord {
+    /// That it was stopped.
+    Stopped,
+    /// Nothing: it was killed, or has crashed, or the host has.
+    None,
 }
 
 /// Why a BFD session changed its state.
@@ -330,6 +352,28 @@ impl History {
         &self.sessions
     }
 
+    /// Ends the sessions that were up when the former run ended, at its last sign of life, and returns
+    /// the records of it.
+    pub(crate) fn cut_off(&mut self, at: SystemTime, word: LastWord) -> Vec<Record> {
+        let is_turn = |record: &&Record| record.what.is_up() || record.what.is_down();
+        let last = |records: &Records| records.iter().rev().find(is_turn).cloned();
+        let turns = self.sessions.iter();
+        let turns = turns.filter_map(|(key, records)| Some((key.clone(), last(records)?)));
+        let turns: Vec<_> = turns.filter(|(_, turn)| turn.what.is_up()).collect();
+        let mut ends = Vec::new();
+        for ((party, subject), turn) in turns {
+            let how = match subject {
+                Subject::Bgp => CutOff::Bgp(word),
+                Subject::Bfd => CutOff::Bfd(word),
+                Subject::Service | Subject::Herald => continue,
+            };
+            let at = at.max(turn.last);
+            self.happened(at, party.clone(), subject, What::CutOff(how));
+            ends.extend(self.latest(&party, subject).cloned());
+        }
+        ends
+    }
+
     /// What was the last to happen to somebody.
     pub(crate) fn latest(&self, party: &Party, subject: Subject) -> Option<&Record> {
         self.sessions.get(&(party.clone(), subject))?.back()
@@ -350,6 +394,12 @@ impl What {
             Self::Bgp { from, to, .. } => Some([from.to_string(), to.to_string()]),
             Self::Bfd { from, to, .. } => Some([from.to_string(), to.to_string()]),
             Self::Service { from, to, .. } => Some([from.to_string(), to.to_string()]),
+            Self::CutOff(CutOff::Bgp(_)) => {
+                Some([bgp::State::Established, bgp::State::Idle].map(|it| it.to_string()))
+            }
+            Self::CutOff(CutOff::Bfd(_)) => {
+                Some([bfd::State::Up, bfd::State::Down].map(|it| it.to_string()))
+            }
             Self::Note(_) => None,
         }
     }
@@ -391,6 +441,7 @@ impl What {
                 let [was, is] = [from, to].map(|verdict| *verdict == Verdict::Healthy);
                 Some((was, is))
             }
+            Self::CutOff(_) => Some((true, false)),
             Self::Note(_) => None,
         }
     }
@@ -418,6 +469,10 @@ impl fmt::Display for What {
             Self::Bgp { cause, .. } => cause.fmt(f),
             Self::Bfd { to, cause, .. } => cause.fmt(*to, f),
             Self::Service { cause, .. } => f.write_str(cause),
+            Self::CutOff(CutOff::Bgp(word) | CutOff::Bfd(word)) => f.write_str(match word {
+                LastWord::Stopped => "the daemon was stopped",
+                LastWord::None => "the daemon ended without a word",
+            }),
             Self::Note(text) => f.write_str(text),
         }
     }

@@ -6,7 +6,7 @@ use bgp::Notification;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BfdCause, BfdSight, Kind, Record, Subject, What};
+use super::{BfdCause, BfdSight, CutOff, Kind, Record, Subject, What};
 use crate::config::Party;
 use crate::services::Verdict;
 
@@ -79,6 +79,7 @@ enum WhatForm {
         to: Verdict,
         cause: Box<str>,
     },
+    CutOff(CutOff),
     Note(Box<str>),
 }
 

@@ -213,8 +213,13 @@ impl Speaker {
         }
         let started = SystemTime::now();
         let is_known = |party: &Party| config.knows(party) || kept.knows(party);
-        let history = Journal::read(&state_dir, started, is_known);
+        let mut history = Journal::read(&state_dir, started, is_known);
+        let last_sign = Journal::last_sign_of_life(&state_dir).unwrap_or(started);
+        let cut_off = history.cut_off(last_sign.min(started), LastRun::last_word(&state_dir));
         let journal = Journal::start(&state_dir);
+        for end in &cut_off {
+            journal.tell(end);
+        }
 
         let drained_since = kept.drain.all.then(Instant::now);
         let (bgp_sender, bgp_events) = mpsc::unbounded_channel();

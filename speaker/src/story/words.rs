@@ -128,7 +128,7 @@ pub(super) fn brief(what: &What) -> String {
     let cause = match what {
         What::Bgp { cause, .. } => cause,
         What::Bfd { cause, .. } => return brief_of_bfd(cause),
-        What::Service { .. } | What::Note(_) => return what.to_string(),
+        What::Service { .. } | What::CutOff(_) | What::Note(_) => return what.to_string(),
     };
     let named = |said: &Notification| {
         let reason = said.hard_reset_reason();
