@@ -49,12 +49,14 @@ impl Speaker {
 
     /// Nothing is known of any service when the daemon starts.
     pub(super) fn watch_services(&mut self) {
-        let services = Arc::clone(&self.services);
-        for (name, service) in services.iter() {
-            if service.spec.health.is_some() {
-                self.watch_service(name, Verdict::Unknown);
-            }
-            if let Err(refusal) = self.refuse_unknown_path(name, &service.spec) {
+        let services = self.services.iter();
+        let dependent = services.filter(|(_, service)| service.spec.health.is_some());
+        let dependent: Vec<_> = dependent
+            .map(|(name, service)| (name.clone(), Arc::clone(&service.spec)))
+            .collect();
+        for (name, spec) in dependent {
+            self.watch_service(&name, Verdict::Unknown);
+            if let Err(refusal) = self.refuse_unknown_path(&name, &spec) {
                 warn!("{refusal}; the service is not announced before there is one");
             }
         }
@@ -62,11 +64,13 @@ impl Speaker {
 
     /// Has a service checked as it says from here on, also where its addresses are others.
     pub(super) fn watch_service(&mut self, name: &ServiceName, assumed: Verdict) {
-        let services = Arc::clone(&self.services);
-        let Some(service) = services.get(name) else {
+        // A second handle on all services would have the next change copy them.
+        let Some(service) = self.services.get(name) else {
             return;
         };
-        let health = service.spec.health.as_ref();
+        let spec = Arc::clone(&service.spec);
+        let addresses = service.addresses().collect();
+        let health = spec.health.as_ref();
         let at = SystemTime::now();
         let turn = self.standings_mut().set(at, name, health, assumed);
         match health.and_then(|health| health.check.as_ref()) {
@@ -74,7 +78,7 @@ impl Speaker {
                 name,
                 Setup {
                     config: Arc::clone(config),
-                    addresses: service.addresses().collect(),
+                    addresses,
                     assumed,
                 },
             ),

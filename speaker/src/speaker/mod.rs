@@ -18,6 +18,8 @@ mod pools;
 mod privileges;
 mod ranges;
 mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
