@@ -381,6 +381,10 @@ impl Speaker {
                     self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
                 }
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
+                // A command may write to disk, and a service that has failed is not to wait for many.
+                found = self.verdicts.recv() => {
+                    self.handle_found(found.ok_or(ThreadEnded("health"))?);
+                }
                 command = self.commands.recv() => {
                     return Ok(command.map_or(Next::Abandoned, Next::Command));
                 }
@@ -392,9 +396,6 @@ impl Speaker {
                 }
                 Some(ip) = self.arrivals.recv() => self.handle_arrival(ip),
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
-                found = self.verdicts.recv() => {
-                    self.handle_found(found.ok_or(ThreadEnded("health"))?);
-                }
                 _ = check.tick(), if self.has_checks() => {
                     self.check_interfaces();
                     self.check_echo();

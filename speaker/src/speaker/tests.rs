@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::ServiceName;
-use crate::services::Source;
+use crate::services::{Source, Verdict};
 
 const CHECKED: &str = r#"
 [[service]]
@@ -39,4 +39,23 @@ async fn a_change_of_one_service_copies_no_others() {
     speaker.set_service(&web(), Source::File, spec);
     speaker.watch_services();
     assert_eq!(Arc::as_ptr(&speaker.services), before);
+}
+
+#[tokio::test]
+async fn a_verdict_is_carried_out_before_commands_that_came_earlier() {
+    let (_dir, mut speaker, control) = started(CHECKED).await;
+    let (sender, verdicts) = mpsc::channel(1);
+    speaker.verdicts = verdicts;
+    let (reply, _answer) = tokio::sync::oneshot::channel();
+    let command = Command::Vitals(reply);
+    control.commands.send(command).await.unwrap();
+    let found = Found {
+        service: web(),
+        verdict: Verdict::Healthy,
+        cause: "connected".to_owned(),
+    };
+    sender.send(found).await.unwrap();
+    let next = speaker.next(&mut interval(INTERFACE_CHECK)).await;
+    assert!(matches!(next, Ok(Next::Command(_))));
+    assert!(speaker.services.may_announce(&web()));
 }
