@@ -168,13 +168,6 @@ impl Services {
         }
     }
 
-    /// Whether there is a service of which it is not known yet whether it works.
-    #[must_use]
-    pub fn await_verdicts(&self) -> bool {
-        let mut services = self.services.values();
-        services.any(|service| service.verdict == Verdict::Unknown)
-    }
-
     /// Says whether a service may be announced.
     pub fn judge(&mut self, name: &ServiceName, verdict: Verdict) {
         if let Some(service) = self.services.get_mut(name)

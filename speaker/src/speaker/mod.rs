@@ -296,7 +296,7 @@ impl Speaker {
         speaker.warn_of_refused_privileges();
         speaker.hooks.set(&speaker.config.hooks);
         speaker.watch_services();
-        speaker.awaits_verdicts = speaker.services.await_verdicts();
+        speaker.awaits_verdicts = !speaker.standings.are_known();
         if let Err(error) = speaker.start_peers() {
             speaker.addresses.end(OnExit::Withdraw).await;
             return Err(error);
@@ -730,7 +730,7 @@ impl Speaker {
 
     /// As soon as each service has been judged once, the routes that were set are all there are.
     fn tell_when_complete(&mut self) {
-        if self.awaits_verdicts && !self.services.await_verdicts() {
+        if self.awaits_verdicts && self.standings.are_known() {
             self.awaits_verdicts = false;
             self.bgp.routes_are_complete();
         }

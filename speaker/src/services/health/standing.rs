@@ -186,11 +186,6 @@ impl Standings {
         self.unknown.is_empty()
     }
 
-    /// The services of which it is not known yet how they are.
-    pub fn unknown(&self) -> impl ExactSizeIterator<Item = &ServiceName> {
-        self.unknown.iter()
-    }
-
     fn settle(&mut self, at: SystemTime, name: &ServiceName) -> Option<Turn> {
         let standing = self.services.get_mut(name)?;
         let turn = standing.settle(at, name);
