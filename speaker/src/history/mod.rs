@@ -36,7 +36,8 @@ const FEED: usize = 1024;
 /// 9003 §2).
 const NOTIFICATION_DATA: usize = 2 + 1 + 255;
 
-/// What it happened to.
+/// What it happened to. `Bgp` is the least and `Herald` the greatest: what is remembered of a party
+/// lies between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
@@ -303,15 +304,15 @@ impl History {
     /// Forgets somebody.
     pub fn forget(&mut self, party: impl Into<Party>) {
         let party = party.into();
-        let forgotten = &mut self.forgotten;
-        self.sessions.retain(|(other, _), records| {
-            let stays = *other != party;
-            if !stays {
-                let ids = records.iter().map(|record| record.id);
-                *forgotten = ids.fold(*forgotten, u64::max);
-            }
-            stays
-        });
+        let least = (party.clone(), Subject::Bgp);
+        let greatest = (party, Subject::Herald);
+        let sessions = self.sessions.range(least..=greatest);
+        let keys: Vec<_> = sessions.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let records = self.sessions.remove(&key).unwrap_or_default();
+            let ids = records.iter().map(|record| record.id);
+            self.forgotten = ids.fold(self.forgotten, u64::max);
+        }
     }
 
     /// What happened to one party, or to all and to the daemon, after the record with the id

@@ -400,3 +400,24 @@ fn notes_about_somebody_outlive_it() {
     history.forget(peer());
     assert_eq!(history.records(Some(&peer())).len(), 1);
 }
+
+#[test]
+fn who_is_forgotten_is_so_in_every_respect_and_alone() {
+    let mut history = History::default();
+    let others = ["a", "torb"].map(|name| Party::Peer(PeerName::new(name).unwrap()));
+    for party in others.iter().chain([&peer()]) {
+        for subject in [
+            Subject::Bgp,
+            Subject::Bfd,
+            Subject::Service,
+            Subject::Herald,
+        ] {
+            history.happened(at(1), party.clone(), subject, What::note("came"));
+        }
+    }
+    let since = history.last_id - 1;
+    history.forget(peer());
+    assert!(history.records(Some(&peer())).is_empty());
+    assert_eq!(history.sessions().len(), 8);
+    assert!(history.follow(None, Some(since)).is_incomplete);
+}
