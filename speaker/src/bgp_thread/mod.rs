@@ -138,6 +138,8 @@ enum PeerCommand {
     Table(bgp::Table),
     /// The table has changed.
     TableChanged,
+    /// The table has everything that was to be announced when this was sent.
+    RoutesSet,
     /// The routes that are set are all there are.
     Complete,
     Liveness(bgp::Liveness, u64),

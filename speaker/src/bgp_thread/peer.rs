@@ -177,9 +177,10 @@ impl PeerTask {
             PeerCommand::Table(table) => {
                 self.table = table.clone();
                 self.session.set_table(now, table);
-                self.release_end_of_rib();
             }
-            PeerCommand::TableChanged => self.release_end_of_rib(),
+            // The task is awake, and sends what is new.
+            PeerCommand::TableChanged => {}
+            PeerCommand::RoutesSet => self.release_end_of_rib(),
             PeerCommand::Complete => {
                 self.incomplete_until = None;
                 self.session.release_end_of_rib();

@@ -230,6 +230,8 @@ impl Roster {
                 .filter(|(name, _)| names.contains(*name))
             {
                 entry.give(&table);
+                // A change of some routes says nothing about the others.
+                let _ = entry.commands.send(PeerCommand::RoutesSet);
             }
         }
     }

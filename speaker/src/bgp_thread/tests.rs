@@ -191,6 +191,27 @@ async fn c_102_end_of_rib_waits_until_it_is_said_or_the_time_is_over() {
     }
 }
 
+/// RFC 4724 §4.1: what a change says of some routes is no word about the others.
+#[tokio::test]
+async fn c_102_end_of_rib_waits_for_the_routes_whatever_changes_before() {
+    let (mut active, mut passive) = pair("127.0.0.10", "127.0.0.11").await;
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    let first: IpNet = "192.0.2.1/32".parse().unwrap();
+    let told = |to: Addressees| [(first, Arc::new(to))].into();
+    active.thread.change_routes(told(Addressees::new()));
+    let to_neighbor = [(name(), Arc::new(RouteAttributes::default()))];
+    active.thread.change_routes(told(to_neighbor.into()));
+    let has_first = |status: &bgp::SessionStatus| status.families.iter().any(|it| it.received == 1);
+    let is_complete =
+        |status: &bgp::SessionStatus| status.families.iter().all(|it| it.end_of_rib_received);
+    eventually(&passive, has_first).await;
+    assert!(!is_complete(&passive.thread.status().await.remove(0).1));
+    let all = routes(&["192.0.2.1/32", "192.0.2.2/32"]);
+    active.thread.set_routes(vec![(name(), all)]);
+    eventually(&passive, is_complete).await;
+}
+
 #[tokio::test]
 async fn bfd_down_closes_the_session_at_once() {
     let (mut active, mut passive) = pair("127.0.0.2", "127.0.0.3").await;
