@@ -404,6 +404,36 @@ fn sockets_wait_for_the_next_start() {
     );
 }
 
+/// What a service may depend on.
+const HEALTH: [&str; 8] = [
+    "",
+    "",
+    "[service.health]\nhttp = \"http://127.0.0.1:8080/\"\n",
+    "[service.health]\nhttp = \"http://127.0.0.1:8080/\"\nhttp-host = \"www.example.com\"\n",
+    "[service.health]\nhttp = \"http://127.0.0.1:8080/\"\ninterval = \"200ms\"\ntimeout = \"100ms\"\n",
+    "[service.health]\ntcp = \"127.0.0.1:53\"\nfall = 5\nrise = 4\n",
+    "[service.health]\nexec = [\"/bin/true\", \"an argument\"]\nbfd = \"storage\"\n",
+    "[service.health]\nbfd = \"storage\"\n",
+];
+
+/// What there may be of other kinds; of those that begin with the same two lines, one.
+const MORE: [&str; 14] = [
+    "[[peer-range]]\nname = \"leafs\"\nprefix = \"172.16.0.0/24\"\nremote-as = 64530\n",
+    "[[peer-range]]\nname = \"leafs\"\nprefix = \"172.16.0.0/25\"\nremote-as = 64531\nlimit = 7\nhold-time = \"9s\"\n",
+    "[[peer-range]]\nname = \"spines\"\nprefix = \"172.17.0.0/24\"\nremote-as = \"external\"\nbfd-profile = \"fast\"\n",
+    "[[bfd-range]]\nname = \"fabric\"\nprefix = \"172.18.0.0/24\"\n",
+    "[[bfd-range]]\nname = \"fabric\"\nprefix = \"172.18.0.0/25\"\nmax-sessions = 5\nbfd-profile = \"fast\"\n",
+    "[[bfd-range]]\nname = \"others\"\nprefix = \"fe80::/64\"\nenabled = false\ndescription = \"x\"\n",
+    "[[hook]]\nname = \"pager\"\non = [\"peer\"]\nexec = [\"/bin/true\"]\n",
+    "[[hook]]\nname = \"pager\"\non = [\"bfd\", \"service\"]\nexec = [\"/bin/true\"]\ntimeout = \"3s\"\n",
+    "[[hook]]\non = [\"service\"]\nexec = [\"/bin/false\"]\n",
+    "[[advertisement]]\nname = \"sums\"\npools = [\"base\"]\naggregation-length = 28\naggregation-length-v6 = 72\n",
+    "[[advertisement]]\nname = \"sums\"\npools = [\"base\"]\ncommunities = [\"64520:7\", \"no-export\"]\n",
+    "[[peer]]\ninterface = \"eth3\"\nremote-as = \"external\"\n",
+    "[[peer]]\ninterface = \"eth3\"\nremote-as = \"internal\"\ngraceful-restart = {}\nrole = \"peer\"\n",
+    "[[peer]]\naddress = \"192.0.2.200\"\nremote-as = 64540\nbfd-profile = \"fast\"\nbfd-multihop = true\nadd-path = \"both\"\n",
+];
+
 /// Configuration texts that differ in a bit of everything.
 fn any_config() -> impl Strategy<Value = Config> {
     let speaker = (64512_u32..64515, 1_u8..4, any::<bool>(), 0_usize..3);
@@ -422,7 +452,8 @@ fn any_config() -> impl Strategy<Value = Config> {
         ]),
     );
     let peers = prop::collection::btree_map(1_u8..5, peer, 0..4);
-    let services = prop::collection::btree_map(1_u8..5, 1_u8..9, 0..4);
+    let services = prop::collection::btree_map(1_u8..5, (1_u8..9, 0..HEALTH.len()), 0..4);
+    let more = prop::collection::vec(0..MORE.len(), 0..4);
     let routes = prop::collection::btree_map(1_u8..5, 0_u32..3, 0..4);
     let pools = prop::collection::btree_map(1_u8..4, (1_u8..4, any::<bool>()), 0..3);
     let session = (
@@ -438,12 +469,16 @@ fn any_config() -> impl Strategy<Value = Config> {
         ]),
     );
     let sessions = prop::collection::btree_map(1_u8..5, session, 0..4);
-    (speaker, peers, (pools, services), routes, 0_u32..3, sessions).prop_map(
-        |((local_as, id, elsewhere, level), peers, (pools, services), routes, local_pref, sessions)| {
+    (speaker, peers, (pools, services, more), routes, 0_u32..3, sessions).prop_map(
+        |((local_as, id, elsewhere, level), peers, (pools, services, more), routes, local_pref, sessions)| {
             let level = ["info", "debug", "warn"][level];
             let mut text = format!(
-                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n[log]\nlevel = \"{level}\"\n[bfd]\nrealtime = {elsewhere}\nlock-memory = {}\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
+                "[speaker]\nlocal-as = {local_as}\nrouter-id = \"192.0.2.{id}\"\nlisten = [\"{}\"]\nstate-dir = \"/{id}\"\n\
+                 on-exit = \"{}\"\ndrain-time = \"{local_pref}s\"\n{}[api]\nsocket-mode = \"{}\"\n[log]\nlevel = \"{level}\"\n[bfd]\nrealtime = {elsewhere}\nlock-memory = {}\n[[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{}ms\"\n",
                 if elsewhere { "[::1]:1179" } else { "127.0.0.1:1179" },
+                if elsewhere { "restart" } else { "withdraw" },
+                if id == 1 { "address-interface = \"lo\"\n" } else { "" },
+                if id == 2 { "0600" } else { "0660" },
                 level == "warn",
                 50 + local_pref,
             );
@@ -454,6 +489,7 @@ fn any_config() -> impl Strategy<Value = Config> {
                     writeln!(text, "bfd-profile = \"{profile}\"").unwrap();
                 }
             }
+            text.push_str("[[bfd-session]]\nname = \"storage\"\naddress = \"192.0.2.250\"\n");
             for (number, (address, more)) in sessions {
                 writeln!(text, "[[bfd-session]]\nname = \"b{number}\"\naddress = \"192.0.2.{}\"\n{more}", number * 10 + address).unwrap();
             }
@@ -461,7 +497,15 @@ fn any_config() -> impl Strategy<Value = Config> {
             for (number, (last, flag)) in pools {
                 writeln!(text, "[[pool]]\nname = \"a{number}\"\naddresses = [\"10.0.{number}.1-10.0.{number}.{last}\"]\nauto-assign = {flag}\navoid-buggy-ips = {}", !flag).unwrap();
             }
-            for (number, address) in services {
+            let more: BTreeSet<usize> = more.into_iter().collect();
+            let mut names = BTreeSet::new();
+            for more in more.into_iter().map(|it| MORE[it]) {
+                // The first of a name counts.
+                if names.insert(more.lines().take(2).collect::<Vec<_>>()) {
+                    text.push_str(more);
+                }
+            }
+            for (number, (address, health)) in services {
                 writeln!(text, "[[service]]\nname = \"s{number}\"").unwrap();
                 match address {
                     8 => writeln!(text, "ip-families = [\"ipv6\"]"),
@@ -470,6 +514,7 @@ fn any_config() -> impl Strategy<Value = Config> {
                     _ => writeln!(text, "addresses = [\"203.0.113.{}\"]", number * 10 + address),
                 }
                 .unwrap();
+                text.push_str(HEALTH[health]);
             }
             for (number, med) in routes {
                 writeln!(text, "[[route]]\nprefix = \"10.{number}.0.0/16\"\nmed = {med}").unwrap();
@@ -495,6 +540,7 @@ proptest! {
         apply(&mut reached, &wanted, &changes);
         let expected = Config {
             speaker: SpeakerConfig { state_dir: running.speaker.state_dir.clone(), ..wanted.speaker.clone() },
+            api: running.api.clone(),
             ..wanted.clone()
         };
         prop_assert_eq!(&reached, &expected);
@@ -528,15 +574,44 @@ proptest! {
         prop_assert_eq!(read.map(|checked| checked.config), Ok(config), "{}", text);
     }
 
+    /// One line for each, and it tells what is another.
     #[test]
-    fn no_peer_appears_twice(running in any_config(), wanted in any_config()) {
+    fn nothing_appears_twice_and_each_difference_is_one(running in any_config(), wanted in any_config()) {
         let mut seen = BTreeSet::new();
         for change in plan(&running, &wanted) {
-            if let Change::AddPeer(name) | Change::RemovePeer(name) | Change::UpdatePeer(name, _)
-                | Change::RestartPeer(name, _) | Change::SwitchPeer(name, _) = change
-            {
-                prop_assert!(seen.insert(name));
+            let (subject, differences) = told(&change);
+            prop_assert!(seen.insert(subject), "{}", change);
+            for Difference { key, from, to, .. } in differences {
+                prop_assert_ne!(from, to, "{} in {}", key, change);
             }
         }
     }
+}
+
+/// What a change is about, and what it says of that.
+fn told(change: &Change) -> (String, &[Difference]) {
+    match change {
+        Change::UpdateSpeaker(found)
+        | Change::UpdateLog(found)
+        | Change::UpdateBfd(found)
+        | Change::UpdatePeer(_, found)
+        | Change::RestartPeer(_, found)
+        | Change::SwitchPeer(_, found)
+        | Change::UpdateRange(_, found)
+        | Change::UpdateBfdSession(_, found)
+        | Change::RestartBfdSession(_, found)
+        | Change::SwitchBfdSession(_, found)
+        | Change::UpdateBfdRange(_, found)
+        | Change::UpdatePool(_, found)
+        | Change::UpdateService(_, found)
+        | Change::NextStart(found) => (subject(change), found),
+        _ => (subject(change), &[]),
+    }
+}
+
+/// What stands before the colon, and none is in a name.
+fn subject(change: &Change) -> String {
+    let line = change.to_string();
+    let (subject, _) = line.split_once(": ").unwrap();
+    subject.to_owned()
 }
