@@ -317,6 +317,12 @@ pub struct StateDir {
     _lock: File,
 }
 
+/// What each version of the state file says.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 /// What the state file holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -468,8 +474,15 @@ impl StateDir {
         let Some(octets) = self.read(FILE)? else {
             return Ok(Kept::default());
         };
-        let file: StateFile =
-            serde_json::from_slice(&octets).map_err(|error| unreadable(error.to_string()))?;
+        let unclear = |error: serde_json::Error| unreadable(error.to_string());
+        // What another version wrote may have fields of which we know nothing.
+        let Versioned { version } = serde_json::from_slice(&octets).map_err(unclear)?;
+        if version != VERSION {
+            return Err(unreadable(format!(
+                "found version {version}; must be {VERSION}, so it was written by another version of herald"
+            )));
+        }
+        let file: StateFile = serde_json::from_slice(&octets).map_err(unclear)?;
         file.check().map_err(unreadable)
     }
 
@@ -581,12 +594,6 @@ impl From<&Kept> for StateFile {
 
 impl StateFile {
     fn check(self) -> Result<Kept, String> {
-        if self.version != VERSION {
-            return Err(format!(
-                "found version {}; must be {VERSION}, so it was written by another version of herald",
-                self.version
-            ));
-        }
         let mut additions = Additions::default();
         for (name, spec) in self.services {
             let service = ServiceConfig::try_from(&spec)

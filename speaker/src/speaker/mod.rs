@@ -303,10 +303,13 @@ impl Speaker {
         }
         LastRun::begin(&speaker.state_dir);
         speaker.watch.set(speaker.config.speaker.reload_on_change);
-        for what in gone {
-            warn!("{what} was added at run time and is in the file as well: the file counts");
-        }
         speaker.note(format!("herald {} started", env!("CARGO_PKG_VERSION")));
+        for what in gone {
+            let told =
+                format!("{what} was added at run time and is in the file as well: the file counts");
+            warn!("{told}");
+            speaker.note(told);
+        }
         for (name, change) in &reassigned {
             speaker.note_reassignment(name, change);
         }
