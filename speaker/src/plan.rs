@@ -5,6 +5,7 @@
 //! has decided what its change costs. Only what is part of the OPEN or of the transport restarts a
 //! session; the rest is changed in place.
 
+mod advertisement;
 mod bfd;
 mod bfd_range;
 mod bfd_session;
@@ -92,8 +93,14 @@ pub enum Change {
     RemoveRoute(IpNet),
     /// A prefix is announced with other attributes, or to others.
     UpdateRoute(IpNet),
-    /// Services are announced with other attributes, or to others.
-    UpdateAdvertisements,
+    /// More is said of services, or to more peers. By the name of the advertisement, or its place in the file.
+    AddAdvertisement(String),
+    /// Less is said of them.
+    RemoveAdvertisement(String),
+    /// Something else is said of them, or to others.
+    UpdateAdvertisement(String, Vec<Difference>),
+    /// Where advertisements of different services differ about an aggregate, another one goes first.
+    ReorderAdvertisements,
     /// Other programs are run, or they are run otherwise.
     UpdateHooks,
     /// Something does not work until the daemon is started again: it takes a privilege that was given up.
@@ -203,7 +210,12 @@ impl fmt::Display for Change {
             Self::AddRoute(prefix) => write!(f, "route {prefix}: added"),
             Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
             Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
-            Self::UpdateAdvertisements => f.write_str("advertisements: changed"),
+            Self::AddAdvertisement(label) => write!(f, "advertisement {label}: added"),
+            Self::RemoveAdvertisement(label) => write!(f, "advertisement {label}: removed"),
+            Self::UpdateAdvertisement(label, differences) => {
+                write!(f, "advertisement {label}: {}", Listed(differences))
+            }
+            Self::ReorderAdvertisements => f.write_str("advertisements: in another order"),
             Self::UpdateHooks => f.write_str("hooks: changed"),
             Self::Unprivileged(text) => f.write_str(text),
             Self::NextStart(differences) => {
@@ -300,9 +312,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         Change::RemoveRoute,
         |prefix, running, wanted| (running != wanted).then_some(Change::UpdateRoute(prefix)),
     ));
-    if running.advertisements != *advertisements {
-        changes.push(Change::UpdateAdvertisements);
-    }
+    changes.extend(advertisement::plan(&running.advertisements, advertisements));
     if running.hooks != *hooks {
         changes.push(Change::UpdateHooks);
     }
@@ -389,7 +399,10 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             Change::AddRoute(prefix)
             | Change::RemoveRoute(prefix)
             | Change::UpdateRoute(prefix) => adopt(&mut running.routes, &wanted.routes, prefix),
-            Change::UpdateAdvertisements => {
+            Change::AddAdvertisement(_)
+            | Change::RemoveAdvertisement(_)
+            | Change::UpdateAdvertisement(..)
+            | Change::ReorderAdvertisements => {
                 running.advertisements.clone_from(&wanted.advertisements);
             }
             Change::UpdateHooks => running.hooks.clone_from(&wanted.hooks),
@@ -410,14 +423,18 @@ pub fn add_reassignments(
     let reassignments = reassignments.map(|(name, it)| Change::Reassign(name, it));
     let at = changes.iter().position(|change| {
         use Change::{
-            AddRoute, NextStart, RemoveRoute, UpdateAdvertisements, UpdateHooks, UpdateRoute,
+            AddAdvertisement, AddRoute, NextStart, RemoveAdvertisement, RemoveRoute,
+            ReorderAdvertisements, UpdateAdvertisement, UpdateHooks, UpdateRoute,
         };
         matches!(
             change,
             AddRoute(_)
                 | RemoveRoute(_)
                 | UpdateRoute(_)
-                | UpdateAdvertisements
+                | AddAdvertisement(_)
+                | RemoveAdvertisement(_)
+                | UpdateAdvertisement(..)
+                | ReorderAdvertisements
                 | UpdateHooks
                 | NextStart(_)
         )

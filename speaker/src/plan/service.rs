@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::shown::Shown;
+use super::shown::{Named, Shown};
 use super::{Change, Difference, Listed, compare};
 use crate::config::{CheckConfig, HealthConfig, PoolRequest, Probe, ServiceConfig, ServiceName};
 
@@ -106,16 +106,6 @@ pub(super) fn write_update(
         f,
         "{and}health check changes: {health}; no session is touched"
     )
-}
-
-#[derive(PartialEq)]
-struct Named<'n, N>(&'n Option<N>);
-
-impl<N: fmt::Display> Shown for Named<'_, N> {
-    fn shown(&self) -> String {
-        let name = self.0.as_ref().map(ToString::to_string);
-        name.unwrap_or_else(|| "none".to_owned())
-    }
 }
 
 impl Shown for Probe {

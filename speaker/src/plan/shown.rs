@@ -140,3 +140,14 @@ impl Shown for Never {
             .map_or_else(|| "never".to_owned(), Shown::shown)
     }
 }
+
+/// A value that may not be there.
+#[derive(PartialEq)]
+pub(super) struct Named<'n, N>(pub(super) &'n Option<N>);
+
+impl<N: std::fmt::Display> Shown for Named<'_, N> {
+    fn shown(&self) -> String {
+        let name = self.0.as_ref().map(ToString::to_string);
+        name.unwrap_or_else(|| "none".to_owned())
+    }
+}

@@ -214,7 +214,10 @@ impl Speaker {
                 | Change::AddPool(_)
                 | Change::RemovePool(_)
                 | Change::UpdatePool(..)
-                | Change::UpdateAdvertisements
+                | Change::AddAdvertisement(_)
+                | Change::RemoveAdvertisement(_)
+                | Change::UpdateAdvertisement(..)
+                | Change::ReorderAdvertisements
                 | Change::Unprivileged(_)
                 | Change::NextStart(_) => {}
                 Change::Reassign(name, reassignment) => {
