@@ -637,6 +637,31 @@ fn a_service_that_the_file_does_not_have_is_doubtful() {
     );
 }
 
+#[test]
+fn an_advertisement_that_fits_no_service_of_the_file_is_doubtful() {
+    let file = |service: &str, pools: &str| {
+        let pool = "[[pool]]\nname = \"public\"\naddresses = [\"198.51.100.0/24\"]\n";
+        warnings(&format!(
+            "{pool}[[advertisement]]\npools = {pools}\n{service}"
+        ))
+    };
+    let web = |keys: &str| format!("[[service]]\nname = \"web\"\n{keys}\n");
+    assert_eq!(
+        file(&web("addresses = [\"192.0.2.1\"]"), "[\"public\"]"),
+        [
+            "herald.toml:6: [[advertisement]] 1: pools: no [[service]] of this file has, or may be given, an address of these; only services that are added at run time can be announced by it"
+        ]
+    );
+    for service in [
+        web("addresses = [\"198.51.100.7\"]"),
+        web("pool = \"public\""),
+        web(""),
+        String::new(),
+    ] {
+        assert_eq!(file(&service, "[\"public\"]"), [""; 0], "{service}");
+    }
+}
+
 /// As MetalLB has it: localPref of two advertisements may differ where no route follows both.
 #[test]
 fn advertisements_that_no_route_follows_both_may_differ() {

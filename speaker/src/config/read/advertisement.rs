@@ -110,6 +110,7 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
     let mut conflicts = BTreeMap::new();
     let mut reported = BTreeSet::new();
     let mut hidden = BTreeSet::new();
+    let mut fitting = BTreeSet::new();
     for (name, service) in &config.services {
         for address in possible_addresses(config, service) {
             for (prefix, places) in config.advertised_as(name, address) {
@@ -119,6 +120,7 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
                 {
                     warn_of_route(sections, &places, &prefix);
                 }
+                fitting.extend(places.iter().copied());
                 let key = (Family::of(&prefix), places);
                 let conflict = conflicts
                     .entry(key)
@@ -129,6 +131,26 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
                     report(sections, name, conflict);
                 }
             }
+        }
+    }
+    warn_if_idle(config, sections, &fitting);
+}
+
+/// Services may be added at run time, so that this is no error; with a name that the file does not have it is said already.
+fn warn_if_idle(config: &Config, sections: &[Section<'_>], fitting: &BTreeSet<usize>) {
+    for (place, (advertisement, section)) in config.advertisements.iter().zip(sections).enumerate()
+    {
+        let is_about = |name| match &advertisement.services {
+            Some(services) => services.contains(name),
+            None => true,
+        };
+        if !fitting.contains(&place) && config.services.keys().any(is_about) {
+            section.warning(
+                section.line,
+                "pools",
+                "no [[service]] of this file has, or may be given, an address of these; only services that are added at run time can be announced by it"
+                    .to_owned(),
+            );
         }
     }
 }
