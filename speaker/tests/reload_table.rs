@@ -306,8 +306,9 @@ const SAMPLES: &[(&str, &[Sample])] = &[
         &[
             ("name", "\"x\"", "\"y\"", ""),
             ("services", "[\"web\"]", "[]", ""),
-            ("aggregation-length", "32", "24", ""),
-            ("aggregation-length-v6", "128", "64", ""),
+            ("pools", "[\"public\"]", "[]", ""),
+            ("aggregation-length", "32", "30", ""),
+            ("aggregation-length-v6", "128", "124", ""),
             ("med", "1", "2", ""),
             ("local-pref", "1", "2", ""),
             ("as-path-prepend", "1", "2", ""),
