@@ -209,3 +209,41 @@ fn what_fails_while_it_is_applied_is_named_and_the_rest_is_done() {
     assert!(told.trim_end().ends_with("it is tried again"), "{told}");
     wait_for(&daemon, &["198.51.1.0/24 file"]);
 }
+
+#[test]
+fn advertisements_change_one_by_one_and_contradictions_are_told() {
+    let peer = "[[peer]]\nname = \"tor\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n";
+    let advertisements = |keys: &str, more: &str| {
+        let text = format!("{peer}[[advertisement]]\nname = \"up\"\n{keys}\n{more}");
+        speaker("", &text)
+    };
+    let daemon = Daemon::start(&advertisements("med = 10", ""));
+    daemon.ok(&["service", "add", "dns", "192.0.2.53"]);
+    let other = "[[advertisement]]\nname = \"other\"\nservices = [\"dns\"]\nmed = 30\n";
+    let events = || {
+        let events = daemon.show(&["events"]);
+        let causes = events.as_array().unwrap().iter();
+        let causes = causes.map(|event| event["cause"].as_str().unwrap().to_owned());
+        causes.collect::<Vec<_>>().join("\n")
+    };
+    daemon.write(&advertisements("med = 20", other));
+    daemon.ok(&["reload"]);
+    let told = events();
+    for line in [
+        "reload: advertisement up: med 10 -> 20",
+        "reload: advertisement other: added",
+        "192.0.2.53 is not announced: ",
+        "both fit it at peer tor, and differ in med",
+    ] {
+        assert_eq!(told.matches(line).count(), 1, "{line}\n{told}");
+    }
+    assert_eq!(prefixes(&daemon), [""; 0]);
+    daemon.write(&advertisements("med = 20", ""));
+    daemon.ok(&["reload"]);
+    let told = events();
+    let ended = "192.0.2.53 is held back by contradicting advertisements no more";
+    for line in ["reload: advertisement other: removed", ended] {
+        assert_eq!(told.matches(line).count(), 1, "{line}\n{told}");
+    }
+    assert_eq!(prefixes(&daemon), ["192.0.2.53/32 api"]);
+}

@@ -73,7 +73,7 @@ impl AdvertisementConfig {
 }
 
 /// Two advertisements that one route cannot follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conflict {
     /// The key that they disagree about.
     pub key: &'static str,

@@ -8,6 +8,7 @@ mod additions;
 mod addresses;
 mod bfd_ranges;
 mod bfd_sessions;
+mod conflicts;
 mod drain;
 mod events;
 mod health;
@@ -44,7 +45,7 @@ use crate::announcer::{self, Announcer};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{
-    Config, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
+    Config, Conflict, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
 };
 use crate::control::{ByPeer, Command, Control, Refusal, Snapshot, Stopping, Vitals};
 use crate::history::{History, Journal, Record, Subject};
@@ -121,6 +122,8 @@ pub struct Speaker {
     host: Host,
     addresses: Addresses,
     announcer: Announcer,
+    /// Addresses of which it was told that advertisements contradict each other about them.
+    conflicts: BTreeMap<IpAddr, Conflict>,
     /// Since the start it has not been known of every service whether it works.
     awaits_verdicts: bool,
     /// The interface index that each link-local peer was last given.
@@ -263,6 +266,7 @@ impl Speaker {
             host: Host::here(),
             addresses,
             announcer,
+            conflicts: BTreeMap::new(),
             scopes: BTreeMap::new(),
             unsendable: BTreeMap::new(),
             malformed: BTreeMap::new(),
@@ -706,6 +710,7 @@ impl Speaker {
             self.forget_unsendable();
             self.bgp.change_routes(changes);
         }
+        self.tell_of_conflicts();
         self.tell_when_complete();
     }
 
@@ -717,6 +722,7 @@ impl Speaker {
         self.forget_unsendable();
         let routes = announcer::routes(&self.config, self.announcer.announcements());
         self.bgp.set_routes(routes.into_iter().collect());
+        self.tell_of_conflicts();
         self.tell_when_complete();
     }
 
