@@ -6,6 +6,7 @@
 
 pub mod additions;
 pub mod addresses;
+mod allocator;
 pub mod announcer;
 pub mod api;
 pub mod bfd_thread;

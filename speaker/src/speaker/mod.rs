@@ -41,6 +41,7 @@ pub use self::neighbors::{Neighbor, Neighbors};
 use self::ranges::Absent;
 use crate::additions::{Kept, StateDir, StateError};
 use crate::addresses::Addresses;
+use crate::allocator;
 use crate::announcer::{self, Announcer};
 use crate::bfd_thread::BfdThread;
 use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
@@ -306,6 +307,7 @@ impl Speaker {
             return Err(error);
         }
         LastRun::begin(&speaker.state_dir);
+        allocator::give_back_soon();
         speaker.watch.set(speaker.config.speaker.reload_on_change);
         speaker.note(format!("herald {} started", env!("CARGO_PKG_VERSION")));
         for what in gone {

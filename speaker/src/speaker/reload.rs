@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Speaker, StartError, pools};
 use crate::additions::{Additions, Kept};
+use crate::allocator;
 use crate::config::Config;
 use crate::control::{Refusal, Reloaded};
 use crate::history::Subject;
@@ -58,6 +59,7 @@ impl Speaker {
     }
 
     async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
+        allocator::give_back_soon();
         let checked =
             Config::load(&self.file).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let wanted = self.complete(checked.config)?;
