@@ -83,6 +83,7 @@ const SAMPLES: &[(&str, &[Sample])] = &[
             ("listen", "[\"127.0.0.1:1179\"]", "[\"127.0.0.2:1179\"]", ""),
             ("state-dir", "\"/one\"", "\"/two\"", ""),
             ("on-exit", "\"withdraw\"", "\"restart\"", ""),
+            ("address-interface", "\"lo\"", "\"dummy0\"", ""),
             ("drain-time", "\"0s\"", "\"5s\"", ""),
             ("reload-on-change", "false", "true", ""),
             ("blackhole-length", "32", "24", ""),
@@ -93,6 +94,9 @@ const SAMPLES: &[(&str, &[Sample])] = &[
         "[api]",
         &[
             ("socket", "\"/one\"", "\"/two\"", ""),
+            ("socket-mode", "\"0660\"", "\"0600\"", ""),
+            ("socket-owner", "0", "1", ""),
+            ("socket-group", "0", "1", ""),
             ("listen", "\"127.0.0.1:1\"", "\"127.0.0.1:2\"", ""),
         ],
     ),
