@@ -6,6 +6,7 @@
 
 mod addresses;
 mod listener;
+mod paths;
 mod peer;
 mod reports;
 mod roster;
@@ -179,6 +180,7 @@ enum Command {
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
     SetDependents(Dependents),
+    Withheld(mpsc::UnboundedSender<BTreeSet<IpNet>>),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
     Transports(mpsc::UnboundedSender<(PeerName, TransportReport)>),
     Settled(PeerName, oneshot::Sender<()>),
@@ -259,10 +261,17 @@ impl BgpThread {
         self.tell(Command::Complete);
     }
 
-    /// Replaces the prefixes that are withdrawn from everybody as soon as BFD finds a path dead. To
-    /// announce one again is for the caller, who hears of the path too.
+    /// Replaces the prefixes that are withdrawn from everybody as soon as BFD finds a path dead, and
+    /// that are not announced before it is up. To announce one again is for the caller, who hears of
+    /// the path too. Call it before the routes are set that go with it.
     pub fn set_dependents(&self, dependents: Dependents) {
         self.tell(Command::SetDependents(dependents));
+    }
+
+    /// Tells `withheld` of prefixes that were withdrawn because of a path, and that depend on it no
+    /// more: what is to become of them is to be said again.
+    pub fn report_withheld(&self, withheld: mpsc::UnboundedSender<BTreeSet<IpNet>>) {
+        self.tell(Command::Withheld(withheld));
     }
 
     /// What BFD has found out. Meant to be called from the BFD engine itself: it only sends.

@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::listener::{Demand, ListenError, Listeners, scope_of};
+use super::paths::Paths;
 use super::peer::PeerTask;
-use super::{Addressees, BgpEvent, Command, Dependents, PeerCommand, PeerSetup, RangeSetup};
+use super::{Addressees, BgpEvent, Command, PeerCommand, PeerSetup, RangeSetup};
 use crate::config::PeerName;
 use crate::services::health::has_failed;
 
@@ -58,7 +59,8 @@ struct Roster {
     /// Peers that were removed: answered when they have said good-bye.
     leaving: BTreeMap<PeerName, oneshot::Receiver<()>>,
     /// What is withdrawn when a path is dead.
-    dependents: Dependents,
+    paths: Paths,
+    withheld: Option<UnboundedSender<BTreeSet<IpNet>>>,
     listeners: Listeners,
     ranges: Vec<RangeSetup>,
     /// Connections from ranges, one for an address, until there is a peer for them.
@@ -100,7 +102,8 @@ impl Roster {
             liveness: BTreeMap::new(),
             tasks: JoinSet::new(),
             leaving: BTreeMap::new(),
-            dependents: Dependents::new(),
+            paths: Paths::default(),
+            withheld: None,
             listeners,
             ranges: Vec::new(),
             waiting: BTreeMap::new(),
@@ -127,8 +130,18 @@ impl Roster {
             Command::SetRanges(ranges) => self.set_ranges(ranges).await,
             Command::Arrivals(arrivals) => self.arrivals = Some(arrivals),
             Command::TurnAway(ip) => drop(self.waiting.remove(&ip)),
-            Command::SetRoutes(routes) => self.set_routes(routes),
-            Command::ChangeRoutes(changes) => self.change_routes(&changes),
+            Command::SetRoutes(routes) => {
+                self.set_routes(routes);
+                let cut = self.paths.cut();
+                if !cut.is_empty() {
+                    self.paths.withhold(&cut);
+                    self.withdraw(&cut);
+                }
+            }
+            Command::ChangeRoutes(mut changes) => {
+                self.paths.admit(&mut changes);
+                self.change_routes(&changes);
+            }
             Command::Complete => {
                 for entry in self.peers.values() {
                     let _ = entry.commands.send(PeerCommand::Complete);
@@ -143,7 +156,15 @@ impl Roster {
                 }
             }
             Command::Bfd(change) => self.bfd_changed(&change),
-            Command::SetDependents(dependents) => self.dependents = dependents,
+            Command::SetDependents(dependents) => {
+                let released = self.paths.set_dependents(dependents);
+                if !released.is_empty()
+                    && let Some(withheld) = &self.withheld
+                {
+                    let _ = withheld.send(released);
+                }
+            }
+            Command::Withheld(withheld) => self.withheld = Some(withheld),
             Command::Status(reply) => {
                 for entry in self.peers.values() {
                     let _ = entry.commands.send(PeerCommand::Status(reply.clone()));
@@ -349,14 +370,17 @@ impl Roster {
                 .send(PeerCommand::Liveness(liveness, change.generation));
         }
         if has_failed(change) {
-            self.withdraw_dependents(change.session);
+            let lost = self.paths.handle_failed(change.session);
+            self.withdraw(&lost);
+        } else if matches!(change.to, bfd::State::Up | bfd::State::AdminDown) {
+            self.paths.handle_recovered(change.session);
         }
     }
 
-    fn withdraw_dependents(&mut self, session: bfd::SessionId) {
-        let Some(prefixes) = self.dependents.get(&session) else {
+    fn withdraw(&mut self, prefixes: &BTreeSet<IpNet>) {
+        if prefixes.is_empty() {
             return;
-        };
+        }
         let nobody: Arc<Addressees> = Arc::default();
         let changes = prefixes.iter().map(|prefix| (*prefix, Arc::clone(&nobody)));
         let changes: BTreeMap<_, _> = changes.collect();

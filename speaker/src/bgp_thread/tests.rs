@@ -312,6 +312,47 @@ async fn what_depends_on_a_path_is_withdrawn_while_the_control_thread_is_blocked
     assert_eq!((status.established, status.dropped), (1, 0));
 }
 
+/// Who takes the dependency away may not have heard of the failure yet.
+#[tokio::test]
+async fn what_a_failed_path_took_away_is_told_when_it_depends_on_that_no_more() {
+    let (mut active, mut passive) = pair("127.0.0.10", "127.0.0.11").await;
+    let told = routes(&["192.0.2.1/32"]);
+    active.thread.set_routes(vec![(name(), told.clone())]);
+    let path = bfd::SessionId::new(std::num::NonZeroU32::MIN);
+    let (&prefix, attributes) = told.iter().next().unwrap();
+    active
+        .thread
+        .set_dependents([(path, [prefix].into())].into());
+    let (reported, mut withheld) = mpsc::unbounded_channel();
+    active.thread.report_withheld(reported);
+    active.wait_for(State::Established).await;
+    passive.wait_for(State::Established).await;
+    active.thread.bfd_changed(&bfd::StateChange {
+        session: path,
+        from: bfd::State::Up,
+        to: bfd::State::Down,
+        local_diag: bfd::Diagnostic::CONTROL_DETECTION_TIME_EXPIRED,
+        remote_state: bfd::State::Up,
+        remote_diag: bfd::Diagnostic::NONE,
+        remote_control_plane_independent: false,
+        at: Instant::now(),
+        silence: None,
+        detection_time: None,
+        generation: 1,
+    });
+    let addressees = Arc::new([(name(), Arc::clone(attributes))].into());
+    let say = || [(prefix, Arc::clone(&addressees))].into();
+    active.thread.change_routes(say());
+    active.thread.set_routes(vec![(name(), told.clone())]);
+    let advertised = async || active.thread.advertised(&name()).await.unwrap().len();
+    assert_eq!(advertised().await, 0, "the path is down");
+    active.thread.set_dependents(Dependents::new());
+    let withheld = tokio::time::timeout(PATIENCE, withheld.recv()).await;
+    assert_eq!(withheld.unwrap(), Some([prefix].into()));
+    active.thread.change_routes(say());
+    assert_eq!(advertised().await, 1);
+}
+
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let (one, other) = (Speaker::new(), Speaker::new());

@@ -52,7 +52,6 @@ impl Speaker {
         self.note_choice(&name, choice.as_ref());
         self.serve_waiting();
         self.announce_and_host(Self::announce);
-        self.tell_dependents();
         let stored = former.map_or(Stored::Created, |_| Stored::Replaced);
         Ok((stored, self.given(&name)))
     }
@@ -86,7 +85,6 @@ impl Speaker {
         self.remove_service(name);
         self.serve_waiting();
         self.announce_and_host(Self::announce);
-        self.tell_dependents();
         self.note_about(name, Subject::Service, "removed at run time");
         Ok(())
     }

@@ -35,7 +35,9 @@ impl Speaker {
 
     /// Forgets a service.
     pub(super) fn remove_service(&mut self, name: &ServiceName) {
-        let is_watched = self.standings.get(name).is_some();
+        let standing = self.standings.get(name);
+        let is_watched = standing.is_some();
+        self.dependents_changed |= standing.is_some_and(|standing| standing.path.is_some());
         self.services_mut().remove(name);
         self.standings_mut().remove(name);
         self.health.remove(name);
@@ -72,6 +74,9 @@ impl Speaker {
         let addresses = service.addresses().collect();
         let health = spec.health.as_ref();
         let at = SystemTime::now();
+        let former = self.standings.get(name);
+        let depended = former.is_some_and(|former| former.path.is_some());
+        self.dependents_changed |= depended || health.is_some_and(|health| health.bfd.is_some());
         let turn = self.standings_mut().set(at, name, health, assumed);
         match health.and_then(|health| health.check.as_ref()) {
             Some(config) => self.health.set(
@@ -141,6 +146,9 @@ impl Speaker {
     /// What the BGP thread withdraws when it hears from BFD itself: each address is of one service
     /// only. What is aggregated goes when this task has heard of it.
     pub(super) fn tell_dependents(&mut self) {
+        if !std::mem::take(&mut self.dependents_changed) {
+            return;
+        }
         let mut dependents: BTreeMap<bfd::SessionId, BTreeSet<IpNet>> = BTreeMap::new();
         for (path, names) in self.standings.dependents() {
             let Some(id) = self.bfd.session_of(&Party::from(path)) else {
@@ -151,6 +159,19 @@ impl Speaker {
             dependents.entry(id).or_default().extend(prefixes);
         }
         self.bgp.set_dependents(dependents);
+    }
+
+    /// What the BGP thread has withdrawn on its own, it announces again if that is still wanted.
+    pub(super) fn say_again(&self, prefixes: BTreeSet<IpNet>) {
+        let announcements = self.announcer.announcements();
+        let wanted = prefixes.into_iter().filter_map(|prefix| {
+            let announcement = announcements.get(&prefix)?;
+            Some((prefix, Arc::clone(&announcement.peers)))
+        });
+        let wanted: BTreeMap<_, _> = wanted.collect();
+        if !wanted.is_empty() {
+            self.bgp.change_routes(wanted);
+        }
     }
 
     pub(super) fn path_changed(&mut self, name: &BfdName, up: bool, why: &str) {

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::{EngineError, EngineEvent};
 use bgp::{BgpIdentifier, Routes, SessionConfig, StopReason};
+use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -155,6 +156,10 @@ pub struct Speaker {
     standings: Arc<Standings>,
     health: HealthThread,
     verdicts: mpsc::Receiver<Found>,
+    /// The BGP thread does not know what depends on which path.
+    dependents_changed: bool,
+    /// What the BGP thread has withdrawn, and wants to hear of again.
+    withheld: UnboundedReceiver<BTreeSet<IpNet>>,
     history: History,
     journal: Journal,
     hooks: Hooks,
@@ -234,6 +239,8 @@ impl Speaker {
         let (seen, sightings) = mpsc::unbounded_channel();
         let (newcomers, arrivals) = mpsc::unbounded_channel();
         bgp.report_arrivals(newcomers);
+        let (reported, withheld) = mpsc::unbounded_channel();
+        bgp.report_withheld(reported);
         bgp.listen(config.speaker.listen.clone()).await?;
         let bfd = BfdThread::start(&config.bfd, bgp.clone(), bfd_sender)?;
         let wish = addresses::wish(&config, &services);
@@ -284,6 +291,8 @@ impl Speaker {
             standings: Arc::default(),
             health,
             verdicts,
+            dependents_changed: false,
+            withheld,
             history,
             journal,
             hooks: Hooks::default(),
@@ -378,6 +387,7 @@ impl Speaker {
     async fn next(&mut self, check: &mut Interval) -> Result<Next, ThreadEnded> {
         loop {
             self.note_bfd_moves();
+            self.tell_dependents();
             let stops_at = self.leaving.as_ref().map(|leaving| leaving.at);
             let drain_is_over = Self::drain_is_over(stops_at, !self.established.is_empty());
             tokio::select! {
@@ -389,6 +399,7 @@ impl Speaker {
                 event = self.bgp_events.recv() => {
                     self.handle_bgp(event.ok_or(ThreadEnded("BGP"))?);
                 }
+                Some(prefixes) = self.withheld.recv() => self.say_again(prefixes),
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
                 // A command may write to disk, and a service that has failed is not to wait for many.
                 found = self.verdicts.recv() => {
@@ -464,7 +475,6 @@ impl Speaker {
         self.set_ranges();
         self.look_for_neighbors();
         self.announce_all();
-        self.tell_dependents();
         Ok(())
     }
 
@@ -657,9 +667,7 @@ impl Speaker {
         for party in &opened {
             info!("BFD session of {party} opened");
         }
-        if !opened.is_empty() {
-            self.tell_dependents();
-        }
+        self.dependents_changed |= !opened.is_empty();
         let of_peers = opened.iter().filter_map(Party::peer);
         let mut changed: Vec<PeerName> = of_peers.cloned().collect();
         changed.extend(self.scopes.iter().filter_map(|(name, scope)| {
@@ -706,6 +714,7 @@ impl Speaker {
 
     /// Tells the peers what has changed of the services.
     fn announce(&mut self) {
+        self.tell_dependents();
         let changed = self.services_mut().take_changed();
         let changes = self.announcer.update(&self.services, changed);
         if !changes.is_empty() {
@@ -718,6 +727,7 @@ impl Speaker {
 
     /// Works out anew what each peer is to be told: who is told, or by which rules, may have changed.
     fn announce_all(&mut self) {
+        self.tell_dependents();
         // What has changed of the services is part of the whole.
         drop(self.services_mut().take_changed());
         self.announcer = Announcer::new(Arc::clone(&self.config), &self.services);

@@ -250,7 +250,6 @@ impl Speaker {
             true => it.announce(),
             false => it.announce_all(),
         });
-        self.tell_dependents();
         failures.extend(privileges);
         failures
     }
