@@ -48,6 +48,18 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// What may be assumed of a part of something that stands so: who works has all parts working; of
+    /// who does not, nobody knows which part is to blame.
+    #[must_use]
+    pub const fn or_unknown(self) -> Self {
+        match self {
+            Self::Healthy => Self::Healthy,
+            Self::Unhealthy | Self::Unknown => Self::Unknown,
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -78,13 +78,16 @@ impl Speaker {
         let depended = former.is_some_and(|former| former.path.is_some());
         self.dependents_changed |= depended || health.is_some_and(|health| health.bfd.is_some());
         let turn = self.standings_mut().set(at, name, health, assumed);
-        match health.and_then(|health| health.check.as_ref()) {
-            Some(config) => self.health.set(
+        let watch = self.standings.get(name).map(|standing| standing.watch);
+        let check = health.and_then(|health| health.check.as_ref());
+        match check.zip(watch) {
+            Some((config, watch)) => self.health.set(
                 name,
                 Setup {
                     config: Arc::clone(config),
                     addresses,
-                    assumed,
+                    assumed: assumed.or_unknown(),
+                    watch,
                 },
             ),
             None => self.health.remove(name),
@@ -111,17 +114,12 @@ impl Speaker {
         let mut found = Some(first);
         let mut turned = false;
         for _ in 0..AT_ONCE {
-            let Some(Found {
-                service,
-                verdict,
-                cause,
-            }) = found
-            else {
+            let Some(next) = found else {
                 break;
             };
             let at = SystemTime::now();
             let standings = self.standings_mut();
-            if let Some(turn) = standings.handle_check(at, &service, verdict, cause) {
+            if let Some(turn) = standings.handle_check(at, next) {
                 self.carry_out(turn);
                 turned = true;
             }

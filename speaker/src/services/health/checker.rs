@@ -33,6 +33,20 @@ pub struct Setup {
     pub addresses: Arc<[IpAddr]>,
     /// What is assumed of a service that is new here.
     pub assumed: Verdict,
+    /// Whose verdicts are asked for: what was found for another has come too late.
+    pub watch: WatchId,
+}
+
+/// The checking of one service, from when it has a check until it has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(u64);
+
+impl WatchId {
+    /// One that has not been before.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 /// One check, from its start to its result.
@@ -88,6 +102,8 @@ pub struct Outcome {
 pub struct Found {
     /// Of which service.
     pub service: ServiceName,
+    /// For which checking of it.
+    pub watch: WatchId,
     /// What.
     pub verdict: Verdict,
     /// Why: `HTTP 503 after 3 failures`.
@@ -421,6 +437,7 @@ impl Watched {
         report.failures_in_a_row = self.tally.failures();
         let found = turned.then(|| Found {
             service,
+            watch: self.setup.watch,
             verdict: self.tally.verdict(),
             cause: match (is_first, success) {
                 (true, _) => format!("{} at the first check", outcome.text),

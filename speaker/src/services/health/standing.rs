@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use super::checker::{Found, WatchId};
 use crate::config::{BfdName, HealthConfig, ServiceName};
 use crate::services::Verdict;
 
@@ -12,6 +13,8 @@ use crate::services::Verdict;
 pub struct Standing {
     /// What its check says; `None`: it has none.
     pub check: Option<Aspect>,
+    /// The checking that this comes from.
+    pub watch: WatchId,
     /// What its path says; `None`: it depends on none.
     pub path: Option<(BfdName, Aspect)>,
     /// Both together.
@@ -54,11 +57,12 @@ pub struct Standings {
     paths: BTreeMap<BfdName, Aspect>,
     dependents: BTreeMap<BfdName, BTreeSet<ServiceName>>,
     unknown: BTreeSet<ServiceName>,
+    last_watch: WatchId,
 }
 
 impl Standings {
     /// Says what a service depends on. What is new in that is `assumed` to be so until it is known; of what
-    /// it has depended on before, it stays as it is known.
+    /// it has depended on before, it stays as it is known. Only of what is announced anything is assumed.
     pub fn set(
         &mut self,
         at: SystemTime,
@@ -69,8 +73,8 @@ impl Standings {
         let former = self.take(name);
         let health = health?;
         let not_known = |what: &str| Aspect {
-            verdict: assumed,
-            cause: match assumed {
+            verdict: assumed.or_unknown(),
+            cause: match assumed.or_unknown() {
                 Verdict::Unknown => format!("{what} yet"),
                 _ => format!("assumed, for there was no check before: {what} yet"),
             },
@@ -79,6 +83,14 @@ impl Standings {
             let known = former.as_ref().and_then(|former| former.check.clone());
             known.unwrap_or_else(|| not_known("no check has ended"))
         });
+        let known_watch = former.as_ref().filter(|former| former.check.is_some());
+        let watch = match known_watch {
+            Some(former) => former.watch,
+            None => {
+                self.last_watch = self.last_watch.next();
+                self.last_watch
+            }
+        };
         let on_path = health.bfd.as_ref().map(|bfd| {
             let known = former.as_ref().and_then(|former| former.path.clone());
             let known = known
@@ -98,6 +110,7 @@ impl Standings {
         };
         let mut standing = Standing {
             check,
+            watch,
             path: on_path,
             verdict: from,
             since: former.as_ref().map_or(at, |former| former.since),
@@ -118,20 +131,24 @@ impl Standings {
         self.take(name);
     }
 
-    /// What a service's check has found.
-    pub fn handle_check(
-        &mut self,
-        at: SystemTime,
-        name: &ServiceName,
-        verdict: Verdict,
-        cause: String,
-    ) -> Option<Turn> {
-        let standing = self.services.get_mut(name)?;
+    /// What a service's check has found. What was found by a check that the service has no more says
+    /// nothing of the one it has.
+    pub fn handle_check(&mut self, at: SystemTime, found: Found) -> Option<Turn> {
+        let Found {
+            service: name,
+            watch,
+            verdict,
+            cause,
+        } = found;
+        let standing = self.services.get_mut(&name)?;
+        if standing.watch != watch {
+            return None;
+        }
         standing
             .check
             .as_mut()?
             .clone_from(&Aspect { verdict, cause });
-        self.settle(at, name)
+        self.settle(at, &name)
     }
 
     /// What has happened to a path. Tells of every service for which that makes a difference.
@@ -322,7 +339,8 @@ mod tests {
                 true => (Verdict::Healthy, "HTTP 200"),
                 false => (Verdict::Unhealthy, "HTTP 503"),
             };
-            said(self.0.handle_check(AT, &web(), verdict, cause.to_owned()))
+            let watch = self.0.get(&web()).unwrap().watch;
+            said(self.0.handle_check(AT, found(watch, verdict, cause)))
         }
 
         fn path(&mut self, up: bool) -> Option<String> {
@@ -330,6 +348,15 @@ mod tests {
                 .0
                 .handle_path(AT, &storage(), up, "detection time expired");
             turns.into_iter().find_map(|turn| said(Some(turn)))
+        }
+    }
+
+    fn found(watch: WatchId, verdict: Verdict, cause: &str) -> Found {
+        Found {
+            service: web(),
+            watch,
+            verdict,
+            cause: cause.to_owned(),
         }
     }
 
@@ -388,6 +415,49 @@ mod tests {
     }
 
     #[test]
+    fn what_a_former_check_has_found_says_nothing_of_the_next() {
+        for verdict in [Verdict::Healthy, Verdict::Unhealthy] {
+            let mut story = Story::new();
+            let checked = health(true, None);
+            story.set(Some(&checked), Verdict::Unknown);
+            let late = found(story.0.get(&web()).unwrap().watch, verdict, "late");
+            story.set(None, Verdict::Unknown);
+            story.set(Some(&checked), Verdict::Unknown);
+            assert_eq!(said(story.0.handle_check(AT, late)), None);
+            assert!(story.check(true).is_some());
+        }
+    }
+
+    #[test]
+    fn a_check_that_changes_goes_on_with_its_watch() {
+        let mut story = Story::new();
+        story.set(Some(&health(true, None)), Verdict::Unknown);
+        let under_way = found(
+            story.0.get(&web()).unwrap().watch,
+            Verdict::Healthy,
+            "HTTP 200",
+        );
+        story.set(Some(&health(true, Some("storage"))), Verdict::Unknown);
+        story.path(true);
+        assert!(story.0.handle_check(AT, under_way).is_some());
+    }
+
+    #[test]
+    fn a_check_that_an_unhealthy_service_gets_is_not_known_before_its_first_result() {
+        let mut story = Story::new();
+        story.path(false);
+        let path = Some("storage");
+        story.set(Some(&health(false, path)), Verdict::Unknown);
+        story.set(Some(&health(true, path)), Verdict::Unhealthy);
+        let standing = story.0.get(&web()).unwrap();
+        assert_eq!(standing.check.as_ref().unwrap().verdict, Verdict::Unknown);
+        assert_eq!(
+            story.path(true).as_deref(),
+            Some("unhealthy -> unknown: no check has ended yet")
+        );
+    }
+
+    #[test]
     fn what_is_depended_on_no_more_has_no_say() {
         let mut story = Story::new();
         story.set(Some(&health(true, Some("storage"))), Verdict::Unknown);
@@ -398,7 +468,12 @@ mod tests {
         assert_eq!(story.0.dependents().count(), 0);
         story.0.remove(&web());
         story.0.forget_path(&storage());
-        assert_eq!(story.0, Standings::default());
+        let last_watch = story.0.last_watch;
+        let empty = Standings {
+            last_watch,
+            ..Standings::default()
+        };
+        assert_eq!(story.0, empty);
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn setup(probe: Probe, interval: Duration) -> Setup {
         }),
         addresses: Arc::default(),
         assumed: Verdict::Unknown,
+        watch: WatchId::default(),
     }
 }
 

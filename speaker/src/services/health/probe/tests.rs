@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::{CheckConfig, HttpProbe, ServiceName};
 use crate::services::Verdict;
-use crate::services::health::checker::{Action, Checker, Setup};
+use crate::services::health::checker::{Action, Checker, Setup, WatchId};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,6 +23,7 @@ fn outcome(probe: Probe, timeout: Duration) -> Outcome {
         }),
         addresses: ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()].into(),
         assumed: Verdict::Unknown,
+        watch: WatchId::default(),
     };
     let now = Instant::now();
     checker.set(now, &ServiceName::new("web").unwrap(), setup);
