@@ -1,10 +1,9 @@
-//! What was added at run time, and where it survives: one file in the state directory, replaced as
-//! a whole.
+//! What was added at run time, and the state directory, where it survives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,18 +18,20 @@ use crate::config::{
     Config, HealthConfig, IpFamilies, IpFamily, Party, PeerName, PoolName, PoolRequest,
     RouteConfig, ServiceConfig, ServiceName, add_community, add_next_hop, aggregator_text,
     community_texts, next_hop_texts, parse_aggregator, parse_community, parse_next_hop,
-    parse_prefix, parse_service_address,
+    parse_service_address,
 };
 use crate::drain::Drain;
 use crate::services::pools::{Assigned, Former, Pools};
 
+pub use change::Change;
 pub use health::HealthSpec;
+pub use store::Store;
 
+mod change;
 mod health;
+mod store;
 
-const FILE: &str = "state.json";
 const LOCK: &str = "lock";
-const VERSION: u32 = 1;
 
 /// Services and routes that came through the API rather than from the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -317,33 +318,6 @@ pub struct StateDir {
     _lock: File,
 }
 
-/// What each version of the state file says.
-#[derive(Debug, Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
-/// What the state file holds.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-struct StateFile {
-    version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    router_id: Option<Ipv4Addr>,
-    #[serde(default)]
-    services: BTreeMap<ServiceName, ServiceSpec>,
-    #[serde(default)]
-    routes: BTreeMap<String, RouteSpec>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    shutdowns: BTreeMap<PeerName, Option<String>>,
-    #[serde(default, skip_serializing_if = "Drain::is_nothing")]
-    drain: Drain,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    assigned: BTreeMap<ServiceName, Assigned>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    released: Vec<(ServiceName, Assigned)>,
-}
-
 /// What survived the last daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -461,31 +435,6 @@ impl StateDir {
         }
     }
 
-    /// Reads what was kept; nothing, the first time.
-    ///
-    /// # Errors
-    /// When there is something that cannot be understood. It is not thrown away.
-    pub fn load(&self) -> Result<Kept, StateError> {
-        let path = self.path.join(FILE);
-        let unreadable = |reason: String| StateError::Unreadable {
-            path: path.clone(),
-            reason,
-        };
-        let Some(octets) = self.read(FILE)? else {
-            return Ok(Kept::default());
-        };
-        let unclear = |error: serde_json::Error| unreadable(error.to_string());
-        // What another version wrote may have fields of which we know nothing.
-        let Versioned { version } = serde_json::from_slice(&octets).map_err(unclear)?;
-        if version != VERSION {
-            return Err(unreadable(format!(
-                "found version {version}; must be {VERSION}, so it was written by another version of herald"
-            )));
-        }
-        let file: StateFile = serde_json::from_slice(&octets).map_err(unclear)?;
-        file.check().map_err(unreadable)
-    }
-
     /// What a file holds; `None` when there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
         let path = self.path.join(name);
@@ -510,22 +459,6 @@ impl StateDir {
         self.path.join(name)
     }
 
-    /// Replaces what is kept: after this returns it survives a power failure, and before, the
-    /// former content does.
-    ///
-    /// # Errors
-    /// When the file system refuses; what was kept before is still there.
-    pub fn save(&self, kept: &Kept) -> Result<(), StateError> {
-        let mut text = serde_json::to_vec_pretty(&StateFile::from(kept)).map_err(|error| {
-            StateError::Unwritable {
-                path: self.path.join(FILE),
-                source: error.into(),
-            }
-        })?;
-        text.push(b'\n');
-        self.write(FILE, &text)
-    }
-
     /// Replaces a file as a whole, for good.
     pub(crate) fn write(&self, name: &str, text: &[u8]) -> Result<(), StateError> {
         let path = self.path.join(name);
@@ -545,6 +478,11 @@ impl StateDir {
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
+        self.sync()
+    }
+
+    /// Which files there are survives a power failure from here on.
+    fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
 }
@@ -569,217 +507,4 @@ pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
 fn open(path: &Path, how: OFlags) -> Result<File, Errno> {
     let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from)
-}
-
-impl From<&Kept> for StateFile {
-    fn from(kept: &Kept) -> Self {
-        let services = kept.additions.services.iter();
-        let routes = kept.additions.routes.iter();
-        Self {
-            version: VERSION,
-            router_id: kept.router_id.map(Ipv4Addr::from),
-            services: services
-                .map(|(name, service)| (name.clone(), (&**service).into()))
-                .collect(),
-            routes: routes
-                .map(|(prefix, route)| (prefix.to_string(), (&**route).into()))
-                .collect(),
-            shutdowns: kept.shutdowns.clone(),
-            drain: kept.drain.clone(),
-            assigned: kept.assigned.clone(),
-            released: kept.released.clone(),
-        }
-    }
-}
-
-impl StateFile {
-    fn check(self) -> Result<Kept, String> {
-        let mut additions = Additions::default();
-        for (name, spec) in self.services {
-            let service = ServiceConfig::try_from(&spec)
-                .map_err(|error| format!("service {name}: {error}"))?;
-            additions.services.insert(name, Arc::new(service));
-        }
-        for (text, spec) in self.routes {
-            let prefix = parse_prefix(&text)
-                .map_err(|expected| format!("route: found {text:?}; must be {expected}"))?;
-            let route =
-                RouteConfig::try_from(&spec).map_err(|error| format!("route {text}: {error}"))?;
-            additions.routes.insert(prefix, Arc::new(route));
-        }
-        Ok(Kept {
-            router_id: self.router_id.and_then(BgpIdentifier::new),
-            additions,
-            shutdowns: self.shutdowns,
-            drain: self.drain,
-            assigned: self.assigned,
-            released: self.released,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use super::*;
-
-    fn kept() -> Kept {
-        let route = RouteSpec {
-            med: Some(10),
-            communities: vec!["no-export".to_owned(), "large:64520:1:2".to_owned()],
-            peers: Some(vec![PeerName::new("tor-a").unwrap()]),
-            ..RouteSpec::default()
-        };
-        let service = ServiceSpec {
-            addresses: vec!["192.0.2.150".to_owned(), "2001:db8::150".to_owned()],
-            ..ServiceSpec::default()
-        };
-        let name = |text| ServiceName::new(text).unwrap();
-        let dual = Assigned {
-            ipv4: Some(Ipv4Addr::new(198, 51, 100, 1)),
-            ipv6: Some("2001:db8:5::1".parse().unwrap()),
-        };
-        let asking = ServiceSpec {
-            pool: PoolName::new("public"),
-            ip_families: Some(vec!["ipv4".to_owned(), "ipv6".to_owned()]),
-            ..ServiceSpec::default()
-        };
-        Kept {
-            router_id: BgpIdentifier::new(Ipv4Addr::new(192, 0, 2, 71)),
-            additions: Additions {
-                services: [("web", service), ("dns", asking)]
-                    .map(|(text, spec)| {
-                        let service = ServiceConfig::try_from(&spec).unwrap();
-                        (name(text), Arc::new(service))
-                    })
-                    .into(),
-                routes: [(
-                    "198.51.100.0/24".parse().unwrap(),
-                    Arc::new(RouteConfig::try_from(&route).unwrap()),
-                )]
-                .into(),
-            },
-            shutdowns: [
-                (PeerName::new("tor-a").unwrap(), Some("moving racks".into())),
-                (PeerName::new("tor-b").unwrap(), None),
-            ]
-            .into(),
-            drain: Drain {
-                all: true,
-                peers: [PeerName::new("tor-a").unwrap()].into(),
-            },
-            assigned: [(name("dns"), dual)].into(),
-            released: vec![(name("gone"), Assigned { ipv6: None, ..dual })],
-        }
-    }
-
-    #[test]
-    fn what_is_saved_is_loaded() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = StateDir::open(directory.path()).unwrap();
-        assert_eq!(state.load().unwrap(), Kept::default());
-        state.save(&kept()).unwrap();
-        assert_eq!(state.load().unwrap(), kept());
-    }
-
-    #[test]
-    fn two_daemons_do_not_share_a_directory() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = StateDir::open(directory.path()).unwrap();
-        assert!(matches!(
-            StateDir::open(directory.path()),
-            Err(StateError::InUse { .. })
-        ));
-        drop(first);
-        assert!(StateDir::open(directory.path()).is_ok());
-    }
-
-    #[test]
-    fn nobody_else_may_look_into_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("above").join("state");
-        let state = StateDir::open(&path).unwrap();
-        state.save(&kept()).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o700);
-        assert_eq!(mode(&path.join(FILE)), 0o600);
-        assert_eq!(mode(&path.join(LOCK)), 0o600);
-    }
-
-    #[test]
-    fn links_are_not_followed() {
-        let directory = tempfile::tempdir().unwrap();
-        let victim = directory.path().join("victim");
-        fs::write(&victim, "precious").unwrap();
-        let intact = || assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-        let path = directory.path().join("state");
-        fs::create_dir(&path).unwrap();
-        let link = |name: &str| symlink(&victim, path.join(name)).unwrap();
-
-        link(LOCK);
-        let refused = StateDir::open(&path);
-        assert!(matches!(refused, Err(StateError::Link { path: link }) if link == path.join(LOCK)));
-        intact();
-        fs::remove_file(path.join(LOCK)).unwrap();
-
-        let state = StateDir::open(&path).unwrap();
-        link(FILE);
-        assert!(matches!(state.load(), Err(StateError::Link { .. })));
-        link("state.json.new");
-        state.save(&kept()).unwrap();
-        intact();
-        assert_eq!(state.load().unwrap(), kept());
-    }
-
-    #[test]
-    fn what_a_crash_left_does_not_matter() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = StateDir::open(directory.path()).unwrap();
-        fs::write(directory.path().join("state.json.new"), "{").unwrap();
-        state.save(&kept()).unwrap();
-        assert_eq!(state.load().unwrap(), kept());
-    }
-
-    #[test]
-    fn what_cannot_be_understood_is_refused_and_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = StateDir::open(directory.path()).unwrap();
-        let file = directory.path().join(FILE);
-        for (content, reason) in [
-            ("", "EOF"),
-            (r#"{"version": 2}"#, "found version 2; must be 1"),
-            (
-                r#"{"version": 1, "routes": {"10.0.0.1/8": {}}}"#,
-                "must be \"10.0.0.0/8\"",
-            ),
-            (
-                r#"{"version": 1, "services": {"web": {"ip_families": ["ipv5"]}}}"#,
-                "service web: ip_families: found [\"ipv5\"]",
-            ),
-        ] {
-            fs::write(&file, content).unwrap();
-            let error = state.load().unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-            assert_eq!(fs::read_to_string(&file).unwrap(), content);
-        }
-    }
-
-    #[test]
-    fn the_file_goes_before_what_was_added() {
-        let mut additions = kept().additions;
-        additions.services.remove("dns");
-        let config = Config::parse(
-            Path::new("herald.toml"),
-            "[speaker]\nlocal-as = 64520\n[[service]]\nname = \"other\"\naddresses = [\"192.0.2.150\"]\n\
-             [[route]]\nprefix = \"198.51.100.0/24\"\n",
-        )
-        .unwrap()
-        .config;
-        assert_eq!(
-            additions.give_way(&config),
-            ["service web", "route 198.51.100.0/24"]
-        );
-        assert_eq!(additions, Additions::default());
-    }
 }

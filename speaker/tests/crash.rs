@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use herald::additions::{Kept, StateDir};
+use herald::additions::{Change, Kept, StateDir, Store};
 use herald::config::{ServiceConfig, ServiceName};
 use support::http::ask;
 use support::{Daemon, eventually};
@@ -29,6 +29,8 @@ const DIRECTORY: &str = "HERALD_CRASH_DIRECTORY";
 const KILLS: u64 = 1000;
 /// How often the daemon is.
 const KILLS_OF_DAEMON: u64 = 20;
+/// Every so many changes a snapshot is taken, also of a log that is short.
+const SNAPSHOTS_APART: u64 = 5;
 /// How many services there are at a time.
 const SERVICES: u64 = 40;
 
@@ -36,17 +38,25 @@ const SERVICES: u64 = 40;
 fn kept_after(step: u64) -> Kept {
     let mut kept = Kept::default();
     for number in 0..SERVICES {
-        let name = ServiceName::new(&format!("service-{number}")).unwrap();
         // The last step that was about this service.
         let last = (step + SERVICES - number) / SERVICES;
-        let address = Ipv4Addr::from_bits(0x0A00_0000 + (last * SERVICES + number) as u32);
-        let service = ServiceConfig {
-            addresses: BTreeSet::from([IpAddr::V4(address)]),
-            ..ServiceConfig::default()
-        };
-        kept.additions.services.insert(name, Arc::new(service));
+        kept.apply(&[moved(number, last)]);
     }
     kept
+}
+
+fn moved(number: u64, times: u64) -> Change {
+    let name = ServiceName::new(&format!("service-{number}")).unwrap();
+    let address = Ipv4Addr::from_bits(0x0A00_0000 + (times * SERVICES + number) as u32);
+    let service = ServiceConfig {
+        addresses: BTreeSet::from([IpAddr::V4(address)]),
+        ..ServiceConfig::default()
+    };
+    Change::PutService(name, Arc::new(service))
+}
+
+fn open(directory: &Path) -> (Store, Kept) {
+    Store::open(Arc::new(StateDir::open(directory).unwrap())).unwrap()
 }
 
 /// Which step this is what is kept of; there is none of what is half there.
@@ -60,11 +70,18 @@ fn writes_until_it_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let state = StateDir::open(Path::new(&directory)).unwrap();
+    let (mut store, _) = open(Path::new(&directory));
     let mut step: u64 = std::env::var("STEP").unwrap().parse().unwrap();
     loop {
         step += 1;
-        state.save(&kept_after(step)).unwrap();
+        let number = step % SERVICES;
+        match store.wants_snapshot() || step.is_multiple_of(SNAPSHOTS_APART) {
+            true => store.replace(&kept_after(step)).unwrap(),
+            false => {
+                let times = (step + SERVICES - number) / SERVICES;
+                store.append(&[moved(number, times)]).unwrap();
+            }
+        }
         let mut out = std::io::stdout().lock();
         out.write_all(format!("step {step}\n").as_bytes()).unwrap();
         out.flush().unwrap();
@@ -74,10 +91,7 @@ fn writes_until_it_is_killed() {
 #[test]
 fn what_was_acknowledged_survives_a_thousand_kills() {
     let directory = tempfile::tempdir().unwrap();
-    StateDir::open(directory.path())
-        .unwrap()
-        .save(&kept_after(0))
-        .unwrap();
+    open(directory.path()).0.replace(&kept_after(0)).unwrap();
     let mut step = 0;
     for kill in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -110,7 +124,7 @@ fn what_was_acknowledged_survives_a_thousand_kills() {
                 acknowledged = number.parse().unwrap_or(acknowledged);
             }
         }
-        let kept = StateDir::open(directory.path()).unwrap().load().unwrap();
+        let (_, kept) = open(directory.path());
         // The step that was not acknowledged any more may be done or not.
         let found = step_of(&kept, acknowledged);
         step = found.unwrap_or_else(|| panic!("kill {kill}: not what step {acknowledged} left"));
@@ -186,8 +200,10 @@ fn what_is_put_once_more_is_no_event() {
     let (route, med) = ("/v1/routes/198.51.100.0%2F24", "{\"med\":10}");
     assert_eq!((put(web, addresses), put(route, med)), (201, 201));
     let events = daemon.show(&["events"]);
-    let file = daemon.path("state").join("state.json");
-    let written = || std::fs::metadata(&file).unwrap().modified().unwrap();
+    let state = daemon.path("state");
+    let written = || {
+        ["state.json", "changes.log"].map(|name| std::fs::read_to_string(state.join(name)).unwrap())
+    };
     let before = written();
     assert_eq!((put(web, addresses), put(route, med)), (200, 200));
     assert_eq!(daemon.show(&["events"]), events);

@@ -65,12 +65,12 @@ fn what_cannot_be_read_is_said_and_not_thrown_away() {
     daemon.kill();
     let kept = daemon.path("state/state.json");
     let good = fs::read_to_string(&kept).unwrap();
-    let newer = good.replacen("\"version\": 1", "\"version\": 2, \"what_is_new\": []", 1);
+    let newer = good.replacen("\"version\":2", "\"version\":3,\"what_is_new\":[]", 1);
     assert_ne!(newer, good);
     let half = &good[..good.len() / 2];
-    let unknown = good.replacen("\"version\": 1", "\"version\": 1, \"misspelt\": []", 1);
+    let unknown = good.replacen("\"version\":2", "\"version\":2,\"misspelt\":[]", 1);
     for (text, reason) in [
-        (&newer[..], "found version 2; must be 1"),
+        (&newer[..], "found version 3; must be 2 or less"),
         (half, "EOF while parsing"),
         (&unknown, "unknown field `misspelt`"),
         ("", "EOF while parsing"),

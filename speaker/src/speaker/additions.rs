@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Speaker, not_found};
-use crate::additions::Kept;
+use crate::additions::Change;
 use crate::config::{RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Given, Refusal, Stored};
 use crate::history::Subject;
@@ -14,7 +14,7 @@ use crate::services::Source;
 use crate::services::pools::Holder;
 
 impl Speaker {
-    pub(super) fn put_service(
+    pub(super) async fn put_service(
         &mut self,
         name: ServiceName,
         service: ServiceConfig,
@@ -35,14 +35,16 @@ impl Speaker {
         let assigned = choice.iter().flat_map(|choice| choice.assigned.addresses());
         self.refuse_conflict(&name, service.addresses.iter().copied().chain(assigned))?;
         let service = Arc::new(service);
-        let mut kept = self.kept.clone();
-        let services = &mut kept.additions.services;
-        let former = services.insert(name.clone(), Arc::clone(&service));
-        match &choice {
-            Some(choice) => kept.assign(&name, choice.assigned),
-            None => kept.release(&name),
-        }
-        self.keep(kept)?;
+        let stored = match self.kept.additions.services.contains_key(&name) {
+            true => Stored::Replaced,
+            false => Stored::Created,
+        };
+        let pools = match &choice {
+            Some(choice) => Some(Change::Assign(name.clone(), choice.assigned)),
+            None => self.release(&name),
+        };
+        let put = Change::PutService(name.clone(), Arc::clone(&service));
+        self.keep([put].into_iter().chain(pools)).await?;
         self.enter(&name, &service, choice.as_ref());
         self.set_service(&name, Source::Api, service);
         if let Some(choice) = &choice {
@@ -50,9 +52,8 @@ impl Speaker {
         }
         self.note_about(&name, Subject::Service, "added at run time");
         self.note_choice(&name, choice.as_ref());
-        self.serve_waiting();
+        self.serve_waiting().await;
         self.announce_and_host(Self::announce);
-        let stored = former.map_or(Stored::Created, |_| Stored::Replaced);
         Ok((stored, self.given(&name)))
     }
 
@@ -72,24 +73,24 @@ impl Speaker {
         Ok(())
     }
 
-    pub(super) fn delete_service(&mut self, name: &ServiceName) -> Result<(), Refusal> {
+    pub(super) async fn delete_service(&mut self, name: &ServiceName) -> Result<(), Refusal> {
         self.refuse_in_the_file(name)?;
-        let mut kept = self.kept.clone();
-        if kept.additions.services.remove(name).is_none() {
+        if !self.kept.additions.services.contains_key(name) {
             let known = self.kept.additions.services.keys().map(ServiceName::as_str);
             return Err(not_found("service", "services", name.as_str(), known));
         }
-        kept.release(name);
-        self.keep(kept)?;
+        let delete = Change::DeleteService(name.clone());
+        self.keep([delete].into_iter().chain(self.release(name)))
+            .await?;
         self.strike_out(name);
         self.remove_service(name);
-        self.serve_waiting();
+        self.serve_waiting().await;
         self.announce_and_host(Self::announce);
         self.note_about(name, Subject::Service, "removed at run time");
         Ok(())
     }
 
-    pub(super) fn put_route(
+    pub(super) async fn put_route(
         &mut self,
         prefix: IpNet,
         route: RouteConfig,
@@ -117,9 +118,9 @@ impl Speaker {
             )));
         }
         let route = Arc::new(route);
-        let mut kept = self.kept.clone();
-        let former = kept.additions.routes.insert(prefix, Arc::clone(&route));
-        self.keep(kept)?;
+        let former = self.kept.additions.routes.get(&prefix).cloned();
+        self.keep([Change::PutRoute(prefix, Arc::clone(&route))])
+            .await?;
         let is_for_some = |route: &Arc<RouteConfig>| route.peers.is_some();
         let parts_peers = is_for_some(&route) || former.as_ref().is_some_and(is_for_some);
         let services = self.services_mut();
@@ -132,19 +133,18 @@ impl Speaker {
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
-    pub(super) fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
+    pub(super) async fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
         self.refuse_route_in_the_file(prefix)?;
-        let mut kept = self.kept.clone();
-        let Some(route) = kept.additions.routes.remove(prefix) else {
+        let Some(route) = self.kept.additions.routes.get(prefix).cloned() else {
             return Err(Refusal::NotFound(format!(
                 "route {prefix} was not announced at run time"
             )));
         };
-        self.keep(kept)?;
+        self.keep([Change::DeleteRoute(*prefix)]).await?;
         self.services_mut().remove_route(prefix);
         if prefix.prefix_len() == prefix.max_prefix_len() {
             Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
-            self.serve_waiting();
+            self.serve_waiting().await;
         }
         self.announce_and_host(|it| it.announce_route(route.peers.is_some()));
         self.note(format!("route {prefix}: removed at run time"));
@@ -162,13 +162,10 @@ impl Speaker {
         Err(not_found("service", "services", name.as_str(), known))
     }
 
-    /// Writes to disk first: what was acknowledged survives.
-    pub(super) fn keep(&mut self, kept: Kept) -> Result<(), Refusal> {
-        self.state_dir
-            .save(&kept)
-            .map_err(|error| Refusal::Failed(error.to_string()))?;
-        self.kept = kept;
-        Ok(())
+    /// What a service had of the pools it has no more, if it had something.
+    fn release(&self, name: &ServiceName) -> Option<Change> {
+        let had = self.kept.assigned.contains_key(name);
+        had.then(|| Change::Release(name.clone()))
     }
 
     /// Peers of which only some are told share nothing with the others; they meet again when

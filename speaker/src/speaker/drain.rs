@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::Speaker;
+use crate::additions::Change;
 use crate::config::{OnExit, PeerName};
 use crate::control::Refusal;
 use crate::drain::{Drain, Draining};
@@ -31,7 +32,7 @@ impl Speaker {
     }
 
     /// Drains these peers; all, also those to come, if none is named.
-    pub(super) fn drain(&mut self, peers: &BTreeSet<PeerName>) -> Result<(), Refusal> {
+    pub(super) async fn drain(&mut self, peers: &BTreeSet<PeerName>) -> Result<(), Refusal> {
         for name in peers {
             self.refuse_unknown(name)?;
         }
@@ -40,11 +41,11 @@ impl Speaker {
             true => drain.all = true,
             false => drain.peers.extend(peers.iter().cloned()),
         }
-        self.set_drain(drain)
+        self.set_drain(drain).await
     }
 
     /// Lets these peers be again; all, if none is named.
-    pub(super) fn undrain(&mut self, peers: &BTreeSet<PeerName>) -> Result<(), Refusal> {
+    pub(super) async fn undrain(&mut self, peers: &BTreeSet<PeerName>) -> Result<(), Refusal> {
         let mut drain = self.kept.drain.clone();
         for name in peers {
             // A dynamic peer may not be there at the time.
@@ -60,17 +61,15 @@ impl Speaker {
                     .to_owned(),
             ));
         }
-        self.set_drain(drain)
+        self.set_drain(drain).await
     }
 
-    fn set_drain(&mut self, drain: Drain) -> Result<(), Refusal> {
+    async fn set_drain(&mut self, drain: Drain) -> Result<(), Refusal> {
         if drain == self.kept.drain {
             return Ok(());
         }
         let before = self.draining();
-        let mut kept = self.kept.clone();
-        kept.drain = drain;
-        self.keep(kept)?;
+        self.keep([Change::Drain(drain)]).await?;
         let drain = &self.kept.drain;
         self.drained_since = drain.all.then_some(self.drained_since).flatten();
         if drain.all && !before.commanded.all {

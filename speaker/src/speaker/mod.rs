@@ -12,6 +12,7 @@ mod conflicts;
 mod drain;
 mod events;
 mod health;
+mod keeping;
 mod memory;
 mod neighbors;
 mod peers;
@@ -26,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::{EngineError, EngineEvent};
@@ -40,7 +41,7 @@ use tracing::{info, warn};
 use self::drain::Leaving;
 pub use self::neighbors::{Neighbor, Neighbors};
 use self::ranges::Absent;
-use crate::additions::{Kept, StateDir, StateError};
+use crate::additions::{Kept, StateDir, StateError, Store};
 use crate::addresses::Addresses;
 use crate::allocator;
 use crate::announcer::{self, Announcer};
@@ -116,6 +117,7 @@ pub struct Speaker {
     /// `None`: there is no BGP, and nothing that it could be made of.
     router_id: Option<BgpIdentifier>,
     kept: Kept,
+    store: Arc<Mutex<Store>>,
     state_dir: Arc<StateDir>,
     level: LevelSwitch,
     services: Arc<Services>,
@@ -205,7 +207,7 @@ impl Speaker {
         level: LevelSwitch,
     ) -> Result<(Self, Control), StartError> {
         let state_dir = Arc::new(StateDir::open(&config.speaker.state_dir)?);
-        let loaded = state_dir.load()?;
+        let (mut store, loaded) = Store::open(Arc::clone(&state_dir))?;
         let mut kept = loaded.clone();
         let last_run = LastRun::read(&state_dir);
         let gone = kept.additions.give_way(&config);
@@ -220,7 +222,7 @@ impl Speaker {
         // What was assigned is written down before anybody hears of it. Writing is slow, and an unchanged
         // file is good as it is.
         if kept != loaded {
-            state_dir.save(&kept)?;
+            store.replace(&kept)?;
         }
         let started = SystemTime::now();
         let is_known = |party: &Party| config.knows(party) || kept.knows(party);
@@ -265,6 +267,7 @@ impl Speaker {
             config,
             router_id,
             kept,
+            store: Arc::new(Mutex::new(store)),
             state_dir,
             level,
             awaits_verdicts: false,
@@ -489,22 +492,26 @@ impl Speaker {
                 drop(reply.send(followed.map(|()| self.history.follow(party.as_ref(), since))));
             }
             Command::PutService(name, service, reply) => {
-                drop(reply.send(self.put_service(name, service)));
+                drop(reply.send(self.put_service(name, service).await));
             }
-            Command::DeleteService(name, reply) => drop(reply.send(self.delete_service(&name))),
+            Command::DeleteService(name, reply) => {
+                drop(reply.send(self.delete_service(&name).await))
+            }
             Command::PutRoute(prefix, route, reply) => {
-                drop(reply.send(self.put_route(prefix, *route)));
+                drop(reply.send(self.put_route(prefix, *route).await));
             }
-            Command::DeleteRoute(prefix, reply) => drop(reply.send(self.delete_route(&prefix))),
+            Command::DeleteRoute(prefix, reply) => {
+                drop(reply.send(self.delete_route(&prefix).await))
+            }
             Command::ResetPeer(name, communication, reply) => {
                 drop(reply.send(self.reset_peer(&name, communication)));
             }
             Command::ShutDownPeer(name, communication, reply) => {
-                drop(reply.send(self.shut_down_peer(&name, communication)));
+                drop(reply.send(self.shut_down_peer(&name, communication).await));
             }
-            Command::EnablePeer(name, reply) => drop(reply.send(self.enable_peer(&name))),
-            Command::Drain(peers, reply) => drop(reply.send(self.drain(&peers))),
-            Command::Undrain(peers, reply) => drop(reply.send(self.undrain(&peers))),
+            Command::EnablePeer(name, reply) => drop(reply.send(self.enable_peer(&name).await)),
+            Command::Drain(peers, reply) => drop(reply.send(self.drain(&peers).await)),
+            Command::Undrain(peers, reply) => drop(reply.send(self.undrain(&peers).await)),
             Command::Reload { dry_run, reply } => {
                 drop(reply.send(self.reload_on_request(dry_run).await));
             }

@@ -4,6 +4,7 @@
 use tracing::info;
 
 use super::{Speaker, unknown_peer};
+use crate::additions::Change;
 use crate::config::{Config, PeerConfig, PeerName};
 use crate::control::Refusal;
 use crate::history::Subject;
@@ -23,16 +24,14 @@ impl Speaker {
     }
 
     /// Ends the session with Cease/2, and keeps it down.
-    pub(super) fn shut_down_peer(
+    pub(super) async fn shut_down_peer(
         &mut self,
         name: &PeerName,
         communication: Option<String>,
     ) -> Result<(), Refusal> {
         self.refuse_unknown(name)?;
-        let mut kept = self.kept.clone();
-        let shutdowns = &mut kept.shutdowns;
-        shutdowns.insert(name.clone(), communication.clone());
-        self.keep(kept)?;
+        self.keep([Change::ShutDown(name.clone(), communication.clone())])
+            .await?;
         let text = match &communication {
             Some(text) => format!("shut down by command: {text:?}"),
             None => "shut down by command".to_owned(),
@@ -44,7 +43,7 @@ impl Speaker {
     }
 
     /// Lets a session that was shut down start again.
-    pub(super) fn enable_peer(&mut self, name: &PeerName) -> Result<(), Refusal> {
+    pub(super) async fn enable_peer(&mut self, name: &PeerName) -> Result<(), Refusal> {
         // A dynamic peer may not be there at the time.
         if !self.kept.shutdowns.contains_key(name) {
             self.refuse_unknown(name)?;
@@ -56,11 +55,10 @@ impl Speaker {
                 self.file.display()
             )));
         }
-        let mut kept = self.kept.clone();
-        if kept.shutdowns.remove(name).is_none() {
+        if !self.kept.shutdowns.contains_key(name) {
             return Ok(());
         }
-        self.keep(kept)?;
+        self.keep([Change::Enable(name.clone())]).await?;
         self.set_known_peer(name);
         self.act(name, "enabled by command");
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::{Speaker, not_found};
-use crate::additions::Kept;
+use crate::additions::{Change, Kept};
 use crate::config::{Config, PoolName, PoolRequest, ServiceConfig, ServiceName};
 use crate::control::{Given, Refusal};
 use crate::history::Subject;
@@ -138,19 +138,18 @@ impl Speaker {
     }
 
     /// Gives what has become free to those who lack it. If that cannot be kept, they go on waiting.
-    pub(super) fn serve_waiting(&mut self) {
+    pub(super) async fn serve_waiting(&mut self) {
         if self.pools.waiting().len() == 0 {
             return;
         }
         let mut books = Pools::clone(&self.pools);
         let served = books.serve_waiting();
-        let mut kept = self.kept.clone();
-        for (name, choice) in &served {
-            kept.assign(name, choice.assigned);
+        if served.is_empty() {
+            return;
         }
-        if !served.is_empty()
-            && let Err(refusal) = self.keep(kept)
-        {
+        let assign = served.iter();
+        let assign = assign.map(|(name, choice)| Change::Assign(name.clone(), choice.assigned));
+        if let Err(refusal) = self.keep_at_once(assign.collect()).await {
             warn!("addresses that are free are not assigned: {refusal}");
             return;
         }

@@ -114,7 +114,7 @@ impl Speaker {
             return Ok(());
         }
         let former = self.kept.additions.clone();
-        let refused = self.keep(kept);
+        let refused = self.keep_all(kept).await;
         if refused.is_err()
             && moves
             && let Err(error) = self.bgp.listen(before).await

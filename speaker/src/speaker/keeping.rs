@@ -1,0 +1,87 @@
+//! What is to survive is on disk before anybody hears of it. The disk may be slow; paths and checks are
+//! not kept waiting for it.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::task::JoinHandle;
+
+use super::Speaker;
+use crate::additions::{Change, Kept, StateError, Store};
+use crate::control::Refusal;
+
+impl Speaker {
+    /// Keeps these changes, all or none. What the threads report meanwhile is handled as ever; it
+    /// changes nothing that a command asks about before it changes something.
+    pub(super) async fn keep(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<(), Refusal> {
+        let changes: Vec<Change> = changes.into_iter().collect();
+        let writing = self.begin_to_keep(&changes);
+        self.attend_until(writing).await?;
+        self.kept.apply(&changes);
+        Ok(())
+    }
+
+    /// As [`keep`](Self::keep), in the middle of a step: nothing else is handled meanwhile.
+    pub(super) async fn keep_at_once(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
+        written(self.begin_to_keep(&changes).await)?;
+        self.kept.apply(&changes);
+        Ok(())
+    }
+
+    /// Keeps this, and nothing that was kept before.
+    pub(super) async fn keep_all(&mut self, kept: Kept) -> Result<(), Refusal> {
+        let snapshot = kept.clone();
+        let writing = self.write(move |store| store.replace(&snapshot));
+        self.attend_until(writing).await?;
+        self.kept = kept;
+        Ok(())
+    }
+
+    fn begin_to_keep(&self, changes: &[Change]) -> JoinHandle<Result<(), StateError>> {
+        let changes = changes.to_vec();
+        let is_due = {
+            let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.wants_snapshot()
+        };
+        if is_due {
+            let mut kept = self.kept.clone();
+            kept.apply(&changes);
+            return self.write(move |store| store.replace(&kept));
+        }
+        self.write(move |store| store.append(&changes))
+    }
+
+    /// One at a time, for whoever begins waits for the end.
+    fn write(
+        &self,
+        job: impl FnOnce(&mut Store) -> Result<(), StateError> + Send + 'static,
+    ) -> JoinHandle<Result<(), StateError>> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || {
+            job(&mut store.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+
+    /// A thread that has ended is the loop's affair.
+    async fn attend_until(
+        &mut self,
+        mut writing: JoinHandle<Result<(), StateError>>,
+    ) -> Result<(), Refusal> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.bfd_events.recv() => self.handle_bfd(event),
+                Some(event) = self.bgp_events.recv() => self.handle_bgp(event),
+                Some(found) = self.verdicts.recv() => self.handle_found(found),
+                result = &mut writing => return written(result),
+            }
+        }
+    }
+}
+
+fn written(result: Result<Result<(), StateError>, tokio::task::JoinError>) -> Result<(), Refusal> {
+    let result = result.map_err(|error| Refusal::Failed(format!("nothing is kept: {error}")))?;
+    result.map_err(|error| Refusal::Failed(error.to_string()))
+}
