@@ -211,3 +211,63 @@ fn what_is_put_once_more_is_no_event() {
     assert_eq!(put(route, ""), 200);
     assert_ne!(daemon.show(&["events"]), events);
 }
+
+/// As of a disk that is full: a write ends in the middle of a line.
+#[test]
+fn a_disk_that_takes_no_more_is_an_error_and_changes_nothing() {
+    let mut daemon = Daemon::start("[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n");
+    let request = |daemon: &Daemon, method: &str, name: &str, body: &str| {
+        let stream = UnixStream::connect(daemon.socket()).unwrap();
+        ask(stream, method, &format!("/v1/services/{name}"), "", body)
+    };
+    let put = |daemon: &Daemon, name: &str, address: &str| {
+        request(
+            daemon,
+            "PUT",
+            name,
+            &format!("{{\"addresses\":[\"{address}\"]}}"),
+        )
+    };
+    let names = |daemon: &Daemon| -> Vec<String> {
+        let services = daemon.show(&["services"]);
+        let services = services.as_array().unwrap().iter();
+        services
+            .map(|service| service["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for (name, address) in [("a", "192.0.2.1"), ("b", "192.0.2.2"), ("c", "192.0.2.3")] {
+        assert_eq!(put(&daemon, name, address).status, 201);
+    }
+    let log = daemon.path("state").join("changes.log");
+    let length = || std::fs::metadata(&log).unwrap().len();
+    let before = length();
+    let limit = |octets| {
+        let pid = rustix::process::Pid::from_raw(daemon.id() as i32);
+        let limit = rustix::process::Rlimit {
+            current: octets,
+            maximum: None,
+        };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    limit(Some(before + 20));
+    for _ in 0..2 {
+        let refused = put(&daemon, "d", "192.0.2.4").refusal(500);
+        assert!(
+            refused.contains("changes.log: cannot be written"),
+            "{refused}"
+        );
+        let refused = request(&daemon, "DELETE", "a", "").refusal(500);
+        assert!(
+            refused.contains("changes.log: cannot be written"),
+            "{refused}"
+        );
+        assert_eq!(names(&daemon), ["a", "b", "c"]);
+        assert_eq!(length(), before, "nothing half written is left");
+    }
+    limit(None);
+    assert_eq!(put(&daemon, "d", "192.0.2.4").status, 201);
+    assert_eq!(request(&daemon, "DELETE", "a", "").status, 204);
+    daemon.kill();
+    daemon.launch();
+    assert_eq!(names(&daemon), ["b", "c", "d"]);
+}

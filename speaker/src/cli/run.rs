@@ -131,6 +131,8 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Somebody listens, so that a file that may not grow is an error, and not the end.
+    _too_long: Signal,
 }
 
 impl Signals {
@@ -139,6 +141,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _too_long: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 
