@@ -326,3 +326,38 @@ fn a_service_that_was_added_is_checked_also_after_a_restart() {
     here.ok(&["service", "remove", "web"]);
     assert_eq!(here.show(&["services"]), serde_json::json!([]));
 }
+
+#[test]
+fn a_check_of_a_service_is_named_at_the_command_line() {
+    let daemon = Daemon::start("[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n");
+    let add = ["service", "add", "web", "192.0.2.150"];
+    let with = |more: &[&'static str]| [&add[..], more].concat();
+    daemon.ok(&with(&[
+        "--health-tcp",
+        "127.0.0.1:9",
+        "--interval",
+        "500ms",
+        "--fall",
+        "1",
+    ]));
+    let service = daemon.show(&["service", "web"]);
+    let check = &service["health"]["check"];
+    assert_eq!(check["interval_ms"].as_f64(), Some(500.0), "{service}");
+    assert_eq!(check["fall"], 1, "{service}");
+    let wrong: [(&[&'static str], &str); 4] = [
+        (&["--health-http", "http://example.com/"], "http"),
+        (&["--health-bfd", "nobody"], "nobody"),
+        (&["--interval", "1s"], "must have http, tcp or bfd"),
+        (
+            &["--health-tcp", "127.0.0.1:9", "--interval", "1us"],
+            "interval_ms",
+        ),
+    ];
+    for (more, named) in wrong {
+        let refused = daemon.fails(2, &with(more));
+        assert!(refused.contains(named), "{refused}");
+    }
+    daemon.fails(2, &with(&["--health-tcp", "127.0.0.1:9", "--fall", "0"]));
+    daemon.ok(&add);
+    assert!(daemon.show(&["service", "web"])["health"].is_null());
+}

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, segment};
-use super::{AddService, Announce, FAILURE, SUCCESS, USAGE, complain, say};
-use crate::additions::{RouteSpec, ServiceSpec};
+use super::{AddService, Announce, FAILURE, SUCCESS, ServiceHealth, USAGE, complain, say};
+use crate::additions::{HealthSpec, RouteSpec, ServiceSpec};
 use crate::api::{DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus};
-use crate::config::{PeerName, PoolName};
+use crate::config::{BfdName, PeerName, PoolName};
 use crate::status::{GivenStatus, ReloadStatus};
 
 pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
@@ -53,6 +53,7 @@ pub(super) fn add_service(client: &Client, name: &str, service: AddService) -> u
         addresses,
         pool,
         ip_families,
+        health,
     } = service;
     let pool = match pool.as_deref().map(PoolName::new) {
         Some(None) => {
@@ -61,15 +62,51 @@ pub(super) fn add_service(client: &Client, name: &str, service: AddService) -> u
         }
         pool => pool.flatten(),
     };
+    let health = match health_spec(health) {
+        Ok(health) => health,
+        Err(problem) => {
+            complain(problem);
+            return USAGE;
+        }
+    };
     let spec = ServiceSpec {
         addresses,
         pool,
         ip_families: (!ip_families.is_empty()).then_some(ip_families),
-        ..ServiceSpec::default()
+        health,
     };
     let answer = client.put(&path, &spec);
     let answer = answer.and_then(|body| client.understood(&body));
     done(answer, |given: GivenStatus| say(added(name, &given)))
+}
+
+/// `None`: it is taken to work always. The daemon says what is wrong with the rest.
+fn health_spec(health: ServiceHealth) -> Result<Option<HealthSpec>, &'static str> {
+    let ServiceHealth {
+        health_http,
+        health_tcp,
+        health_bfd,
+        interval,
+        timeout,
+        fall,
+        rise,
+    } = health;
+    let bfd = match health_bfd.as_deref().map(BfdName::new) {
+        Some(None) => return Err("--health-bfd: that is not a BFD session's name"),
+        bfd => bfd.flatten(),
+    };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let spec = HealthSpec {
+        http: health_http,
+        tcp: health_tcp,
+        bfd,
+        interval_ms: interval.map(millis),
+        timeout_ms: timeout.map(millis),
+        fall,
+        rise,
+        ..HealthSpec::default()
+    };
+    Ok((spec != HealthSpec::default()).then_some(spec))
 }
 
 fn added(name: &str, given: &GivenStatus) -> String {

@@ -10,6 +10,7 @@ mod run;
 mod show;
 mod watch;
 
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -403,7 +404,8 @@ enum Service {
 Examples:
   herald service add web 192.0.2.150 2001:db8::150
   herald service add web                    with addresses of any pool that has auto-assign
-  herald service add web --pool public --ip-family ipv4"
+  herald service add web --pool public --ip-family ipv4
+  herald service add web 192.0.2.150 --health-http http://127.0.0.1:8080/health --interval 500ms"
     )]
     Add {
         /// Its name
@@ -433,6 +435,34 @@ struct AddService {
     /// An address of this family, ipv4 or ipv6; may be repeated. Without it: of each that the pool has
     #[arg(long = "ip-family", value_name = "FAMILY", value_parser = ["ipv4", "ipv6"], conflicts_with = "addresses")]
     ip_families: Vec<String>,
+    #[command(flatten)]
+    health: ServiceHealth,
+}
+
+/// Which check, and how; programs are named in the file only.
+#[derive(Debug, Args)]
+struct ServiceHealth {
+    /// Announce it while this URL, with an address in it, answers with 2xx or 3xx
+    #[arg(long, value_name = "URL", conflicts_with = "health_tcp")]
+    health_http: Option<String>,
+    /// Announce it while this address and port accepts connections
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    health_tcp: Option<String>,
+    /// Announce it while this [[bfd-session]] is up
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::bfd_sessions))]
+    health_bfd: Option<String>,
+    /// How often it is checked, such as 500ms; 1s unless said otherwise
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    interval: Option<Duration>,
+    /// How long a check may take; the interval, at most 5s, unless said otherwise
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// Failures in a row until it is unhealthy; 3 unless said otherwise
+    #[arg(long, value_name = "NUMBER")]
+    fall: Option<NonZeroU8>,
+    /// Successes in a row until it is healthy again; 2 unless said otherwise
+    #[arg(long, value_name = "NUMBER")]
+    rise: Option<NonZeroU8>,
 }
 
 #[derive(Debug, Subcommand)]
