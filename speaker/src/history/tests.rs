@@ -403,7 +403,7 @@ fn notes_about_somebody_outlive_it() {
 
 #[test]
 fn who_is_forgotten_is_so_in_every_respect_and_alone() {
-    let mut history = History::default();
+    let mut history = History::beginning(at(0));
     let others = ["a", "torb"].map(|name| Party::Peer(PeerName::new(name).unwrap()));
     for party in others.iter().chain([&peer()]) {
         for subject in [
