@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::addresses::{Presence, Report};
 
-/// An address of a service on this host, in [`ServiceStatus`](super::ServiceStatus).
+/// An address of a service on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostedStatus {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ::bfd::engine::EngineStatus;
 use serde::{Deserialize, Serialize};
 
-/// The BFD thread itself, in [`DaemonStatus`](super::DaemonStatus).
+/// The BFD thread itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BfdThreadStatus {

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hooks::HookCounts;
 
-/// How a hook has fared since it is in the file under its name, in
-/// [`DaemonStatus`](super::DaemonStatus).
+/// How a hook has fared since it is in the file under its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HookStatus {

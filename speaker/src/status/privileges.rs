@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::privileges::Privileges;
 
-/// What the daemon may do, and what it needs, in [`DaemonStatus`](super::DaemonStatus).
+/// What the daemon may do, and what it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PrivilegesStatus {

@@ -34,6 +34,25 @@ fn the_file_says_what_the_types_say() {
     );
 }
 
+/// docs/openapi.json is the same file by another name; a copy would go its own way.
+#[test]
+fn the_documentation_has_the_same_file() {
+    let docs = include_str!("../../../../docs/openapi.json");
+    assert!(
+        docs == TEXT,
+        "docs/openapi.json is to be a symbolic link to ../speaker/src/api/openapi.json"
+    );
+}
+
+#[test]
+fn no_description_links_into_the_source() {
+    for line in TEXT.lines().filter(|line| line.contains("\"description\"")) {
+        for link in ["[`", "](", "super::", "crate::"] {
+            assert!(!line.contains(link), "{link} in{line}");
+        }
+    }
+}
+
 fn document() -> Value {
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in operations() {
