@@ -17,12 +17,23 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(2);
 pub fn of_peer(peer: &PeerStatus, plot: &Plot<'_>) -> Vec<String> {
     let course = Course::of(plot.bgp);
     let mut story = Vec::new();
+    story.extend(drained(peer));
     match peer.state.as_str() {
         "Established" => established(&mut story, peer, plot, &course),
         _ => down(&mut story, peer, plot, &course),
     }
     story.extend(course.flaps(plot.now, brief));
     story
+}
+
+/// Whoever asks why there is no traffic is to read this first.
+fn drained(peer: &PeerStatus) -> Option<String> {
+    let name = &peer.name;
+    Some(match peer.draining.as_deref()? {
+        "stop" => "It is drained, for the daemon is about to end: it is asked to take other paths (RFC 8326).".to_owned(),
+        "all" => "It is drained by command, as every peer: it is asked to take other paths (RFC 8326); `herald undrain` ends that.".to_owned(),
+        _ => format!("It is drained by command: it is asked to take other paths (RFC 8326); `herald undrain {name}` ends that."),
+    })
 }
 
 fn established(story: &mut Vec<String>, peer: &PeerStatus, plot: &Plot<'_>, course: &Course<'_>) {

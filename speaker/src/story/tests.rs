@@ -528,3 +528,23 @@ fn durations_and_times_are_as_people_say_them() {
         "2026-01-02 02:14:07 UTC"
     );
 }
+
+#[test]
+fn of_a_drained_peer_the_drain_is_told_first() {
+    let told = |reason: &str| {
+        Tale::told(60_000)
+            .up(UP)
+            .with("draining", json!(reason))
+            .story()
+    };
+    for (reason, end) in [
+        ("peer", "`herald undrain tor-a` ends that."),
+        ("all", "`herald undrain` ends that."),
+        ("stop", "to take other paths (RFC 8326)."),
+    ] {
+        let story = told(reason);
+        assert!(story[0].starts_with("It is drained"), "{story:?}");
+        assert!(story[0].ends_with(end), "{story:?}");
+        assert!(story[1].starts_with("Established"), "{story:?}");
+    }
+}
