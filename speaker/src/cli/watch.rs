@@ -41,7 +41,7 @@ pub(super) fn run(
             Err(error) => format!("herald: {error}"),
         };
         let block = match (redraws, is_first) {
-            (true, _) => screen(&text, interval, rows()),
+            (true, _) => screen(&text, interval, size()),
             (false, true) => format!("{}\n", text.trim_end()),
             (false, false) => format!("\n{}\n", text.trim_end()),
         };
@@ -61,10 +61,12 @@ pub(super) fn run(
 }
 
 /// As much as fits on the screen, from its top.
-fn screen(text: &str, interval: Duration, rows: usize) -> String {
+fn screen(text: &str, interval: Duration, (rows, columns): (usize, usize)) -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now());
     let every = humantime::format_duration(interval);
-    let lines: Vec<&str> = text.trim_end().lines().collect();
+    // A line that went on in the next row would be more rows than are counted.
+    let lines = text.trim_end().lines().map(|line| cut(line, columns));
+    let lines: Vec<String> = lines.collect();
     // The first line and the empty one below it, and the last, where the cursor stays.
     let room = rows.saturating_sub(3).max(1);
     let (shown, more) = match lines.len() <= room {
@@ -75,18 +77,41 @@ fn screen(text: &str, interval: Duration, rows: usize) -> String {
             (shown, format!("… {more} more lines\n"))
         }
     };
-    let mut shown: Vec<&str> = lines.into_iter().take(shown).collect();
-    shown.push("");
+    let mut shown: Vec<String> = lines.into_iter().take(shown).collect();
+    shown.push(String::new());
     // Home, then each line with what was behind it erased, then everything below.
     let shown = shown.join("\x1b[K\n");
     format!("\x1b[HEvery {every}, {now}\x1b[K\n\x1b[K\n{shown}{more}\x1b[J")
 }
 
-fn rows() -> usize {
+/// What of a line fits, with an ellipsis where something does not. Colours take no room.
+fn cut(line: &str, columns: usize) -> String {
+    let mut kept = String::new();
+    let mut is_escape = false;
+    let (mut taken, mut last) = (0, 0);
+    for c in line.chars() {
+        if is_escape || c == '\x1b' {
+            is_escape = !c.is_ascii_alphabetic();
+        } else if taken == columns {
+            // The last column is for the ellipsis, and colours end with the line.
+            kept.truncate(last);
+            kept.push_str("…\x1b[0m");
+            return kept;
+        } else {
+            taken += 1;
+            last = kept.len();
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+/// Rows and columns of the terminal.
+fn size() -> (usize, usize) {
     let size = rustix::termios::tcgetwinsize(io::stdout());
     match size {
-        Ok(size) if size.ws_row > 0 => size.ws_row.into(),
-        _ => 24,
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
+        _ => (24, 80),
     }
 }
 
@@ -107,11 +132,23 @@ mod tests {
     #[test]
     fn a_screen_holds_what_fits_and_says_how_much_does_not() {
         let text = ["line"; 30].join("\n");
-        let shown = screen(&text, Duration::from_secs(2), 24);
+        let shown = screen(&text, Duration::from_secs(2), (24, 80));
         assert!(shown.starts_with("\x1b[HEvery 2s, "), "{shown:?}");
         assert_eq!(shown.matches("line\x1b[K\n").count(), 20);
         assert!(shown.ends_with("… 10 more lines\n\x1b[J"), "{shown:?}");
-        let shown = screen("line\n", Duration::from_secs(2), 24);
+        let shown = screen("line\n", Duration::from_secs(2), (24, 80));
         assert!(shown.ends_with("\x1b[K\nline\x1b[K\n\x1b[J"), "{shown:?}");
+    }
+
+    #[test]
+    fn lines_are_cut_where_the_terminal_ends() {
+        assert_eq!(cut("12345", 5), "12345");
+        assert_eq!(cut("123456", 5), "1234…\x1b[0m");
+        let coloured = "\x1b[38;5;10m12345\x1b[39m";
+        assert_eq!(cut(coloured, 5), coloured);
+        assert_eq!(cut("\x1b[1m12345\x1b[39m6", 5), "\x1b[1m1234…\x1b[0m");
+        let long = ["x".repeat(81).as_str(); 30].join("\n");
+        let shown = screen(&long, Duration::from_secs(2), (24, 80));
+        assert_eq!(shown.matches("…\x1b[0m\x1b[K\n").count(), 20);
     }
 }
