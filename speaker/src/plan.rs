@@ -22,6 +22,7 @@ use ipnet::IpNet;
 
 use self::shown::{Never, Shown};
 pub use self::summary::summary;
+pub(crate) use self::summary::{of_many, summarized};
 use crate::config::{
     ApiConfig, BfdConfig, BfdName, Config, ExportConfig, ImportConfig, LogConfig, Password,
     PeerConfig, PeerName, PoolName, RangeConfig, ServiceName, SpeakerConfig,

@@ -26,6 +26,7 @@ use crate::control::{Refusal, Reloaded, Snapshot};
 use crate::drain::{DrainReason, Draining};
 use crate::history::{Records, Subject};
 use crate::malformed::Malformed;
+use crate::plan;
 use crate::speaker::unknown_peer;
 use crate::story::{self, Plot};
 
@@ -415,6 +416,12 @@ pub struct ChangeStatus {
     pub text: String,
     /// Routers lose our routes for a moment.
     pub interrupts: bool,
+    /// What it is, where a reload may have thousands of them: `services added`, `routes removed`; else null.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// To whom it happens; only with a kind.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 impl DaemonStatus {
@@ -663,9 +670,14 @@ impl ReloadStatus {
     /// Of this reload.
     #[must_use]
     pub fn new(file: &std::path::Path, dry_run: bool, reloaded: &Reloaded) -> Self {
-        let changes = reloaded.changes.iter().map(|change| ChangeStatus {
-            text: change.to_string(),
-            interrupts: change.interrupts(),
+        let changes = reloaded.changes.iter().map(|change| {
+            let (kind, name) = plan::of_many(change).unzip();
+            ChangeStatus {
+                text: change.to_string(),
+                interrupts: change.interrupts(),
+                kind: kind.map(str::to_owned),
+                name,
+            }
         });
         let warnings = reloaded.warnings.iter();
         Self {

@@ -8,7 +8,8 @@ use super::{AddService, Announce, FAILURE, SUCCESS, ServiceHealth, USAGE, compla
 use crate::additions::{HealthSpec, RouteSpec, ServiceSpec};
 use crate::api::{DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus};
 use crate::config::{BfdName, PeerName, PoolName};
-use crate::status::{GivenStatus, ReloadStatus};
+use crate::plan;
+use crate::status::{ChangeStatus, GivenStatus, ReloadStatus};
 
 pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
     let mut peers = Vec::new();
@@ -179,7 +180,25 @@ pub(super) fn reset_peer(client: &Client, name: &str, message: Option<String>) -
     })
 }
 
-pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
+/// What costs a session comes first; each step with `all`, else those of which there are many in one line.
+fn steps(changes: Vec<ChangeStatus>, all: bool) -> Vec<String> {
+    let (interrupting, quiet): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.interrupts);
+    let marked = |mark: char, changes: Vec<ChangeStatus>| {
+        let of_many = |change: &ChangeStatus| {
+            let kind = change.kind.clone().filter(|_| !all)?;
+            Some((kind, change.name.clone()?))
+        };
+        let steps = changes.into_iter();
+        let lines = plan::summarized(steps.map(|change| (change.text.clone(), of_many(&change))));
+        lines.into_iter().map(move |line| format!("{mark} {line}"))
+    };
+    marked('!', interrupting)
+        .chain(marked(' ', quiet))
+        .collect()
+}
+
+pub(super) fn reload(client: &Client, dry_run: bool, all: bool) -> u8 {
     let path = format!("/v1/reload?dry-run={dry_run}");
     let answer = client
         .post(&path, &())
@@ -190,11 +209,10 @@ pub(super) fn reload(client: &Client, dry_run: bool) -> u8 {
         for warning in status.warnings {
             eprintln!("warning: {warning}");
         }
-        for change in &status.changes {
-            let mark = if change.interrupts { "!" } else { " " };
-            say(format_args!("{mark} {}", change.text));
-        }
         let number = status.changes.len();
+        for line in steps(status.changes, all) {
+            say(line);
+        }
         match (number, dry_run) {
             (0, _) => say("nothing changed"),
             (_, true) => say(format_args!(
@@ -284,5 +302,39 @@ fn done<T>(result: Result<T, ClientError>, then: impl FnOnce(T)) -> u8 {
             complain(&error);
             error.code()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(text: &str, interrupts: bool, kind: Option<&str>) -> ChangeStatus {
+        ChangeStatus {
+            text: text.to_owned(),
+            interrupts,
+            kind: kind.map(str::to_owned),
+            name: kind.map(|_| text.to_owned()),
+        }
+    }
+
+    #[test]
+    fn many_steps_of_a_kind_are_one_line_and_what_interrupts_comes_first() {
+        let mut changes: Vec<_> = (0..12)
+            .map(|number| change(&format!("s{number:02}"), false, Some("services added")))
+            .collect();
+        changes.push(change("route 1", false, Some("routes added")));
+        changes.push(change("peer tor: restarted", true, None));
+        assert_eq!(
+            steps(changes.clone(), false),
+            [
+                "! peer tor: restarted",
+                "  route 1",
+                "  12 services added, from s00 to s11"
+            ]
+        );
+        let all = steps(changes, true);
+        assert_eq!(all.len(), 14);
+        assert_eq!(all[..2], ["! peer tor: restarted", "  s00"]);
     }
 }

@@ -128,6 +128,9 @@ Example: herald reload --dry-run"
         /// Only say what would happen
         #[arg(long)]
         dry_run: bool,
+        /// Tell every step, also where more than ten are of one kind
+        #[arg(long)]
+        all: bool,
     },
     /// Ask neighbors to take other paths while ours still work (RFC 8326), until `undrain`
     #[command(after_help = "\
@@ -554,7 +557,7 @@ pub fn main() -> ExitCode {
             write,
             follow,
         } => capture::run(&client, &name, write, follow),
-        Command::Reload { dry_run } => command::reload(&client, dry_run),
+        Command::Reload { dry_run, all } => command::reload(&client, dry_run, all),
         Command::Drain { peers } => command::drain(&client, peers),
         Command::Undrain { peers } => command::undrain(&client, peers),
         Command::Stop {

@@ -1,6 +1,7 @@
 //! A plan for the log: thousands of services are no thousands of lines.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Change;
 
@@ -11,25 +12,44 @@ const FEW: usize = 10;
 /// many.
 #[must_use]
 pub fn summary(changes: &[Change]) -> Vec<String> {
-    let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (kind, name) in changes.iter().filter_map(of_many) {
-        kinds.entry(kind).or_default().push(name);
+    summarized(
+        changes
+            .iter()
+            .map(|change| (change.to_string(), of_many(change))),
+    )
+}
+
+/// Likewise, of the text of each step with what [`of_many`] says of it.
+pub(crate) fn summarized<K: Ord + fmt::Display>(
+    steps: impl IntoIterator<Item = (String, Option<(K, String)>)>,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut kinds: BTreeMap<K, Vec<(usize, String, String)>> = BTreeMap::new();
+    for (at, (text, of_many)) in steps.into_iter().enumerate() {
+        match of_many {
+            Some((kind, name)) => kinds.entry(kind).or_default().push((at, text, name)),
+            None => lines.push((at, text)),
+        }
     }
-    kinds.retain(|_, names| names.len() > FEW);
-    let one_by_one = changes.iter().filter(|change| {
-        let kind = of_many(change).map(|(kind, _)| kind);
-        kind.is_none_or(|kind| !kinds.contains_key(kind))
-    });
-    let one_by_one = one_by_one.map(ToString::to_string);
-    let together = kinds.iter().map(|(kind, names)| match names.as_slice() {
-        [first, .., last] => format!("{} {kind}, from {first} to {last}", names.len()),
-        _ => format!("{} {kind}", names.len()),
-    });
-    one_by_one.chain(together).collect()
+    let mut together = Vec::new();
+    for (kind, steps) in kinds {
+        match steps.as_slice() {
+            [(_, _, first), .., (_, _, last)] if steps.len() > FEW => {
+                together.push(format!("{} {kind}, from {first} to {last}", steps.len()));
+            }
+            _ => lines.extend(steps.into_iter().map(|(at, text, _)| (at, text))),
+        }
+    }
+    lines.sort_by_key(|(at, _)| *at);
+    lines
+        .into_iter()
+        .map(|(_, text)| text)
+        .chain(together)
+        .collect()
 }
 
 /// The kind and the name, where there may be many of a kind.
-fn of_many(change: &Change) -> Option<(&'static str, String)> {
+pub(crate) fn of_many(change: &Change) -> Option<(&'static str, String)> {
     Some(match change {
         Change::AddService(name) => ("services added", name.to_string()),
         Change::RemoveService(name) => ("services removed", name.to_string()),
