@@ -13,8 +13,8 @@ use crate::additions::RouteSpec;
 use crate::api::ConfigStatus;
 use crate::logging;
 use crate::status::{
-    BfdStatus, DaemonStatus, EventStatus, PeerStatus, PrivilegesStatus, RoutePeerStatus,
-    RouteStatus, ServiceStatus,
+    BfdStatus, DaemonStatus, EventStatus, HealthStatus, HostedStatus, PeerStatus, PrivilegesStatus,
+    RoutePeerStatus, RouteStatus, ServiceStatus,
 };
 
 mod advertised;
@@ -104,14 +104,14 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
         What::Routes {
             advertised: Some(name),
             ..
-        } => advertised::routes(name, &client.get::<Vec<_>>(&path)?),
+        } => advertised::routes(name, &client.get::<Vec<_>>(&path)?, wide),
         What::Routes { .. } => routes(&client.get::<Vec<_>>(&path)?, wide),
         What::Services { name: Some(name) } => {
             let status: ServiceStatus = client.get(&path)?;
             let path = format!("/v1/events?service={}", segment(name));
             service::page(&status, &client.get::<Vec<_>>(&path)?)
         }
-        What::Services { name: None } => services(&client.get::<Vec<_>>(&path)?),
+        What::Services { name: None } => services(&client.get::<Vec<_>>(&path)?, wide),
         What::Pools => pools::table(&client.get::<Vec<_>>(&path)?, wide),
         What::Events(_) => events(&client.get::<Vec<_>>(&path)?, wide),
         What::Config => {
@@ -294,11 +294,14 @@ fn said(spec: &RouteSpec) -> String {
     parts.join(" ")
 }
 
-fn services(services: &[ServiceStatus]) -> String {
+fn services(services: &[ServiceStatus], wide: bool) -> String {
     let are_hosted = services.iter().any(|service| !service.hosted.is_empty());
     let mut heads = vec!["SERVICE", "STATE", "ADDRESSES", "FROM", "ANNOUNCED TO"];
     if are_hosted {
         heads.insert(3, "ON HOST");
+    }
+    if wide {
+        heads.extend(["POOL", "FOR", "CHECK", "LAST CHECK"]);
     }
     let rows = services.iter().map(|service| {
         let ratio = format!("{} of {} peers", service.announced_to, service.peers);
@@ -323,10 +326,32 @@ fn services(services: &[ServiceStatus]) -> String {
                 _ => bad(&ratio),
             },
         ]);
+        if wide {
+            let health = service.health.as_ref();
+            let check = health.and_then(|health| health.check.as_ref());
+            let last = check.and_then(|check| check.last.as_ref());
+            row.extend([
+                or_dash(service.pool.clone()),
+                or_dash(health.map(|health| age(health.in_state_ms))),
+                or_dash(health.and_then(depends_on)),
+                or_dash(last.map(|last| format!("{} ago: {}", age(last.ago_ms), last.text))),
+            ]);
+        }
         row
     });
     let empty = "no services; add a [[service]], or use `herald service add`";
-    table(&heads, rows, false, empty)
+    table(&heads, rows, wide, empty)
+}
+
+/// The probe, and the path.
+fn depends_on(health: &HealthStatus) -> Option<String> {
+    let check = health.check.as_ref().map(|check| check.probe.clone());
+    let path = health.bfd.as_ref();
+    let path = path.map(|path| format!("bfd-session {}", path.bfd_session));
+    check
+        .into_iter()
+        .chain(path)
+        .reduce(|all, one| format!("{all}, {one}"))
 }
 
 fn service_addresses(service: &ServiceStatus) -> Cell {
@@ -345,16 +370,18 @@ fn service_addresses(service: &ServiceStatus) -> Cell {
 
 /// A line for each address.
 fn on_host(service: &ServiceStatus) -> String {
-    let lines = service.hosted.iter().map(|hosted| {
-        let interface = &hosted.interface;
-        match (hosted.state.as_str(), &hosted.reason) {
-            ("foreign", _) => format!("{interface}, not by us"),
-            ("missing", Some(reason)) => format!("no: {reason}"),
-            ("unknown", Some(reason)) => format!("unknown: {reason}"),
-            _ => interface.clone(),
-        }
-    });
+    let lines = service.hosted.iter().map(where_it_is);
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn where_it_is(hosted: &HostedStatus) -> String {
+    let interface = &hosted.interface;
+    match (hosted.state.as_str(), &hosted.reason) {
+        ("foreign", _) => format!("{interface}, not by us"),
+        ("missing", Some(reason)) => format!("no: {reason}"),
+        ("unknown", Some(reason)) => format!("unknown: {reason}"),
+        _ => interface.clone(),
+    }
 }
 
 fn events(events: &[EventStatus], wide: bool) -> String {

@@ -5,7 +5,7 @@ use comfy_table::Cell;
 use super::{or_dash, said, table};
 use crate::status::AdvertisedRouteStatus;
 
-pub(super) fn routes(peer: &str, routes: &[AdvertisedRouteStatus]) -> String {
+pub(super) fn routes(peer: &str, routes: &[AdvertisedRouteStatus], wide: bool) -> String {
     let rows = routes.iter().map(|route| {
         let own = route.attributes.next_hop.iter().map(ToString::to_string);
         let next_hop = own.reduce(|all, next| format!("{all} {next}"));
@@ -18,5 +18,5 @@ pub(super) fn routes(peer: &str, routes: &[AdvertisedRouteStatus]) -> String {
     let heads = ["PREFIX", "NEXT HOP", "ATTRIBUTES"];
     let empty =
         format!("{peer} has no routes from us; `herald show peer {peer}` tells how it stands");
-    table(&heads, rows, false, &empty)
+    table(&heads, rows, wide, &empty)
 }

@@ -17,7 +17,7 @@ pub(super) fn tables(client: &Client, wide: bool) -> Result<String, ClientError>
         parts.push(bfd::table(&sessions, wide));
     }
     let all: Vec<ServiceStatus> = client.get("/v1/services")?;
-    parts.push(services(&all));
+    parts.push(services(&all, wide));
     let all: Vec<EventStatus> = client.get("/v1/events")?;
     let last = all.get(all.len().saturating_sub(EVENTS)..);
     parts.push(events(last.unwrap_or_default(), wide));

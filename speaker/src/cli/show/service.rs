@@ -1,7 +1,7 @@
 //! `herald show service NAME`: everything about one service.
 
-use super::age;
 use super::page::{Page, seconds};
+use super::{age, where_it_is};
 use crate::status::{CheckStatus, EventStatus, HealthStatus, ServiceStatus};
 
 /// The whole page.
@@ -18,12 +18,20 @@ pub(super) fn page(service: &ServiceStatus, events: &[EventStatus]) -> String {
             service.announced_to, service.peers
         ),
     );
+    if let Some(reason) = &service.unannounced {
+        page.line(2, format_args!("              because {reason}"));
+    }
     page.line(2, format_args!("From          {}", service.source));
     if let Some(pool) = &service.pool {
         page.line(2, format_args!("Pool          {pool}"));
     }
     if let Some(lack) = &service.lack {
         page.line(2, format_args!("Lacks         an address: {lack}"));
+    }
+    for (index, hosted) in service.hosted.iter().enumerate() {
+        let label = if index == 0 { "On host" } else { "" };
+        let place = where_it_is(hosted);
+        page.line(2, format_args!("{label:<14}{}: {place}", hosted.address));
     }
     match &service.health {
         Some(health) => page.health(&service.state, health),
