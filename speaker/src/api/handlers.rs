@@ -112,15 +112,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Options<T> {
 pub(super) struct Context {
     pub(super) control: Control,
     file: Arc<PathBuf>,
+    /// Whether programs are shown with their arguments: not to everybody who reaches a TCP port.
+    shows_arguments: bool,
     /// Places for those who follow the events.
     pub(super) followers: Arc<Semaphore>,
 }
 
 impl Context {
-    fn new(control: Control, file: PathBuf) -> Self {
+    fn new(control: Control, file: PathBuf, shows_arguments: bool) -> Self {
         Self {
             control,
             file: Arc::new(file),
+            shows_arguments,
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
         }
     }
@@ -197,7 +200,7 @@ pub fn control(control: Control, file: PathBuf) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Context::new(control, file))
+        .with_state(Context::new(control, file, true))
 }
 
 /// What changes nothing, for TCP.
@@ -209,7 +212,7 @@ pub fn viewing(control: Control, file: PathBuf) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_here)
         .layer(DefaultBodyLimit::max(0))
-        .with_state(Context::new(control, file))
+        .with_state(Context::new(control, file, false))
 }
 
 /// All of this, for programs.
@@ -329,9 +332,13 @@ async fn status(State(context): State<Context>) -> Answer<Json<DaemonStatus>> {
 }
 
 async fn config(State(context): State<Context>) -> Answer<Json<ConfigStatus>> {
+    let config = snapshot(&context).await?.config;
     Ok(Json(ConfigStatus {
         file: context.file.as_ref().clone(),
-        running: snapshot(&context).await?.config.to_toml(),
+        running: match context.shows_arguments {
+            true => config.to_toml(),
+            false => config.to_toml_without_arguments(),
+        },
     }))
 }
 

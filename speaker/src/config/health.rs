@@ -96,15 +96,12 @@ impl fmt::Display for Probe {
                 None => write!(f, "http {}", http.url()),
             },
             Self::Tcp(address) => write!(f, "tcp {address}"),
-            Self::Exec(exec) => {
-                f.write_str("exec")?;
-                exec.iter().try_for_each(|argument| {
-                    match argument.is_empty() || argument.contains([' ', '"', '\'', '\\', '\n']) {
-                        true => write!(f, " {argument:?}"),
-                        false => write!(f, " {argument}"),
-                    }
-                })
-            }
+            // Arguments may hold secrets, and this goes to logs, events and the API.
+            Self::Exec(exec) => match exec.as_slice() {
+                [program] => write!(f, "exec {program}"),
+                [program, ..] => write!(f, "exec {program} …"),
+                [] => f.write_str("exec"),
+            },
         }
     }
 }

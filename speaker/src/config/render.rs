@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::{LinkLocalNextHop, PrefixLimits, ReceivedRoutes, RemoteAs, RouteAttributes};
@@ -19,6 +20,33 @@ impl Config {
     /// The configuration as TOML, defaults and profiles applied.
     #[must_use]
     pub fn to_toml(&self) -> String {
+        self.render()
+    }
+
+    /// Likewise, with the programs of checks and hooks but without their arguments, which may hold
+    /// secrets.
+    #[must_use]
+    pub fn to_toml_without_arguments(&self) -> String {
+        let mut config = self.clone();
+        for hook in &mut config.hooks {
+            hook.exec.truncate(1);
+        }
+        for service in config.services.values_mut() {
+            let health = service.health.as_ref();
+            let check = health.and_then(|health| health.check.as_deref());
+            let Some((check, Probe::Exec(exec))) = check.map(|check| (check, &check.probe)) else {
+                continue;
+            };
+            let mut check = check.clone();
+            check.probe = Probe::Exec(exec.iter().take(1).cloned().collect());
+            if let Some(health) = &mut Arc::make_mut(service).health {
+                health.check = Some(Arc::new(check));
+            }
+        }
+        config.render()
+    }
+
+    fn render(&self) -> String {
         let mut out = Writer::default();
         self.write_daemon(&mut out);
         self.write_profiles(&mut out);
