@@ -112,14 +112,19 @@ fn each_counter_and_unit_is_named_by_prometheus_conventions() {
     assert!(page.contains("_seconds`") && page.contains("_ratio`"));
 }
 
-/// The names that the daemon registers its metrics by, as they stand in its source.
-fn registered() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+/// Of the daemon, what is about metrics.
+fn sources() -> Vec<String> {
     let mut files = vec![workspace().join("speaker/src/metrics.rs")];
     let folder = fs::read_dir(workspace().join("speaker/src/metrics")).unwrap();
     files.extend(folder.map(|file| file.unwrap().path()));
-    for file in files {
-        let source = fs::read_to_string(file).unwrap();
+    let texts = files.into_iter().map(fs::read_to_string);
+    texts.map(Result::unwrap).collect()
+}
+
+/// The names that the daemon registers its metrics by, as they stand in its source.
+fn registered() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for source in sources() {
         for (at, call) in source.match_indices("register") {
             let behind = &source[at + call.len()..];
             let behind = behind.strip_prefix("_with_unit").unwrap_or(behind);
@@ -152,6 +157,45 @@ fn every_metric_is_documented_and_no_other() {
             registered.iter().any(|name| is(full, name)),
             "docs/metrics.md tells of {full}, which there is not"
         );
+    }
+}
+
+/// A rule that never fires in its test may be one that cannot.
+#[test]
+fn each_alert_is_shown_to_fire() {
+    let rules = read("examples/prometheus/alerts.yml");
+    let names = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let names: BTreeSet<&str> = names.collect();
+    assert!(names.len() > 15, "{names:?}");
+    let tests = read("examples/prometheus/alerts_test.yml");
+    let lines: Vec<&str> = tests.lines().map(str::trim).collect();
+    let firing = lines.windows(2).filter(|pair| pair[1] == "exp_alerts:");
+    let firing: BTreeSet<&str> = firing
+        .filter_map(|pair| pair[0].strip_prefix("alertname: "))
+        .collect();
+    let silent: Vec<_> = names.difference(&firing).collect();
+    assert!(silent.is_empty(), "no test shows {silent:?} firing");
+}
+
+/// HELP is read alone, in a list of metrics in the order of the alphabet.
+#[test]
+fn no_help_text_needs_the_one_before() {
+    let registrations = sources().into_iter().flat_map(|source| {
+        let calls: Vec<String> = source
+            .split("registry.register")
+            .skip(1)
+            .map(str::to_owned)
+            .collect();
+        calls
+    });
+    for call in registrations {
+        let mut literals = call.split('"').skip(1).step_by(2);
+        let (name, help) = (literals.next().unwrap(), literals.next().unwrap());
+        for word in ["Of them", "And those", "When that was"] {
+            assert!(!help.starts_with(word), "{name}: {help}");
+        }
     }
 }
 

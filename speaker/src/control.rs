@@ -83,6 +83,34 @@ pub struct Reloaded {
     pub failures: Vec<String>,
 }
 
+/// Whether the daemon runs what its file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastReload {
+    /// The last one was neither refused nor failed in a step; also before the first.
+    pub went_well: bool,
+    /// When one last went well; before the first, the start.
+    pub last_success: SystemTime,
+}
+
+impl LastReload {
+    /// Of a daemon that runs its file from the start.
+    pub(crate) const fn started(at: SystemTime) -> Self {
+        Self {
+            went_well: true,
+            last_success: at,
+        }
+    }
+
+    /// One has ended.
+    pub(crate) fn ended(&mut self, result: &Result<Reloaded, Refusal>, now: SystemTime) {
+        let is_whole = |reloaded: &Reloaded| reloaded.failures.is_empty();
+        self.went_well = result.as_ref().is_ok_and(is_whole);
+        if self.went_well {
+            self.last_success = now;
+        }
+    }
+}
+
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopping {
@@ -113,6 +141,8 @@ pub struct Snapshot {
     pub now: (Instant, SystemTime),
     /// When the daemon was started.
     pub started: SystemTime,
+    /// Whether it runs what its file says.
+    pub last_reload: LastReload,
     /// The running configuration.
     pub config: Arc<Config>,
     /// Peers that were shut down by command, and what their operators were told.

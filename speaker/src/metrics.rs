@@ -8,7 +8,10 @@ mod health;
 mod hooks;
 mod pools;
 mod received;
+mod reload;
+mod services;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -20,7 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use bgp::State;
 
-use crate::control::Snapshot;
+use crate::control::{ByPeer, Snapshot};
 
 /// How the text of a scrape is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +96,20 @@ type Gauges<L> = Family<L, Gauge>;
 type Counters<L> = Family<L, Counter<u64, AtomicU64>>;
 type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
 
-/// The text of a scrape.
+/// The text of a scrape; `advertised` is what each peer has from us.
 #[must_use]
-pub fn render(snapshot: &Snapshot, format: Format) -> String {
+pub fn render(
+    snapshot: &Snapshot,
+    advertised: &ByPeer<Arc<bgp::Routes>>,
+    format: Format,
+) -> String {
     let mut registry = Registry::with_prefix("herald");
     add_daemon(&mut registry, snapshot);
+    reload::add(&mut registry, snapshot);
     add_bgp(&mut registry, snapshot);
     received::add(&mut registry, snapshot);
     bfd::add(&mut registry, snapshot);
+    services::add(&mut registry, snapshot, advertised);
     health::add(&mut registry, snapshot);
     hooks::add(&mut registry, snapshot);
     pools::add(&mut registry, snapshot);

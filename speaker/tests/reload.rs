@@ -12,6 +12,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use nix::sys::signal::Signal;
+use support::http::ask;
 use support::{Daemon, eventually, loopback, words};
 
 const WEB: &str = "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n";
@@ -246,4 +247,73 @@ fn advertisements_change_one_by_one_and_contradictions_are_told() {
         assert_eq!(told.matches(line).count(), 1, "{line}\n{told}");
     }
     assert_eq!(prefixes(&daemon), ["192.0.2.53/32 api"]);
+}
+
+fn metric(daemon: &Daemon, line: &str) -> bool {
+    let socket = std::os::unix::net::UnixStream::connect(daemon.socket()).unwrap();
+    ask(socket, "GET", "/metrics", "", "")
+        .body
+        .lines()
+        .any(|it| it.starts_with(line))
+}
+
+#[test]
+fn metrics_tell_whether_the_file_is_in_force_and_who_is_shut_down() {
+    let peer = format!(
+        "[[peer]]\nname = \"tor\"\naddress = \"{}\"\nremote-as = 64521\nenabled = ",
+        loopback()
+    );
+    let daemon = Daemon::start(&speaker("", &format!("{WEB}{peer}true\n")));
+    let successful = |value: u8| format!("herald_config_last_reload_successful {value}");
+    assert!(metric(&daemon, &successful(1)));
+    assert!(metric(&daemon, "herald_peer_shut_down{peer=\"tor\"} 0"));
+    assert!(metric(
+        &daemon,
+        "herald_service_announced_peers{service=\"web\"} 0"
+    ));
+    assert!(metric(
+        &daemon,
+        "herald_service_lacks_addresses{service=\"web\"} 0"
+    ));
+    daemon.write("nonsense");
+    daemon.fails(2, &["reload", "--dry-run"]);
+    assert!(metric(&daemon, &successful(1)), "a dry run does not count");
+    daemon.fails(2, &["reload"]);
+    assert!(metric(&daemon, &successful(0)));
+    daemon.write(&speaker("", &format!("{WEB}{peer}false\n")));
+    daemon.ok(&["reload"]);
+    assert!(metric(&daemon, &successful(1)));
+    assert!(metric(&daemon, "herald_peer_shut_down{peer=\"tor\"} 1"));
+    let since = "herald_config_last_reload_success_timestamp_seconds 1";
+    assert!(metric(&daemon, since));
+}
+
+#[test]
+fn over_tcp_programs_are_shown_without_their_arguments() {
+    let own = loopback();
+    let viewer = TcpListener::bind((own, 0)).unwrap().local_addr().unwrap();
+    let daemon = Daemon::start(&speaker(
+        "",
+        &format!(
+            "[api]\nlisten = \"{viewer}\"\n{WEB}health = {{ exec = [\"/bin/true\", \"hunter2\"] }}\n\
+             [[hook]]\non = [\"peer\"]\nexec = [\"/bin/true\", \"hunter3\"]\n"
+        ),
+    ));
+    let running = daemon.ok(&["show", "config"]);
+    assert!(
+        running.contains("hunter2") && running.contains("hunter3"),
+        "{running}"
+    );
+    for path in [
+        "/v1/config",
+        "/v1/services",
+        "/v1/services/web",
+        "/v1/status",
+        "/v1/events",
+        "/",
+    ] {
+        let viewer = TcpStream::connect(viewer).unwrap();
+        let body = ask(viewer, "GET", path, "", "").body;
+        assert!(!body.contains("hunter"), "{path}: {body}");
+    }
 }

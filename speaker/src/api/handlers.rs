@@ -293,7 +293,9 @@ async fn overview(State(context): State<Context>) -> Answer<Html<String>> {
 async fn scrape(State(context): State<Context>, headers: HeaderMap) -> Answer<Response> {
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
     let format = metrics::Format::accepted(accept.unwrap_or_default());
-    let text = metrics::render(&snapshot(&context).await?, format);
+    let snapshot = snapshot(&context).await?;
+    let advertised = context.control.advertised(&snapshot).await;
+    let text = metrics::render(&snapshot, &advertised, format);
     let headers = [
         (header::CONTENT_TYPE, format.content_type()),
         (header::VARY, "accept"),

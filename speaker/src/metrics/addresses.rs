@@ -12,30 +12,31 @@ use crate::control::Snapshot;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Address {
+    service: String,
     address: String,
-    interface: String,
 }
 
 /// Nothing, unless addresses are to be added somewhere.
 pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     let report = &snapshot.addresses;
-    let Some(wanted) = &report.interface else {
+    if report.interface.is_none() {
         return;
-    };
+    }
     let present = Gauges::<Address>::default();
-    for (address, presence) in &report.addresses {
-        let interface = match presence {
-            Presence::Foreign(interface) => interface,
-            Presence::Added | Presence::Missing(_) => wanted,
-            // Nothing is said that may be wrong.
-            Presence::Unknown(_) => continue,
-        };
-        let label = Address {
-            address: address.to_string(),
-            interface: interface.clone(),
-        };
-        let is_there = !matches!(presence, Presence::Missing(_));
-        present.get_or_create(&label).set(i64::from(is_there));
+    for (name, service) in snapshot.services.iter() {
+        for address in service.addresses() {
+            let is_there = match report.addresses.get(&address) {
+                Some(Presence::Added | Presence::Foreign(_)) => true,
+                Some(Presence::Missing(_)) => false,
+                // Nothing is said that may be wrong.
+                Some(Presence::Unknown(_)) | None => continue,
+            };
+            let label = Address {
+                service: name.to_string(),
+                address: address.to_string(),
+            };
+            present.get_or_create(&label).set(i64::from(is_there));
+        }
     }
     registry.register(
         "service_address_present",

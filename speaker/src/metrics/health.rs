@@ -62,7 +62,7 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     );
     registry.register_with_unit(
         "service_health_changed_timestamp",
-        "When that was the last time",
+        "When the service last became healthy or ceased to be",
         Unit::Seconds,
         changed,
     );

@@ -17,10 +17,10 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     let over = Gauges::<Peer>::default();
     let shut_down = Gauges::<Peer>::default();
     let lost_events = Counters::<Peer>::default();
-    for name in snapshot.config.peers.keys() {
+    for (name, config) in &snapshot.config.peers {
         let peer = name.to_string();
         let label = Peer { peer: peer.clone() };
-        let is_shut_down = snapshot.shutdowns.contains_key(name);
+        let is_shut_down = !config.enabled || snapshot.shutdowns.contains_key(name);
         shut_down.get_or_create(&label).set(i64::from(is_shut_down));
         if let Some(report) = snapshot.transports.get(name) {
             lost_events.get_or_create(&label).inc_by(report.lost_events);
@@ -73,18 +73,18 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     );
     registry.register(
         "peer_received_loops",
-        "Of them, those that lead back to us and were left out",
+        "Prefixes announced on the present session that lead back to us and were left out",
         loops,
     );
     registry.register(
         "peer_received_leaks",
-        "And those that were not meant for us and were left out (RFC 9234)",
+        "Prefixes announced on the present session that were not meant for us and were left out (RFC 9234)",
         leaks,
     );
     registry.register("peer_kept_routes", "Routes of the peer that are kept", kept);
     registry.register(
         "peer_stale_routes",
-        "Of them, those that the peer has not announced anew",
+        "Kept routes that the peer has not announced anew since its session came back",
         stale,
     );
     registry.register(
@@ -94,12 +94,12 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     );
     registry.register(
         "peer_shut_down",
-        "1 while the peer is shut down by command",
+        "1 while the peer is shut down on purpose, by command or with enabled = false",
         shut_down,
     );
     registry.register(
         "peer_lost_events",
-        "Events that are in no history, for too many came at once",
+        "Events of the peer that are in no history, for too many came at once",
         lost_events,
     );
 }

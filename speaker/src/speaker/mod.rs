@@ -50,7 +50,7 @@ use crate::bgp_thread::{BgpEvent, BgpThread, ListenError, PeerSetup, Transport};
 use crate::config::{
     Config, Conflict, HookSubject, OnExit, Party, PeerConfig, PeerName, minimum_ttl, nearest,
 };
-use crate::control::{ByPeer, Command, Control, Refusal, Snapshot, Stopping, Vitals};
+use crate::control::{ByPeer, Command, Control, LastReload, Refusal, Snapshot, Stopping, Vitals};
 use crate::history::{History, Journal, Record, Subject};
 use crate::hooks::Hooks;
 use crate::hostname;
@@ -166,6 +166,7 @@ pub struct Speaker {
     journal: Journal,
     hooks: Hooks,
     started: SystemTime,
+    last_reload: LastReload,
     commands: mpsc::Receiver<Command>,
     /// Dynamic peers without a connection.
     absent: Absent,
@@ -300,6 +301,7 @@ impl Speaker {
             journal,
             hooks: Hooks::default(),
             started,
+            last_reload: LastReload::started(started),
             commands,
             bgp_events,
             bfd_events,
@@ -533,6 +535,7 @@ impl Speaker {
         Snapshot {
             now: (Instant::now(), SystemTime::now()),
             started: self.started,
+            last_reload: self.last_reload,
             config: Arc::clone(&self.config),
             shutdowns: self.kept.shutdowns.clone(),
             services: Arc::clone(&self.services),

@@ -1,6 +1,7 @@
 //! Reloading: the file is read and checked, the difference is worked out, and only that is done.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bfd::engine::EngineError;
 use tracing::{debug, error, info, warn};
@@ -24,6 +25,7 @@ impl Speaker {
         self.manager.reloading();
         let result = self.reload(false).await;
         self.manager.ready();
+        self.last_reload.ended(&result, SystemTime::now());
         match &result {
             Ok(reloaded) if reloaded.changes.is_empty() => info!("reload: nothing changed"),
             Ok(_) => {}
@@ -37,6 +39,7 @@ impl Speaker {
         self.manager.reloading();
         let result = self.reload(false).await;
         self.manager.ready();
+        self.last_reload.ended(&result, SystemTime::now());
         match result {
             Ok(reloaded) if reloaded.changes.is_empty() => debug!("the file says what it said"),
             Ok(_) => {}

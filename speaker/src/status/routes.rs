@@ -260,6 +260,17 @@ impl Snapshot {
             .collect()
     }
 
+    /// How many peers have every route of each service; `advertised` is what each peer has from us.
+    pub(crate) fn service_holders(
+        &self,
+        advertised: &ByPeer<Arc<bgp::Routes>>,
+    ) -> BTreeMap<&ServiceName, usize> {
+        let states = self.service_states(advertised).into_iter();
+        let counted =
+            states.map(|(name, peers)| (name, peers.values().filter(|all| **all).count()));
+        counted.collect()
+    }
+
     /// Who each service is for, and whether they have all of it.
     fn service_states(
         &self,

@@ -6,6 +6,7 @@ use crate::additions::Additions;
 use crate::announcer::Announcer;
 use crate::bfd_thread::BfdReports;
 use crate::config::Config;
+use crate::control::LastReload;
 use crate::privileges::Privileges;
 use crate::services::Services;
 
@@ -72,6 +73,7 @@ fn states(
     let snapshot = Snapshot {
         now: (Instant::now(), SystemTime::now()),
         started: SystemTime::now(),
+        last_reload: LastReload::started(SystemTime::now()),
         config,
         shutdowns: BTreeMap::new(),
         draining: Default::default(),
