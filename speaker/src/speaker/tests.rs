@@ -51,6 +51,7 @@ async fn a_verdict_is_carried_out_before_commands_that_came_earlier() {
     control.commands.send(command).await.unwrap();
     let found = Found {
         service: web(),
+        watch: speaker.standings.get(&web()).unwrap().watch,
         verdict: Verdict::Healthy,
         cause: "connected".to_owned(),
     };
