@@ -296,7 +296,7 @@ async fn its_files_are_bounded_and_what_is_latest_is_in_them() {
 
 #[test]
 fn ids_grow_and_go_with_the_last_time() {
-    let mut history = History::beginning(UNIX_EPOCH);
+    let mut history = History::beginning(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     tell(&mut history, 1, Connect, Active, refused());
     history.note(UNIX_EPOCH, "started");
     tell(&mut history, 2, Connect, Active, refused());
@@ -365,7 +365,7 @@ fn who_follows_gets_what_was_missed_and_then_the_rest() {
 
 #[test]
 fn what_cannot_be_made_up_for_is_said() {
-    let mut history = History::beginning(UNIX_EPOCH);
+    let mut history = History::beginning(UNIX_EPOCH + Duration::from_secs(1));
     tell(&mut history, 0, Established, Idle, Cause::ConnectionLost);
     let first = history.records(None)[0].id;
     assert!(!history.follow(None, Some(first)).is_incomplete);
