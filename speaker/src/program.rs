@@ -67,8 +67,9 @@ impl Group {
     pub(crate) async fn wait_and_kill_the_rest(&mut self) -> io::Result<ExitStatus> {
         if let Some(id) = self.id {
             // Its number stays ours until it has been waited for: nobody else is killed.
-            // It is no pipe. It becomes readable when the program ends, and that is all it is for.
-            let end = pidfd_open(id, PidfdFlags::NONBLOCK)?;
+            // It is no pipe. It becomes readable when the program ends, and that is all it is for: it is never
+            // read from, and need not be non-blocking, which kernels before 5.10 refuse.
+            let end = pidfd_open(id, PidfdFlags::empty())?;
             let end = pipe::Receiver::from_owned_fd_unchecked(end)?;
             end.readable().await?;
             self.kill();
