@@ -61,10 +61,22 @@ pub(super) fn accept(stream: &TcpStream, setup: &PeerSetup) -> io::Result<()> {
         is_near(stream, remote, minimum_ttl)?;
     }
     if let Some(interface) = &transport.interface {
-        // One that came by another interface comes to nothing there.
-        SockRef::from(stream).bind_device(Some(interface.as_bytes()))?;
+        keep_to(&SockRef::from(stream), interface)?;
     }
     configure(SockRef::from(stream), remote, setup)
+}
+
+/// One from a link-local address, or to a listener of one interface, is bound to where it came in, and to
+/// bind such a socket anew takes CAP_NET_RAW. Another that came by another interface comes to nothing there.
+fn keep_to(socket: &SockRef<'_>, interface: &str) -> io::Result<()> {
+    match socket.device()? {
+        None => socket.bind_device(Some(interface.as_bytes())),
+        Some(bound) if bound == interface.as_bytes() => Ok(()),
+        Some(bound) => Err(io::Error::other(format!(
+            "it came by {} instead of {interface}",
+            String::from_utf8_lossy(&bound)
+        ))),
+    }
 }
 
 /// RFC 5082 §3: what has come before the kernel was told what to demand was not checked by it. The
