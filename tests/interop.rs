@@ -11,6 +11,8 @@
 mod acceptance;
 #[path = "interop/add_path.rs"]
 mod add_path;
+#[path = "interop/advertisements.rs"]
+mod advertisements;
 #[path = "interop/attributes.rs"]
 mod attributes;
 #[path = "interop/bfd_and_bgp.rs"]

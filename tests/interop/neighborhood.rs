@@ -67,11 +67,13 @@ pub(crate) struct Options {
     pub bird: &'static str,
     /// Options of its IPv4 channel, and of its IPv6 channel.
     pub bird_channels: [&'static str; 2],
+    /// Protocols beside it.
+    pub bird_protocols: &'static str,
     /// Keys of GoBGP's `[neighbors.config]`.
     pub gobgp_config: &'static str,
     /// Tables of each of GoBGP's `[[neighbors.afi-safis]]`.
     pub gobgp_family: &'static str,
-    /// Tables of GoBGP's `[[neighbors]]`.
+    /// Tables of GoBGP's `[[neighbors]]`, and neighbors beside it.
     pub gobgp: &'static str,
 }
 
@@ -83,6 +85,7 @@ impl Default for Options {
             frr: "",
             bird: "",
             bird_channels: [""; 2],
+            bird_protocols: "",
             gobgp_config: "",
             gobgp_family: "",
             gobgp: "",
@@ -324,8 +327,10 @@ protocol bgp {PROTOCOL} {{
     ipv6 {{ import all; export none; {ipv6} }};
     {more}
 }}
+{protocols}
 ",
         host_as = options.host_as[1],
+        protocols = options.bird_protocols,
         ipv4 = options.bird_channels[0],
         ipv6 = options.bird_channels[1],
         more = options.bird

@@ -356,6 +356,10 @@ fn note(route: &mut ReceivedRoute, name: &str, value: &str) {
         "bgp_local_pref" => route.local_pref = Some(value.parse().unwrap()),
         "bgp_community" => route.communities = tuples(value),
         "bgp_large_community" => route.large_communities = tuples(value),
+        "bgp_ext_community" => {
+            let origin = |tuple: String| tuple.replacen("ro:", "soo:", 1);
+            route.extended_communities = tuples(value).into_iter().map(origin).collect();
+        }
         _ => {}
     }
 }

@@ -380,21 +380,24 @@ impl Neighbor {
 fn received(path: &Value) -> ReceivedRoute {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let number = |value: &Value| value.as_u64().map(|number| u32::try_from(number).unwrap());
-    let words = |value: &Value| -> Vec<String> {
+    let words = |value: &Value, of_word: fn(&str) -> String| -> Vec<String> {
         let text = value["string"].as_str().unwrap_or_default();
-        text.split_whitespace().map(community_by_name).collect()
+        text.split_whitespace().map(of_word).collect()
     };
     let mut hops: Vec<&Value> = path["nexthops"].as_array().into_iter().flatten().collect();
     hops.sort_by_key(|hop| hop["scope"] == "link-local");
     let hops = hops.into_iter().filter_map(|hop| hop["ip"].as_str());
+    // An empty path is that of a route from within the AS.
+    let as_path = text(&path["aspath"]["string"]).replace("Local", "");
     ReceivedRoute {
         next_hops: hops.map(|hop| hop.parse().unwrap()).collect(),
         origin: text(&path["origin"]),
-        as_path: text(&path["aspath"]["string"]),
+        as_path,
         multi_exit_disc: number(&path["metric"]),
         local_pref: number(&path["locPrf"]),
-        communities: words(&path["community"]),
-        large_communities: words(&path["largeCommunity"]),
+        communities: words(&path["community"], community_by_name),
+        large_communities: words(&path["largeCommunity"], str::to_owned),
+        extended_communities: words(&path["extendedCommunity"], str::to_lowercase),
     }
 }
 

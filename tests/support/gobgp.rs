@@ -294,6 +294,10 @@ fn received(path: &Value) -> ReceivedRoute {
                     .next_hops
                     .extend(address(&attribute["link_local_nexthop"]));
             }
+            Some(16) => {
+                let values = attribute["value"].as_array().into_iter().flatten();
+                route.extended_communities = values.map(extended_community).collect();
+            }
             Some(32) => {
                 let values = attribute["value"].as_array().into_iter().flatten();
                 route.large_communities = values
@@ -309,6 +313,23 @@ fn received(path: &Value) -> ReceivedRoute {
         }
     }
     route
+}
+
+/// `rt:64520:1` of a route target, by its subtype (RFC 4360 §4), and `soo:…` of a site of origin (§5).
+fn extended_community(community: &Value) -> String {
+    let value = community["value"].as_str().unwrap_or_default();
+    // It writes an AS of four octets as two numbers (RFC 5396).
+    let as_dot = value.split_once(':').and_then(|(administrator, rest)| {
+        let (high, low) = administrator.split_once('.')?;
+        let asn = u32::from(high.parse::<u16>().ok()?) << 16 | u32::from(low.parse::<u16>().ok()?);
+        Some(format!("{asn}:{rest}"))
+    });
+    let value = as_dot.unwrap_or_else(|| value.into());
+    match community["subtype"].as_u64() {
+        Some(2) => format!("rt:{value}"),
+        Some(3) => format!("soo:{value}"),
+        _ => community.to_string(),
+    }
 }
 
 fn address(text: &Value) -> Option<IpAddr> {

@@ -10,7 +10,7 @@ pub struct ReceivedRoute {
     pub next_hops: Vec<IpAddr>,
     /// `IGP`, `EGP` or `incomplete`.
     pub origin: String,
-    /// As the router writes it, e.g. `64520 64520`.
+    /// E.g. `64520 64520`; empty of a route from within the AS.
     pub as_path: String,
     pub multi_exit_disc: Option<u32>,
     pub local_pref: Option<u32>,
@@ -18,6 +18,8 @@ pub struct ReceivedRoute {
     pub communities: Vec<String>,
     /// E.g. `64520:1:2`.
     pub large_communities: Vec<String>,
+    /// Route targets and sites of origin, e.g. `rt:64520:1` and `soo:192.0.2.1:7`.
+    pub extended_communities: Vec<String>,
 }
 
 /// A router that is a neighbor of `herald`'s.
@@ -75,10 +77,14 @@ pub(super) fn community(value: u32) -> String {
 pub(super) fn community_by_name(name: &str) -> String {
     match name {
         "graceful-shutdown" => community(0xFFFF_0000),
+        "accept-own" => community(0xFFFF_0001),
+        "llgr-stale" => community(0xFFFF_0006),
+        "no-llgr" => community(0xFFFF_0007),
         "blackhole" => community(0xFFFF_029A),
         "no-export" => community(0xFFFF_FF01),
         "no-advertise" => community(0xFFFF_FF02),
         "local-AS" => community(0xFFFF_FF03),
+        "no-peer" => community(0xFFFF_FF04),
         number => number.into(),
     }
 }
