@@ -232,25 +232,31 @@ fn a_service_that_nobody_knows_of_yet_is_not_announced() {
     assert!(!has_route(&router));
 }
 
+/// The BFD session `storage` between two ends.
+fn watch(own: Ipv4Addr, other: Ipv4Addr) -> String {
+    format!(
+        "[[bfd-profile]]\nname = \"default\"\ntransmit-interval = \"100ms\"\nreceive-interval = \"100ms\"\n\
+         [[bfd-session]]\nname = \"storage\"\naddress = \"{other}\"\nsource-address = \"{own}\"\nport = 13784\n"
+    )
+}
+
+/// The other end of it.
+fn storage(own: Ipv4Addr, other: Ipv4Addr) -> String {
+    format!("[speaker]\n[bfd]\nlisten = [\"{own}:13784\"]\n") + &watch(own, other)
+}
+
+const ON_THE_PATH: &str = "[[service]]\nname = \"web\"\naddresses = [\"203.0.113.1\"]\n[service.health]\nbfd = \"storage\"\n";
+
 #[test]
 fn a_service_goes_with_the_path_that_it_depends_on() {
-    let [one, storage_address] = [loopback(), loopback()];
-    let watch = |own: Ipv4Addr, other: Ipv4Addr| {
-        format!(
-            "[[bfd-profile]]\nname = \"default\"\ntransmit-interval = \"100ms\"\nreceive-interval = \"100ms\"\n\
-             [[bfd-session]]\nname = \"storage\"\naddress = \"{other}\"\nsource-address = \"{own}\"\nport = 13784\n"
-        )
-    };
-    let two = loopback();
+    let [one, two, storage_address] = [loopback(), loopback(), loopback()];
     let router = config(two, one, 64521, 64520) + "received-routes = \"kept\"\n";
     let router = Daemon::start(&router);
-    let service = "[[service]]\nname = \"web\"\naddresses = [\"203.0.113.1\"]\n[service.health]\nbfd = \"storage\"\n";
-    let config = config(one, two, 64520, 64521) + &watch(one, storage_address) + service;
+    let config = config(one, two, 64520, 64521) + &watch(one, storage_address) + ON_THE_PATH;
     let here = Daemon::start(&config);
     here.wait_until_established("tor");
     assert!(is(&here, "unknown"));
-    let storage = format!("[speaker]\n[bfd]\nlisten = [\"{storage_address}:13784\"]\n");
-    let storage = storage + &watch(storage_address, one);
+    let storage = storage(storage_address, one);
     let mut running = Daemon::start(&storage);
     eventually("it is announced", || has_route(&router));
 
@@ -280,6 +286,37 @@ fn a_service_goes_with_the_path_that_it_depends_on() {
     here.write(&config.replace("storage", "another"));
     let refused = here.fails(1, &["reload"]);
     assert!(refused.contains("service other"), "{refused}");
+}
+
+#[test]
+fn the_verdict_of_a_path_does_not_outlive_its_session() {
+    let [one, two, storage_address] = [loopback(), loopback(), loopback()];
+    let router = config(two, one, 64521, 64520) + "received-routes = \"kept\"\n";
+    let router = Daemon::start(&router);
+    let _storage = Daemon::start(&storage(storage_address, one));
+    let plain = config(one, two, 64520, 64521);
+    let here = Daemon::start(&(plain.clone() + &watch(one, storage_address) + ON_THE_PATH));
+    eventually("it is announced", || has_route(&router));
+    let reload = |watched: String| {
+        here.write(&(plain.clone() + &watched + ON_THE_PATH));
+        here.ok(&["reload"]);
+    };
+    let cause = || web(&here)["health"]["cause"].to_string();
+
+    // The other end of the new session is nobody's.
+    reload(watch(one, loopback()));
+    eventually("it is withdrawn", || !has_route(&router));
+    let said = "BFD session storage has not come up within 3s";
+    assert!(cause().contains(said), "{}", cause());
+    reload(watch(one, storage_address));
+    eventually("it is announced again", || has_route(&router));
+
+    reload(watch(one, storage_address) + "enabled = false\n");
+    eventually("it is withdrawn", || !has_route(&router));
+    assert!(cause().contains("is disabled"), "{}", cause());
+    reload(watch(one, storage_address));
+    eventually("it is announced again", || has_route(&router));
+    assert_eq!(router.show(&["peer", "tor"])["established_count"], 1);
 }
 
 fn put(daemon: &Daemon, name: &str, body: &str) -> (u16, String) {

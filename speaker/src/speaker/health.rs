@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 use tracing::{info, warn};
 
 use super::{Speaker, not_found};
 use crate::additions::Additions;
-use crate::config::{BfdName, Config, HookSubject, Party, ServiceConfig, ServiceName};
+use crate::config::{
+    BfdName, BfdProfile, BfdSessionConfig, Config, HookSubject, Party, ServiceConfig, ServiceName,
+};
 use crate::control::Refusal;
 use crate::history::{Subject, What};
 use crate::services::health::{Found, Setup, Standings, Turn, has_failed};
@@ -18,6 +20,9 @@ use crate::services::{Source, Verdict};
 
 /// How many verdicts are carried out in one step.
 const AT_ONCE: usize = 256;
+/// RFC 5880 §6.8.3: before a session is Up, either end sends one packet a second at most, and it takes
+/// three to come up.
+const HANDSHAKE: Duration = Duration::from_secs(3);
 
 impl Speaker {
     /// Adds a service, or says otherwise what one is. One that is new is not announced before it is
@@ -73,11 +78,11 @@ impl Speaker {
         let spec = Arc::clone(&service.spec);
         let addresses = service.addresses().collect();
         let health = spec.health.as_ref();
-        let at = SystemTime::now();
+        let (now, at) = (Instant::now(), SystemTime::now());
         let former = self.standings.get(name);
         let depended = former.is_some_and(|former| former.path.is_some());
         self.dependents_changed |= depended || health.is_some_and(|health| health.bfd.is_some());
-        let turn = self.standings_mut().set(at, name, health, assumed);
+        let turn = self.standings_mut().set(now, at, name, health, assumed);
         let watch = self.standings.get(name).map(|standing| standing.watch);
         let check = health.and_then(|health| health.check.as_ref());
         match check.zip(watch) {
@@ -179,12 +184,40 @@ impl Speaker {
         }
         let at = SystemTime::now();
         let turns = self.standings_mut().handle_path(at, name, up, why);
-        if turns.is_empty() {
-            return;
+        if !turns.is_empty() {
+            self.carry_out_all(turns);
+            self.announce();
         }
-        for turn in turns {
-            self.carry_out(turn);
+    }
+
+    /// What is between other ends from here on, or runs no more, has nothing to say of the path.
+    pub(super) fn begin_path(&mut self, name: &BfdName, session: &BfdSessionConfig) {
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let patience = session.enabled.then(|| patience(&session.profile));
+        let standings = self.standings_mut();
+        let turns = standings.begin_path(now, at, name, patience);
+        self.carry_out_all(turns);
+    }
+
+    /// It goes on as it is, with other timers.
+    pub(super) fn update_path(&mut self, name: &BfdName, session: &BfdSessionConfig) {
+        let patience = patience(&session.profile);
+        self.standings_mut().set_patience(name, patience);
+    }
+
+    /// Waits until something that was assumed of a path is not assumed any more.
+    pub(super) async fn assumption_is_over(until: Option<Instant>) {
+        match until {
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+            None => std::future::pending().await,
         }
+    }
+
+    /// Sessions that had their time have not come up.
+    pub(super) fn end_assumptions(&mut self) {
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let turns = self.standings_mut().handle_timeout(now, at);
+        self.carry_out_all(turns);
         self.announce();
     }
 
@@ -234,6 +267,12 @@ impl Speaker {
         Ok(())
     }
 
+    fn carry_out_all(&mut self, turns: Vec<Turn>) {
+        for turn in turns {
+            self.carry_out(turn);
+        }
+    }
+
     /// It is announced, or withdrawn, with the next [`announce`](Self::announce).
     fn carry_out(&mut self, turn: Turn) {
         let Turn {
@@ -262,4 +301,11 @@ impl Speaker {
     fn standings_mut(&mut self) -> &mut Standings {
         Arc::make_mut(&mut self.standings)
     }
+}
+
+/// How long a session may take to come up while services are announced that depend on it.
+fn patience(profile: &BfdProfile) -> Duration {
+    let interval = profile.transmit_interval.max(profile.receive_interval);
+    let detection_time = interval * u32::from(profile.detect_multiplier.get());
+    detection_time.max(HANDSHAKE)
 }

@@ -395,6 +395,7 @@ impl Speaker {
             self.tell_dependents();
             let stops_at = self.leaving.as_ref().map(|leaving| leaving.at);
             let drain_is_over = Self::drain_is_over(stops_at, !self.established.is_empty());
+            let assumption_is_over = Self::assumption_is_over(self.standings.poll_timeout());
             tokio::select! {
                 // A BFD change comes before what BGP makes of it, in the log too.
                 biased;
@@ -406,6 +407,7 @@ impl Speaker {
                 }
                 Some(prefixes) = self.withheld.recv() => self.say_again(prefixes),
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
+                () = assumption_is_over => self.end_assumptions(),
                 // A command may write to disk, and a service that has failed is not to wait for many.
                 found = self.verdicts.recv() => {
                     self.handle_found(found.ok_or(ThreadEnded("health"))?);
@@ -462,6 +464,7 @@ impl Speaker {
             }
         }
         for (name, session) in &config.bfd_sessions {
+            self.begin_path(name, session);
             if let Err(error) = self.set_bfd_session(name, session)
                 && let EngineError::Listen { .. } | EngineError::NotListening { .. } = error
             {

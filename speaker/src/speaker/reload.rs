@@ -182,6 +182,10 @@ impl Speaker {
                 | Change::RestartBfdSession(name, _)
                 | Change::SwitchBfdSession(name, _) => {
                     if let Some(session) = config.bfd_sessions.get(name) {
+                        match change {
+                            Change::UpdateBfdSession(..) => self.update_path(name, session),
+                            _ => self.begin_path(name, session),
+                        }
                         let set = self.set_bfd_session(name, session);
                         failed(&format!("bfd-session {name}"), set);
                     }

@@ -2,7 +2,7 @@
 //! together. All must hold; while one is not known, the service is not announced.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::checker::{Found, WatchId};
 use crate::config::{BfdName, HealthConfig, ServiceName};
@@ -49,12 +49,24 @@ pub struct Turn {
     pub cause: String,
 }
 
+/// One path, which the session of a `[[bfd-session]]` watches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Path {
+    /// What is known of it; `None`: the session has not been up.
+    known: Option<Aspect>,
+    /// How long the session may take to come up, where services are announced meanwhile.
+    patience: Duration,
+}
+
 /// All services that depend on something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standings {
     services: BTreeMap<ServiceName, Standing>,
-    /// What is known of paths, whether anything depends on them or not.
-    paths: BTreeMap<BfdName, Aspect>,
+    /// Paths, whether anything depends on them or not.
+    paths: BTreeMap<BfdName, Path>,
+    /// Paths that are not known, and until when they are assumed to work for the sake of what is
+    /// announced.
+    assumed: BTreeMap<BfdName, Instant>,
     dependents: BTreeMap<BfdName, BTreeSet<ServiceName>>,
     unknown: BTreeSet<ServiceName>,
     last_watch: WatchId,
@@ -62,9 +74,11 @@ pub struct Standings {
 
 impl Standings {
     /// Says what a service depends on. What is new in that is `assumed` to be so until it is known; of what
-    /// it has depended on before, it stays as it is known. Only of what is announced anything is assumed.
+    /// it has depended on before, it stays as it is known. Only of what is announced anything is assumed,
+    /// and of a path only for as long as its session may take to come up.
     pub fn set(
         &mut self,
+        now: Instant,
         at: SystemTime,
         name: &ServiceName,
         health: Option<&HealthConfig>,
@@ -72,16 +86,9 @@ impl Standings {
     ) -> Option<Turn> {
         let former = self.take(name);
         let health = health?;
-        let not_known = |what: &str| Aspect {
-            verdict: assumed.or_unknown(),
-            cause: match assumed.or_unknown() {
-                Verdict::Unknown => format!("{what} yet"),
-                _ => format!("assumed, for there was no check before: {what} yet"),
-            },
-        };
         let check = health.check.as_ref().map(|_| {
             let known = former.as_ref().and_then(|former| former.check.clone());
-            known.unwrap_or_else(|| not_known("no check has ended"))
+            known.unwrap_or_else(|| not_known(assumed, "no check has ended"))
         });
         let known_watch = former.as_ref().filter(|former| former.check.is_some());
         let watch = match known_watch {
@@ -96,9 +103,14 @@ impl Standings {
             let known = known
                 .filter(|(same, _)| same == bfd)
                 .map(|(_, known)| known);
-            let known = self.paths.get(bfd).cloned().or(known);
-            let not_known = || not_known(&format!("BFD session {bfd} has not been up"));
-            (bfd.clone(), known.unwrap_or_else(not_known))
+            let path = self.paths.entry(bfd.clone()).or_default();
+            if path.known.is_none() && assumed == Verdict::Healthy {
+                let until = now + path.patience;
+                self.assumed.entry(bfd.clone()).or_insert(until);
+            }
+            let known = path.known.clone().or(known);
+            let aspect = known.unwrap_or_else(|| path_is_not_known(bfd, assumed));
+            (bfd.clone(), aspect)
         });
         if let Some(bfd) = &health.bfd {
             let dependents = self.dependents.entry(bfd.clone()).or_default();
@@ -163,22 +175,90 @@ impl Standings {
             true => path_is_up(path),
             false => path_is_down(path, why),
         };
-        let dependents = self.dependents.get(path);
-        let dependents = dependents.cloned().unwrap_or_default();
+        self.learn(at, path, &aspect)
+    }
+
+    /// The session of a path begins, or begins anew: what an earlier one has said counts no more.
+    /// It is given so much time to come up while services are announced that depend on it. `None`: it
+    /// is disabled, and nothing that depends on it is announced.
+    pub fn begin_path(
+        &mut self,
+        now: Instant,
+        at: SystemTime,
+        path: &BfdName,
+        patience: Option<Duration>,
+    ) -> Vec<Turn> {
+        let Some(patience) = patience else {
+            return self.learn(at, path, &path_is_disabled(path));
+        };
+        let known = None;
+        self.paths.insert(path.clone(), Path { known, patience });
+        self.assumed.remove(path);
         let mut turns = Vec::new();
-        for name in dependents {
-            if let Some(standing) = self.services.get_mut(&name) {
-                standing.path = Some((path.clone(), aspect.clone()));
+        for name in self.dependents_of(path) {
+            let Some(standing) = self.services.get_mut(&name) else {
+                continue;
+            };
+            let assumed = standing.verdict;
+            standing.path = Some((path.clone(), path_is_not_known(path, assumed)));
+            if assumed == Verdict::Healthy {
+                self.assumed.insert(path.clone(), now + patience);
             }
             turns.extend(self.settle(at, &name));
         }
-        self.paths.insert(path.clone(), aspect);
+        turns
+    }
+
+    /// Says how long the session of a path may take to come up from here on.
+    pub fn set_patience(&mut self, path: &BfdName, patience: Duration) {
+        self.paths.entry(path.clone()).or_default().patience = patience;
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.assumed.values().min().copied()
+    }
+
+    /// What has been assumed of paths ends with their time.
+    pub fn handle_timeout(&mut self, now: Instant, at: SystemTime) -> Vec<Turn> {
+        let due = self.assumed.iter().filter(|(_, until)| **until <= now);
+        let due: Vec<BfdName> = due.map(|(path, _)| path.clone()).collect();
+        let mut turns = Vec::new();
+        for path in due {
+            self.assumed.remove(&path);
+            // Nobody waits for it any more.
+            if !self.dependents.contains_key(&path) {
+                continue;
+            }
+            let patience = self.paths.get(&path).map(|path| path.patience);
+            let aspect = path_did_not_come_up(&path, patience.unwrap_or_default());
+            turns.extend(self.learn(at, &path, &aspect));
+        }
         turns
     }
 
     /// Nothing is known of a path any more: its session was removed.
     pub fn forget_path(&mut self, path: &BfdName) {
         self.paths.remove(path);
+        self.assumed.remove(path);
+    }
+
+    fn learn(&mut self, at: SystemTime, path: &BfdName, aspect: &Aspect) -> Vec<Turn> {
+        self.assumed.remove(path);
+        let mut turns = Vec::new();
+        for name in self.dependents_of(path) {
+            if let Some(standing) = self.services.get_mut(&name) {
+                standing.path = Some((path.clone(), aspect.clone()));
+            }
+            turns.extend(self.settle(at, &name));
+        }
+        self.paths.entry(path.clone()).or_default().known = Some(aspect.clone());
+        turns
+    }
+
+    fn dependents_of(&self, path: &BfdName) -> BTreeSet<ServiceName> {
+        self.dependents.get(path).cloned().unwrap_or_default()
     }
 
     /// How a service stands; `None` if it depends on nothing.
@@ -238,6 +318,10 @@ impl Standing {
         let (verdict, cause) = self.judge();
         let from = self.verdict;
         if verdict == from {
+            // What was assumed may be known.
+            if verdict == Verdict::Healthy {
+                self.cause = cause;
+            }
             return None;
         }
         self.transitions += u64::from(from != Verdict::Unknown);
@@ -276,6 +360,35 @@ pub fn has_failed(change: &bfd::StateChange) -> bool {
     (change.from, change.to) == (Up, Down) && change.remote_state != AdminDown
 }
 
+/// What is assumed of something that is not known yet, of a service that stands so.
+fn not_known(assumed: Verdict, what: &str) -> Aspect {
+    let verdict = assumed.or_unknown();
+    let cause = match verdict {
+        Verdict::Unknown => format!("{what} yet"),
+        _ => format!("assumed, for the service was announced before: {what} yet"),
+    };
+    Aspect { verdict, cause }
+}
+
+fn path_is_not_known(path: &BfdName, assumed: Verdict) -> Aspect {
+    not_known(assumed, &format!("BFD session {path} has not been up"))
+}
+
+fn path_is_disabled(path: &BfdName) -> Aspect {
+    Aspect {
+        verdict: Verdict::Unhealthy,
+        cause: format!("BFD session {path} is disabled"),
+    }
+}
+
+fn path_did_not_come_up(path: &BfdName, patience: Duration) -> Aspect {
+    let patience = humantime::format_duration(patience);
+    Aspect {
+        verdict: Verdict::Unhealthy,
+        cause: format!("BFD session {path} has not come up within {patience}"),
+    }
+}
+
 fn path_is_up(path: &BfdName) -> Aspect {
     Aspect {
         verdict: Verdict::Healthy,
@@ -292,6 +405,8 @@ fn path_is_down(path: &BfdName, why: &str) -> Aspect {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods)]
+
     use std::sync::Arc;
 
     use super::*;
@@ -323,15 +438,34 @@ mod tests {
         BfdName::new("storage").unwrap()
     }
 
-    struct Story(Standings);
+    /// What is told, and the time that it is.
+    struct Story(Standings, Instant);
+
+    const PATIENCE: Duration = Duration::from_secs(3);
 
     impl Story {
         fn new() -> Self {
-            Self(Standings::default())
+            Self(Standings::default(), Instant::now())
+        }
+
+        fn begin(&mut self, patience: Option<Duration>) -> Option<String> {
+            let turns = self.0.begin_path(self.1, AT, &storage(), patience);
+            turns.into_iter().find_map(|turn| said(Some(turn)))
+        }
+
+        /// What happens by itself in that time.
+        fn pass(&mut self, time: Duration) -> Option<String> {
+            self.1 += time;
+            let turns = self.0.handle_timeout(self.1, AT);
+            turns.into_iter().find_map(|turn| said(Some(turn)))
+        }
+
+        fn cause(&self) -> &str {
+            &self.0.get(&web()).unwrap().cause
         }
 
         fn set(&mut self, health: Option<&HealthConfig>, assumed: Verdict) -> Option<String> {
-            said(self.0.set(AT, &web(), health, assumed))
+            said(self.0.set(self.1, AT, &web(), health, assumed))
         }
 
         fn check(&mut self, healthy: bool) -> Option<String> {
@@ -491,5 +625,93 @@ mod tests {
             story.set(Some(&depends), Verdict::Healthy).as_deref(),
             Some("healthy -> unhealthy: BFD session storage is down: detection time expired")
         );
+    }
+
+    /// A service on a path that is up.
+    fn on_a_path() -> Story {
+        let mut story = Story::new();
+        story.begin(Some(PATIENCE));
+        story.set(Some(&health(false, Some("storage"))), Verdict::Unknown);
+        assert!(story.path(true).is_some());
+        story
+    }
+
+    #[test]
+    fn the_verdict_of_a_path_does_not_outlive_its_session() {
+        let mut story = on_a_path();
+        assert_eq!(story.begin(Some(PATIENCE)), None, "it stays announced");
+        assert!(story.cause().starts_with("assumed"), "{}", story.cause());
+        assert_eq!(story.pass(PATIENCE - Duration::from_millis(1)), None);
+        assert_eq!(
+            story.pass(Duration::from_millis(1)).as_deref(),
+            Some("healthy -> unhealthy: BFD session storage has not come up within 3s")
+        );
+        assert_eq!(story.0.poll_timeout(), None);
+        assert!(story.path(true).is_some(), "it may come later");
+    }
+
+    #[test]
+    fn a_session_that_comes_up_in_its_time_costs_nothing() {
+        let mut story = on_a_path();
+        story.begin(Some(PATIENCE));
+        assert_eq!(story.pass(PATIENCE / 2), None);
+        assert_eq!(story.path(true), None);
+        assert_eq!(story.cause(), "BFD session storage is up");
+        assert_eq!(story.0.poll_timeout(), None);
+        assert_eq!(story.pass(PATIENCE), None);
+    }
+
+    #[test]
+    fn of_what_is_not_announced_nothing_is_assumed() {
+        let mut story = on_a_path();
+        story.path(false);
+        assert_eq!(
+            story.begin(Some(PATIENCE)).as_deref(),
+            Some("unhealthy -> unknown: BFD session storage has not been up yet")
+        );
+        assert_eq!(story.0.poll_timeout(), None);
+        assert!(story.path(true).is_some());
+    }
+
+    #[test]
+    fn what_depends_on_a_session_that_is_disabled_is_not_announced() {
+        let mut story = on_a_path();
+        let disabled = "unhealthy: BFD session storage is disabled";
+        assert_eq!(story.begin(None), Some(format!("healthy -> {disabled}")));
+        let enabled = story.begin(Some(PATIENCE));
+        assert!(enabled.is_some_and(|turn| turn.starts_with("unhealthy -> unknown")));
+        assert!(story.path(true).is_some());
+
+        // Also where it was disabled before.
+        let mut story = Story::new();
+        story.begin(None);
+        let turn = story.set(Some(&health(false, Some("storage"))), Verdict::Healthy);
+        assert_eq!(turn, Some(format!("healthy -> {disabled}")));
+    }
+
+    #[test]
+    fn a_path_that_an_announced_service_gets_is_assumed_to_work_for_a_while_only() {
+        let mut story = Story::new();
+        story.begin(Some(PATIENCE));
+        assert_eq!(story.pass(PATIENCE), None, "nobody waits for it");
+        let depends = health(false, Some("storage"));
+        assert_eq!(story.set(Some(&depends), Verdict::Healthy), None);
+        // To say it again does not begin it again.
+        assert_eq!(story.pass(PATIENCE / 2), None);
+        assert_eq!(story.set(Some(&depends), Verdict::Healthy), None);
+        assert!(story.pass(PATIENCE / 2).is_some());
+        // Whoever comes after that has nothing to hope for.
+        story.0.remove(&web());
+        assert!(story.set(Some(&depends), Verdict::Healthy).is_some());
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_path_that_nobody_depends_on_any_more() {
+        let mut story = on_a_path();
+        story.begin(Some(PATIENCE));
+        story.set(None, Verdict::Healthy);
+        assert_eq!(story.pass(PATIENCE), None);
+        let depends = health(false, Some("storage"));
+        assert_eq!(story.set(Some(&depends), Verdict::Healthy), None);
     }
 }
