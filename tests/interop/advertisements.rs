@@ -6,11 +6,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::neighborhood::{HOST_V4, HOST_V6, Neighborhood, Options};
+use super::agreement::{self, Path};
+use super::neighborhood::{Neighborhood, Options};
 use super::support::daemon::Herald;
-use super::support::router::{ReceivedRoute, Router};
+use super::support::router::Router;
 use super::support::{ensure, wait_until};
 
 /// The second session of each router, over IPv6 and within its own AS.
@@ -191,42 +190,10 @@ impl Scene {
                 .collect();
             ensure(announced == wanted, || format!("announced: {announced:?}"))?;
             for (router, _) in self.neighborhood.routers() {
-                self.compare(router, &said)?;
+                agreement::ensure_agreed(router, &said)?;
             }
             Ok(())
         });
-    }
-
-    /// `Err` where a router has something else than what is said of its two sessions.
-    fn compare(&self, router: &dyn Router, said: &Value) -> Result<(), String> {
-        let external = router.kind().to_lowercase();
-        let internal = format!("{external}-internal");
-        let mut prefixes = BTreeSet::new();
-        for route in said.as_array().unwrap() {
-            let prefix = route["prefix"].as_str().unwrap();
-            let mut expected = Vec::new();
-            for told in route["peers"].as_array().unwrap() {
-                let is_internal = told["peer"] == *internal;
-                if is_internal || told["peer"] == *external {
-                    let what = || format!("{prefix} to {} is {}", told["peer"], told["state"]);
-                    ensure(told["state"] == "announced", what)?;
-                    expected.push(Path::said(prefix, told, is_internal));
-                }
-            }
-            let found = router.received(prefix);
-            let mut found: Vec<Path> = found.into_iter().map(Path::found).collect();
-            expected.sort();
-            found.sort();
-            ensure(found == expected, || {
-                let kind = router.kind();
-                format!("{prefix} at {kind}: {found:#?}, and not {expected:#?}")
-            })?;
-            prefixes.extend((!expected.is_empty()).then(|| prefix.to_owned()));
-        }
-        let found = router.prefixes();
-        ensure(found == prefixes, || {
-            format!("{} has {found:?}, not {prefixes:?}", router.kind())
-        })
     }
 
     /// What the advertisements come to, written out for one router's two sessions.
@@ -262,78 +229,4 @@ impl Scene {
         assert_eq!(internal.local_pref, Some(0));
         assert_eq!(external.multi_exit_disc, Some(u32::MAX));
     }
-}
-
-/// A path as both sides tell of it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Path {
-    as_path: String,
-    next_hop: String,
-    multi_exit_disc: Option<u32>,
-    /// Of internal sessions: what an external one has is the router's own.
-    local_pref: Option<u32>,
-    /// Of every kind, as the file writes them, but well-known ones as numbers.
-    communities: BTreeSet<String>,
-}
-
-impl Path {
-    /// As `show routes` says it of a peer.
-    fn said(prefix: &str, told: &Value, is_internal: bool) -> Self {
-        let is_v6 = prefix.contains(':');
-        let next_hops = told["next_hop"].as_array().into_iter().flatten();
-        let of_family = next_hops
-            .filter_map(Value::as_str)
-            .find(|hop| hop.contains(':') == is_v6);
-        let own = if is_v6 { HOST_V6 } else { HOST_V4 };
-        let number = |key: &str| told[key].as_u64().map(|it| u32::try_from(it).unwrap());
-        let prepended = told["as_path_prepend"].as_u64().unwrap_or(0);
-        let communities = told["communities"].as_array().into_iter().flatten();
-        Self {
-            as_path: match is_internal {
-                true => String::new(),
-                false => vec!["64520"; 1 + usize::try_from(prepended).unwrap()].join(" "),
-            },
-            next_hop: of_family.unwrap_or(own).into(),
-            multi_exit_disc: number("med"),
-            local_pref: is_internal.then(|| number("local_pref").unwrap_or(100)),
-            communities: communities
-                .map(|community| as_number(community.as_str().unwrap()))
-                .collect(),
-        }
-    }
-
-    /// As it stands in a router's table.
-    fn found(route: ReceivedRoute) -> Self {
-        let large = route.large_communities.iter();
-        let large = large.map(|community| format!("large:{community}"));
-        let communities = route.communities.into_iter();
-        Self {
-            next_hop: route.next_hops[0].to_string(),
-            multi_exit_disc: route.multi_exit_disc,
-            local_pref: route
-                .as_path
-                .is_empty()
-                .then_some(route.local_pref)
-                .flatten(),
-            as_path: route.as_path,
-            communities: communities
-                .chain(large)
-                .chain(route.extended_communities)
-                .collect(),
-        }
-    }
-}
-
-/// Well-known communities as the registry numbers them.
-fn as_number(community: &str) -> String {
-    match community {
-        "accept-own" => "65535:1",
-        "no-llgr" => "65535:7",
-        "no-export" => "65535:65281",
-        "no-advertise" => "65535:65282",
-        "no-export-subconfed" => "65535:65283",
-        "no-peer" => "65535:65284",
-        number => number,
-    }
-    .into()
 }

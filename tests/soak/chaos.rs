@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
+use rand::seq::{IteratorRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::agreement;
 use super::flapper::Flapper;
 use super::health::Health;
-use super::model::{File, IN_FILE, added_address, prefix};
+use super::model::{self, FOR_FILE, File};
 use super::neighborhood::{Neighborhood, Options};
 use super::support::daemon::{Herald, socket_in};
-use super::support::router::ReceivedRoute;
 use super::support::{announce, ensure, wait_until};
 use super::vitals::Vitals;
 
@@ -24,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every session has it at both ends: a link that is cut is noticed in as much.
 const HOLD_TIME: &str = "9s";
-
-/// RFC 8326.
-const GRACEFUL_SHUTDOWN: &str = "65535:0";
 
 const PEERS: [&str; 3] = ["frr", "bird", "gobgp"];
 
@@ -225,12 +222,12 @@ impl Chaos {
 
     fn reload(&mut self) {
         self.file.med += 1;
-        for _ in 0..20 {
-            let number = self.chance.random_range(0..IN_FILE);
-            if !self.file.services.remove(&number) {
-                self.file.services.insert(number);
-            }
-        }
+        let services = &mut self.file.services;
+        let absent = (0..FOR_FILE).filter(|number| !services.contains(number));
+        let coming = absent.sample(&mut self.chance, 20);
+        let going = services.iter().copied().sample(&mut self.chance, 20);
+        services.retain(|number| !going.contains(number));
+        services.extend(coming);
         self.herald().write_config(&self.config());
         if self.chance.random() {
             announce("soak: the file is read");
@@ -239,7 +236,9 @@ impl Chaos {
             announce("soak: the file is read on SIGHUP");
             self.herald().signal(Signal::HUP);
         }
-        std::thread::sleep(Duration::from_millis(500));
+        wait_until("the file is read", PATIENCE, || {
+            self.ensure_said().map(drop)
+        });
     }
 
     fn drain(&mut self) {
@@ -247,7 +246,6 @@ impl Chaos {
         let command = if self.is_drained { "drain" } else { "undrain" };
         announce(&format!("soak: {command}"));
         self.herald().command(&[command]);
-        std::thread::sleep(Duration::from_millis(500));
     }
 
     /// Cuts the host's link until nobody knows of a session any more.
@@ -305,47 +303,45 @@ impl Chaos {
         Ok(())
     }
 
-    /// Every router has what the model says, and so does the daemon.
+    /// The daemon says what the model says, and every router has what the daemon says.
     fn assert_agreed(&self) {
         self.assert_sessions_explained().unwrap();
-        let added = self
-            .added
-            .iter()
-            .map(|number| prefix(&added_address(*number)));
-        let expected: BTreeSet<String> = self.file.prefixes(&self.health).chain(added).collect();
+        let expected = model::prefixes(&self.file, &self.added, &self.health);
         announce(&format!("soak: {} prefixes are expected", expected.len()));
-        for ((router, _), name) in self.neighborhood.routers().iter().zip(PEERS) {
-            wait_until(
-                &format!("{} has what it should", router.kind()),
-                PATIENCE,
-                || same(&expected, &router.prefixes()),
-            );
-            wait_until(&format!("we say so to {name}"), PATIENCE, || {
-                let told = ["show", "routes", "--advertised", name, "-o", "json"];
-                let told: Value = serde_json::from_str(&self.herald().command(&told)).unwrap();
-                let told = told.as_array().unwrap().iter();
-                let told = told.map(|route| route["prefix"].as_str().unwrap().to_owned());
-                same(&expected, &told.collect())
-            });
-            let Some(any) = expected.first() else {
-                continue;
+        wait_until("everybody agrees", PATIENCE, || {
+            let said = self.ensure_said()?;
+            let prefixes = said.as_array().unwrap().iter();
+            let prefixes = prefixes.map(|route| route["prefix"].as_str().unwrap().to_owned());
+            ensure_same(&expected, &prefixes.collect())?;
+            for (router, _) in self.neighborhood.routers() {
+                agreement::ensure_agreed(router, &said)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// What the daemon says of its routes: to every peer what is in the file, and whether they are drained.
+    fn ensure_said(&self) -> Result<Value, String> {
+        let said = self.herald().show("routes");
+        for route in said.as_array().unwrap() {
+            let told = route["peers"].as_array().unwrap();
+            let is_drained = |told: &Value| {
+                let communities = told["communities"].as_array();
+                communities.is_some_and(|all| all.contains(&"graceful-shutdown".into()))
             };
-            wait_until(&format!("{name} knows of the drain"), PATIENCE, || {
-                let received = router.received(any);
-                let avoided = |route: &ReceivedRoute| {
-                    route.communities.contains(&GRACEFUL_SHUTDOWN.to_owned())
-                };
-                let is_right = received
-                    .iter()
-                    .all(|route| avoided(route) == self.is_drained);
-                ensure(is_right && !received.is_empty(), || format!("{received:?}"))
-            });
+            let is_right =
+                |told: &Value| told["med"] == self.file.med && is_drained(told) == self.is_drained;
+            ensure(
+                told.len() == PEERS.len() && told.iter().all(is_right),
+                || format!("{route:#}"),
+            )?;
         }
+        Ok(said)
     }
 }
 
 /// `Err` names what is missing and what should not be there.
-fn same(expected: &BTreeSet<String>, seen: &BTreeSet<String>) -> Result<(), String> {
+fn ensure_same(expected: &BTreeSet<String>, seen: &BTreeSet<String>) -> Result<(), String> {
     ensure(expected == seen, || {
         let missing: Vec<_> = expected.difference(seen).take(10).collect();
         let surplus: Vec<_> = seen.difference(expected).take(10).collect();

@@ -1,5 +1,5 @@
 //! Somebody who adds and removes services over the API without pause, and does not mind that the daemon is away: what was asked is asked
-//! again until it is answered. In between services of the file fall ill and get well.
+//! again until it is answered. In between services of either kind fall ill and get well.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::health::Health;
-use super::model::{ADDED, IN_FILE, added_address, is_checked};
+use super::model::{FOR_API, FOR_FILE, added_service};
 
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -41,19 +41,15 @@ impl Flapper {
             let mut chance = SmallRng::seed_from_u64(seed);
             let mut requests = 0;
             while !is_stopped.load(Ordering::Relaxed) {
-                let number = chance.random_range(0..ADDED);
+                let number = chance.random_range(0..FOR_API);
                 if services.remove(&number) {
                     ask_until_answered(&socket, "DELETE", number, "");
                 } else {
                     services.insert(number);
-                    let body = format!("{{\"addresses\": [\"{}\"]}}", added_address(number));
-                    ask_until_answered(&socket, "PUT", number, &body);
+                    ask_until_answered(&socket, "PUT", number, &added_service(number));
                 }
                 requests += 1;
-                let number = chance.random_range(0..IN_FILE);
-                if is_checked(number) {
-                    health.turn(number);
-                }
+                health.turn(chance.random_range(0..FOR_FILE + FOR_API));
                 thread::sleep(PAUSE);
             }
             (services, requests)

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 
 use super::health::Health;
 
-/// How many services the file may have, and how many the API may add.
-pub(crate) const IN_FILE: u16 = 250;
-pub(crate) const ADDED: u16 = 250;
+/// How many services the file has, of how many it chooses them from, and of how many the API adds and removes: 500 at a time.
+pub(crate) const IN_FILE: u16 = 400;
+pub(crate) const FOR_FILE: u16 = 500;
+pub(crate) const FOR_API: u16 = 200;
 
-/// Those of the file whose health is checked.
-pub(crate) fn is_checked(number: u16) -> bool {
-    number.is_multiple_of(5)
+/// A service, by what its health is asked about: a number of the file's, or one of the API's behind them.
+pub(crate) const fn asked_about(added: u16) -> u16 {
+    FOR_FILE + added
 }
 
 /// The services of the configuration file.
@@ -34,29 +35,36 @@ impl File {
     pub(crate) fn config(&self) -> String {
         let mut config = format!("[[advertisement]]\nmed = {}\n", self.med);
         for number in &self.services {
-            let addresses = file_addresses(*number);
+            let (addresses, url) = (file_addresses(*number), Health::url(*number));
             let _ = writeln!(
                 config,
-                "[[service]]\nname = \"file-{number}\"\naddresses = {addresses:?}"
+                "[[service]]\nname = \"file-{number}\"\naddresses = {addresses:?}\n\
+                 [service.health]\nhttp = {url:?}\ninterval = \"2s\"\nfall = 1\nrise = 1"
             );
-            if is_checked(*number) {
-                let url = Health::url(*number);
-                let _ = writeln!(
-                    config,
-                    "[service.health]\nhttp = {url:?}\ninterval = \"1s\"\nfall = 2\nrise = 1"
-                );
-            }
         }
         config
     }
+}
 
-    /// The prefixes that every router has for them.
-    pub(crate) fn prefixes(&self, health: &Health) -> impl Iterator<Item = String> {
-        let services = self.services.iter().copied();
-        let announced = services.filter(|number| !is_checked(*number) || !health.is_ill(*number));
-        let addresses = announced.flat_map(file_addresses);
-        addresses.map(|address| prefix(&address))
-    }
+/// The prefixes that every router has, of the services of the file and those that were added.
+pub(crate) fn prefixes(file: &File, added: &BTreeSet<u16>, health: &Health) -> BTreeSet<String> {
+    let of_file = file.services.iter().filter(|it| !health.is_ill(**it));
+    let of_file = of_file.flat_map(|number| file_addresses(*number));
+    let added = added.iter().filter(|it| !health.is_ill(asked_about(**it)));
+    let added = added.map(|number| added_address(*number));
+    of_file
+        .chain(added)
+        .map(|address| prefix(&address))
+        .collect()
+}
+
+/// What the API is asked to add.
+pub(crate) fn added_service(number: u16) -> String {
+    let (address, url) = (added_address(number), Health::url(asked_about(number)));
+    format!(
+        "{{\"addresses\": [{address:?}], \
+         \"health\": {{\"http\": {url:?}, \"interval_ms\": 2000, \"fall\": 1, \"rise\": 1}}}}"
+    )
 }
 
 /// Every fourth one has IPv6 as well.
@@ -68,12 +76,11 @@ fn file_addresses(number: u16) -> Vec<String> {
     [v4].into_iter().chain(v6).collect()
 }
 
-/// The address of one that the API adds.
-pub(crate) fn added_address(number: u16) -> String {
+fn added_address(number: u16) -> String {
     format!("10.201.{}.{}", number / 200, number % 200)
 }
 
-pub(crate) fn prefix(address: &str) -> String {
+fn prefix(address: &str) -> String {
     let length = if address.contains(':') { 128 } else { 32 };
     format!("{address}/{length}")
 }

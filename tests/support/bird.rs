@@ -1,6 +1,6 @@
 //! BIRD in a container, and what it says about its protocols and routes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -164,27 +164,12 @@ impl Router for Bird {
     }
 
     fn received(&self, prefix: &str) -> Vec<ReceivedRoute> {
-        let printed = self.show(&format!("route {prefix} all"));
-        // A line that begins with a path is followed by its attributes, one to a line and indented.
-        let mut routes: Vec<ReceivedRoute> = Vec::new();
-        for line in printed.lines() {
-            if line.contains("unicast [") {
-                routes.push(ReceivedRoute::default());
-            } else if let Some(route) = routes.last_mut()
-                && let Some((name, value)) = line.trim().split_once(':')
-            {
-                note(route, name, value.trim());
-            }
-        }
-        routes
+        let mut table = read_table(&self.show(&format!("route {prefix} all")));
+        table.remove(prefix).unwrap_or_default()
     }
 
-    fn prefixes(&self) -> BTreeSet<String> {
-        // A second path to a prefix begins with spaces.
-        let shown = self.show("route");
-        let words = shown.lines().filter_map(|line| line.split(' ').next());
-        let prefixes = words.filter(|word| word.contains('/'));
-        prefixes.map(str::to_owned).collect()
+    fn table(&self) -> BTreeMap<String, Vec<ReceivedRoute>> {
+        read_table(&self.show("route all"))
     }
 
     fn request_refresh(&self, neighbor: &str) {
@@ -338,6 +323,28 @@ fn bfd_session(shown: &str, log: &str) -> BfdSession {
         ups: changes("Init to Up") + changes("Down to Up"),
         downs: changes("Up to "),
     }
+}
+
+/// The paths of `show route all`: a line that begins one is followed by its attributes, one to a line and indented. The first line of a
+/// prefix begins with it, those of its other paths with spaces.
+fn read_table(shown: &str) -> BTreeMap<String, Vec<ReceivedRoute>> {
+    let mut table: BTreeMap<String, Vec<ReceivedRoute>> = BTreeMap::new();
+    let mut prefix = String::new();
+    for line in shown.lines() {
+        if line.contains("unicast [") {
+            let first = line.split(' ').next().unwrap_or_default();
+            if !first.is_empty() {
+                prefix = first.into();
+            }
+            let paths = table.entry(prefix.clone()).or_default();
+            paths.push(ReceivedRoute::default());
+        } else if let Some(route) = table.get_mut(&prefix).and_then(|paths| paths.last_mut())
+            && let Some((name, value)) = line.trim().split_once(':')
+        {
+            note(route, name, value.trim());
+        }
+    }
+    table
 }
 
 /// Takes an attribute into the route, as `show route all` writes it.

@@ -1,6 +1,6 @@
 //! FRR in a container, and what it says about its neighbors.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -210,13 +210,19 @@ impl Router for Frr {
         paths.into_iter().flatten().map(received).collect()
     }
 
-    fn prefixes(&self) -> BTreeSet<String> {
+    fn table(&self) -> BTreeMap<String, Vec<ReceivedRoute>> {
         let tables = ["ipv4", "ipv6"]
-            .map(|family| self.vtysh_json(&format!("show bgp {family} unicast json")));
+            .map(|family| self.vtysh_json(&format!("show bgp {family} unicast json detail")));
         let routes = tables
             .iter()
             .filter_map(|table| table["routes"].as_object());
-        routes.flat_map(|routes| routes.keys().cloned()).collect()
+        routes
+            .flatten()
+            .map(|(prefix, shown)| {
+                let paths = shown["paths"].as_array().into_iter().flatten();
+                (prefix.clone(), paths.map(received).collect())
+            })
+            .collect()
     }
 
     fn request_refresh(&self, neighbor: &str) {

@@ -1,6 +1,6 @@
 //! GoBGP in a container, and what it says about its neighbors and routes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -169,10 +169,15 @@ impl Router for Gobgp {
         paths.into_iter().flatten().map(received).collect()
     }
 
-    fn prefixes(&self) -> BTreeSet<String> {
+    fn table(&self) -> BTreeMap<String, Vec<ReceivedRoute>> {
         let tables = ["ipv4", "ipv6"].map(|family| self.json(&format!("global rib -a {family}")));
-        let routes = tables.iter().filter_map(Value::as_object);
-        routes.flat_map(|routes| routes.keys().cloned()).collect()
+        let routes = tables.iter().filter_map(Value::as_object).flatten();
+        routes
+            .map(|(prefix, paths)| {
+                let paths = paths.as_array().into_iter().flatten();
+                (prefix.clone(), paths.map(received).collect())
+            })
+            .collect()
     }
 
     fn request_refresh(&self, neighbor: &str) {

@@ -1,6 +1,6 @@
 //! What tests ask of any router, whoever made it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A route as a router has received it: what tells whether an attribute arrived intact.
@@ -35,8 +35,8 @@ pub trait Router: Sync {
     /// All paths to a prefix, whoever sent them; the best one first where the router knows one.
     fn received(&self, prefix: &str) -> Vec<ReceivedRoute>;
 
-    /// Every prefix of both families that it has a path to.
-    fn prefixes(&self) -> BTreeSet<String>;
+    /// All paths to every prefix of both families.
+    fn table(&self) -> BTreeMap<String, Vec<ReceivedRoute>>;
 
     /// Asks the neighbor for its routes once more (RFC 2918), in both families.
     fn request_refresh(&self, neighbor: &str);
@@ -58,6 +58,11 @@ pub trait Router: Sync {
 
     /// Why the session went down last, as far as the router tells.
     fn last_error(&self, neighbor: &str) -> String;
+
+    /// Every prefix of both families that it has a path to.
+    fn prefixes(&self) -> BTreeSet<String> {
+        self.table().into_keys().collect()
+    }
 
     /// `Err` says what it is instead.
     fn ensure_established(&self, neighbor: &str) -> Result<(), String> {
