@@ -2,6 +2,7 @@
 //! twice.
 
 mod addresses;
+mod api;
 mod bfd;
 mod classic;
 mod health;
@@ -24,6 +25,8 @@ use prometheus_client::registry::{Registry, Unit};
 use bgp::State;
 
 use crate::control::{ByPeer, Snapshot};
+
+pub use api::ApiLoad;
 
 /// How the text of a scrape is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,11 +99,12 @@ type Gauges<L> = Family<L, Gauge>;
 type Counters<L> = Family<L, Counter<u64, AtomicU64>>;
 type Seconds<L> = Family<L, Gauge<f64, AtomicU64>>;
 
-/// The text of a scrape; `advertised` is what each peer has from us.
+/// The text of a scrape; `advertised` is what each peer has from us, `api` what the API has to do.
 #[must_use]
 pub fn render(
     snapshot: &Snapshot,
     advertised: &ByPeer<Arc<bgp::Routes>>,
+    api: ApiLoad,
     format: Format,
 ) -> String {
     let mut registry = Registry::with_prefix("herald");
@@ -114,6 +118,7 @@ pub fn render(
     hooks::add(&mut registry, snapshot);
     pools::add(&mut registry, snapshot);
     addresses::add(&mut registry, snapshot);
+    api::add(&mut registry, api);
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut out, &registry);

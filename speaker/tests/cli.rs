@@ -147,6 +147,23 @@ fn help_has_examples_and_exit_codes() {
     assert!(help.contains("Exit codes: 0 done; 1 failed"), "{help}");
 }
 
+#[test]
+fn every_shell_gets_a_script_that_asks_for_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish"] {
+        let output = run(herald().args(["completions", shell]));
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = stdout(&output);
+        assert!(script.contains("HERALD_COMPLETE"), "{shell}:\n{script}");
+    }
+    let output = run(herald().args(["completions", "tcsh"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("[possible values: bash, elvish, fish, zsh]"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 /// Starts a daemon that cannot run, and returns what it says.
 #[track_caller]
 fn cannot_run(more: &str) -> String {
@@ -204,13 +221,13 @@ fn a_bfd_port_in_use_is_named() {
 }
 
 #[test]
-fn a_socket_of_a_living_daemon_is_not_taken() {
+fn a_socket_of_another_program_is_not_taken() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("herald.sock");
     let _living = UnixListener::bind(&socket).unwrap();
     let message = cannot_run(&format!("[api]\nsocket = {socket:?}\n"));
     assert!(
-        message.contains("another herald answers at this [api] socket"),
+        message.contains("another program has this [api] socket; stop it (`ss -xlp` names it)"),
         "{message}"
     );
     assert!(socket.exists());

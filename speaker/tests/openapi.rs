@@ -338,6 +338,15 @@ fn over_tcp_everything_is_read_only() {
         let method = method.to_uppercase();
         let answer = ask(stream(), &method, &filled, JSON, "");
         let detail = answer.refusal(405);
+        // RFC 9110 §15.5.6
+        let views = described.document["paths"][&path].get("get").is_some();
+        let allowed = if views { "get,head" } else { "" };
+        let allow = format!("\r\nallow: {allowed}");
+        let line = answer.head.split(&allow).nth(1).unwrap_or_default();
+        assert!(
+            line.trim_start_matches(' ').starts_with("\r\n"),
+            "{answer:?}"
+        );
         assert!(
             detail.ends_with("over TCP everything is read-only, control is at the Unix socket"),
             "{method} {path}: {detail}"

@@ -12,11 +12,11 @@ use http_body_util::channel::{Channel, Sender};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Interval, interval};
+use tokio::time::{Interval, interval, timeout};
 
 use super::handlers::{Answer, Context, Options, named};
+use super::lease::Lease;
 use super::problem::Problem;
-use super::server::Lease;
 use crate::config::Party;
 use crate::history::{Followed, Record};
 use crate::status::EventStatus;
@@ -27,7 +27,7 @@ pub(super) const FOLLOWERS: usize = 32;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many events may wait for a connection to take them; the rest waits in the feed, and is lost
 /// there for those who are too slow.
-const WAITING: usize = 16;
+pub(super) const WAITING: usize = 16;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,8 +80,8 @@ pub(super) async fn events(
     })?;
     let followed = context.control.follow(party.clone(), since).await?;
     let (body, answer) = Channel::new(WAITING);
-    tokio::spawn(Stream::new(body, party, place).run(followed));
     lease.extend();
+    tokio::spawn(Stream::new(body, party, place, lease).run(followed));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -107,25 +107,32 @@ fn last_event_id(headers: &HeaderMap) -> Answer<Option<u64>> {
 }
 
 /// One who follows. When nobody reads any more, what writes says so with `None`.
-struct Stream {
+pub(super) struct Stream {
     body: Sender<Bytes>,
     /// Whose events are wanted; `None`: everybody's.
     party: Option<Party>,
     keep_alive: Interval,
+    lease: Lease,
     _place: OwnedSemaphorePermit,
 }
 
 impl Stream {
-    fn new(body: Sender<Bytes>, party: Option<Party>, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        body: Sender<Bytes>,
+        party: Option<Party>,
+        place: OwnedSemaphorePermit,
+        lease: Lease,
+    ) -> Self {
         Self {
             body,
             party,
             keep_alive: interval(KEEP_ALIVE),
+            lease,
             _place: place,
         }
     }
 
-    async fn run(mut self, followed: Followed) -> Option<()> {
+    pub(super) async fn run(mut self, followed: Followed) -> Option<()> {
         let Followed {
             before,
             is_incomplete,
@@ -178,7 +185,14 @@ impl Stream {
 
     async fn send(&mut self, text: String) -> Option<()> {
         self.keep_alive.reset();
-        self.body.send_data(text.into()).await.ok()
+        let sent = self.body.send_data(text.into());
+        match timeout(self.lease.limits().unread, sent).await {
+            Ok(sent) => sent.ok(),
+            Err(_) => {
+                self.lease.revoke();
+                None
+            }
+        }
     }
 }
 
@@ -189,6 +203,7 @@ mod tests {
     use http_body_util::BodyExt;
     use tokio::sync::Semaphore;
 
+    use super::super::lease::Limits;
     use super::*;
     use crate::history::History;
 
@@ -199,7 +214,8 @@ mod tests {
         let place = Arc::clone(&places).try_acquire_owned().unwrap();
         let (body, answer) = Channel::new(WAITING);
         let followed = history.follow(None, None);
-        tokio::spawn(Stream::new(body, None, place).run(followed));
+        let lease = Lease::new(Limits::default(), Arc::default());
+        tokio::spawn(Stream::new(body, None, place, lease).run(followed));
         for number in 0..5000 {
             history.note(UNIX_EPOCH, &number.to_string());
             tokio::task::yield_now().await;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Path, Query, Request, State,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -15,9 +17,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::array::Array;
 use super::events::{FOLLOWERS, events};
+use super::lease::Lease;
 use super::openapi;
 use super::page;
 use super::problem::Problem;
@@ -43,14 +47,23 @@ pub(crate) const CAPTURE_NEXT: HeaderName = HeaderName::from_static("herald-next
 pub(super) type Answer<T> = Result<T, Problem>;
 
 /// A request's body, refused as a problem when it is too long.
-struct Body(Bytes);
+pub(super) struct Body(Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Answer<Self> {
         refuse_other_than_json(request.headers())?;
-        match Bytes::from_request(request, state).await {
+        let limit = request.extensions().get().map(Lease::limits);
+        let limit = limit.unwrap_or_default().body;
+        let body = timeout(limit, Bytes::from_request(request, state)).await;
+        let body = body.map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the request's body must be there within {limit:?}"),
+            )
+        })?;
+        match body {
             Ok(body) => Ok(Self(body)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(Problem::new(
@@ -205,8 +218,9 @@ pub fn control(control: Control, file: PathBuf) -> Router {
 
 /// What changes nothing, for TCP.
 pub fn viewing(control: Control, file: PathBuf) -> Router {
-    let controls = controls().into_iter();
-    let refusing = controls.map(|(path, _)| (path, any(not_here)));
+    let is_view = |path: &str| views().iter().any(|(view, _)| *view == path);
+    let controls = controls().into_iter().filter(|(path, _)| !is_view(path));
+    let refusing = controls.map(|(path, _)| (path, any(not_here_at_all)));
     router(views())
         .merge(router(refusing.collect()))
         .fallback(nothing_here)
@@ -284,18 +298,25 @@ async fn snapshot(context: &Context) -> Answer<Snapshot> {
     Ok(context.control.snapshot().await?)
 }
 
-async fn overview(State(context): State<Context>) -> Answer<Html<String>> {
+async fn overview(State(context): State<Context>) -> Answer<impl IntoResponse> {
     let snapshot = snapshot(&context).await?;
     let advertised = context.control.advertised(&snapshot).await;
-    Ok(Html(page::render(&snapshot, &advertised)))
+    // It needs no script, so that none can be smuggled in.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'";
+    let headers = [(header::CONTENT_SECURITY_POLICY, policy)];
+    Ok((headers, Html(page::render(&snapshot, &advertised))))
 }
 
-async fn scrape(State(context): State<Context>, headers: HeaderMap) -> Answer<Response> {
+async fn scrape(
+    State(context): State<Context>,
+    Extension(lease): Extension<Lease>,
+    headers: HeaderMap,
+) -> Answer<Response> {
     let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
     let format = metrics::Format::accepted(accept.unwrap_or_default());
     let snapshot = snapshot(&context).await?;
     let advertised = context.control.advertised(&snapshot).await;
-    let text = metrics::render(&snapshot, &advertised, format);
+    let text = metrics::render(&snapshot, &advertised, lease.metrics(), format);
     let headers = [
         (header::CONTENT_TYPE, format.content_type()),
         (header::VARY, "accept"),
@@ -665,6 +686,11 @@ async fn not_here(method: Method, uri: Uri) -> Problem {
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{detail}: over TCP everything is read-only, control is at the Unix socket"),
     )
+}
+
+/// RFC 9110 §15.5.6: whoever answers 405 says what is possible, and here that is nothing.
+async fn not_here_at_all(method: Method, uri: Uri) -> impl IntoResponse {
+    ([(header::ALLOW, "")], not_here(method, uri).await)
 }
 
 fn code(stored: Stored) -> StatusCode {

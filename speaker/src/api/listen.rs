@@ -1,26 +1,38 @@
 //! The sockets that the API listens on.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use axum::serve::Listener;
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tracing::debug;
 
 use crate::config::{Account, ApiConfig};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
+/// How long somebody at the socket may take to say who it is.
+const INTRODUCTION: Duration = Duration::from_secs(1);
+/// How long a TCP connection may be silent before the other end is asked whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How often it is asked once more, and how many times before it is taken to be gone.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody answers at the Unix socket.
+    /// A herald answers at the Unix socket.
     #[error("{}: another herald answers at this [api] socket; stop it (`herald stop`), or name another socket", .0.display())]
     Alive(PathBuf),
+    /// Somebody else has the Unix socket.
+    #[error("{}: another program has this [api] socket; stop it (`ss -xlp` names it), or name another socket", .0.display())]
+    Stranger(PathBuf),
     /// There is something else at that path.
     #[error("{}: cannot be the [api] socket, for there is a file that is no socket; name another path", .0.display())]
     NoSocket(PathBuf),
@@ -88,13 +100,15 @@ fn tcp_hint(address: SocketAddr, source: &io::Error) -> String {
 #[derive(Debug)]
 pub struct ControlSocket {
     path: PathBuf,
+    /// Device and inode: somebody may have put something else in its place.
+    identity: Option<(u64, u64)>,
 }
 
 impl ControlSocket {
     /// Listens where the configuration says, in place of a daemon that has died there.
     ///
     /// # Errors
-    /// When a living one answers there, or the system refuses.
+    /// When a living one answers there, or somebody else, or the system refuses.
     pub fn bind(api: &ApiConfig) -> Result<(Self, UnixListener), BindError> {
         let path = &api.socket;
         refuse_taken(path)?;
@@ -104,7 +118,10 @@ impl ControlSocket {
         };
         let socket = bind(path).map_err(unix)?;
         // From here on it is removed when something goes wrong.
-        let bound = Self { path: path.clone() };
+        let bound = Self {
+            path: path.clone(),
+            identity: identity(path),
+        };
         hand_over(api)?;
         Ok((bound, listen(&socket).map_err(unix)?))
     }
@@ -112,9 +129,16 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // It may be gone already, and that is all that is wanted.
-        let _ = fs::remove_file(&self.path);
+        if identity(&self.path) == self.identity {
+            // It may be gone already, and that is all that is wanted.
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn refuse_taken(path: &Path) -> Result<(), BindError> {
@@ -124,10 +148,29 @@ fn refuse_taken(path: &Path) -> Result<(), BindError> {
     if !metadata.file_type().is_socket() {
         return Err(BindError::NoSocket(path.to_owned()));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(BindError::Alive(path.to_owned())),
-        Err(_) => Ok(()),
+    match introduction(path) {
+        Ok(said) if said.contains("\r\nserver: herald/") => Err(BindError::Alive(path.to_owned())),
+        // Only this says that nobody has it any more; a datagram socket, for one, says something else.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => Err(BindError::Stranger(path.to_owned())),
     }
+}
+
+/// What somebody at the socket says to a question that every herald answers; nothing where it is silent.
+fn introduction(path: &Path) -> io::Result<String> {
+    let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // One that accepts nobody must not keep us waiting.
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(INTRODUCTION))?;
+    socket.set_write_timeout(Some(INTRODUCTION))?;
+    let mut octets = [0; 512];
+    let asked = socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: herald\r\n\r\n");
+    let length = asked.and_then(|()| socket.read(&mut octets)).unwrap_or(0);
+    let said = octets.get(..length).unwrap_or_default();
+    Ok(String::from_utf8_lossy(said).to_lowercase())
 }
 
 /// In place of what a dead daemon has left. Nobody can connect before [`listen`], so that the mode of
@@ -178,15 +221,40 @@ fn listen(socket: &Socket) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// When the system refuses.
-pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| BindError::Tcp { address, source })
+pub async fn bind_tcp(address: SocketAddr) -> Result<Viewers, BindError> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| BindError::Tcp { address, source })?;
+    Ok(Viewers(listener))
+}
+
+/// Where those who only look come in. Who vanishes without a word is noticed.
+#[derive(Debug)]
+pub struct Viewers(TcpListener);
+
+impl Listener for Viewers {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES);
+        if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+            debug!("API connection of {address}: no keepalive: {error}");
+        }
+        (stream, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
     use crate::config::Config;
@@ -245,14 +313,58 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_daemon_s_socket_is_replaced_and_a_living_one_s_is_not() {
+    async fn a_dead_daemon_s_socket_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("herald.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let _living = bind(&path).unwrap();
         UnixStream::connect(&path).unwrap();
-        let refused = bind(&path);
-        assert!(matches!(refused, Err(BindError::Alive(_))));
-        UnixStream::connect(&path).unwrap();
+    }
+
+    /// Whether it is silent, takes no more connections, or is of another kind.
+    #[tokio::test]
+    async fn a_stranger_s_socket_is_left_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let silent = directory.path().join("silent.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&silent).unwrap();
+        let full = directory.path().join("full.sock");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&full).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let _waiting = UnixStream::connect(&full).unwrap();
+        let datagrams = directory.path().join("datagrams.sock");
+        let _datagram = UnixDatagram::bind(&datagrams).unwrap();
+        for path in [&silent, &full, &datagrams] {
+            let before = identity(path);
+            let refused = bind(path);
+            assert!(matches!(refused, Err(BindError::Stranger(_))), "{path:?}");
+            assert_eq!(identity(path), before);
+        }
+        drop(listener);
+        bind(&silent).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_its_place_meanwhile_is_not_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("herald.sock");
+        let bound = bind(&path).unwrap();
+        fs::rename(&path, directory.path().join("elsewhere")).unwrap();
+        fs::write(&path, "precious").unwrap();
+        drop(bound);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn who_vanishes_is_noticed() {
+        let mut viewers = bind_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = viewers.local_addr().unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = viewers.accept().await;
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
     }
 }

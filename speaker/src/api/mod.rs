@@ -1,12 +1,13 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
 //! `handlers` has what can be asked, `events` how to follow what happens, `listen` the sockets,
-//! `server` the connections and their limits, `page` the page for people, `problem` the errors,
+//! `server` the connections and `lease` their limits, `page` the page for people, `problem` the errors,
 //! `openapi` the description of it all.
 
 mod array;
 mod events;
 mod handlers;
+mod lease;
 mod listen;
 mod openapi;
 mod page;
@@ -18,7 +19,7 @@ pub(crate) use handlers::{
     StopStatus,
 };
 pub use handlers::{control, paths, viewing};
-pub use listen::{BindError, ControlSocket, bind_tcp};
+pub use listen::{BindError, ControlSocket, Viewers, bind_tcp};
 pub use problem::Problem;
 pub(crate) use server::SERVER;
 pub use server::Server;

@@ -1,8 +1,8 @@
 //! Connections, and what they may cost.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,56 +19,50 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
 
-/// How many connections a listener serves at once; others wait.
-const MAX_CONNECTIONS: usize = 64;
-/// How long a client may take for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may last, unless it follows the events.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+use super::lease::{Lease, Limits, Load};
+
 /// Who answers, in each answer: a command of another version can say so.
 pub(crate) const SERVER: &str = concat!("herald/", env!("CARGO_PKG_VERSION"));
 /// How long answers under way may take once the daemon ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a connection may last: a request on it may have that extended.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Lease(Arc<AtomicBool>);
-
-impl Lease {
-    /// Until the answer to this request ends.
-    pub(super) fn extend(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_extended(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Listeners and their connections.
 #[derive(Debug)]
 pub struct Server {
+    limits: Limits,
+    load: Arc<Load>,
     closing: watch::Sender<bool>,
     listeners: JoinSet<()>,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self {
-            closing: watch::Sender::new(false),
-            listeners: JoinSet::new(),
-        }
+        Self::with_limits(Limits::default())
     }
 }
 
 impl Server {
+    fn with_limits(limits: Limits) -> Self {
+        Self {
+            limits,
+            load: Arc::default(),
+            closing: watch::Sender::new(false),
+            listeners: JoinSet::new(),
+        }
+    }
+
     /// Serves every connection of `listener`.
     pub fn serve<L: Listener>(&mut self, listener: L, router: Router)
     where
         L::Addr: std::fmt::Debug,
     {
-        let closing = self.closing.subscribe();
-        self.listeners.spawn(accept(listener, router, closing));
+        let doorkeeper = Doorkeeper {
+            limits: self.limits,
+            load: Arc::clone(&self.load),
+            router,
+            closing: self.closing.subscribe(),
+        };
+        self.listeners.spawn(doorkeeper.accept(listener));
     }
 
     /// Accepts no more, and waits for the answers under way.
@@ -82,33 +76,49 @@ impl Server {
     }
 }
 
-async fn accept<L: Listener>(mut listener: L, router: Router, mut closing: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let (io, _) = listener.accept().await;
-            (place, io)
-        };
-        tokio::select! {
-            (place, io) = next => {
-                let connection = connection::<L>(io, router.clone(), closing.clone());
-                connections.spawn(async move {
-                    let _place = place;
-                    connection.await;
-                });
-            }
-            _ = closing.changed() => break,
-        }
-        while connections.try_join_next().is_some() {}
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
+/// Lets connections of one listener in.
+struct Doorkeeper {
+    limits: Limits,
+    load: Arc<Load>,
+    router: Router,
+    closing: watch::Receiver<bool>,
 }
 
-async fn connection<L: Listener>(io: L::Io, router: Router, mut closing: watch::Receiver<bool>) {
-    let lease = Lease::default();
+impl Doorkeeper {
+    async fn accept<L: Listener>(mut self, mut listener: L) {
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let mut connections = JoinSet::new();
+        loop {
+            let next = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                let (io, _) = listener.accept().await;
+                (place, io)
+            };
+            tokio::select! {
+                (place, io) = next => {
+                    let lease = Lease::new(self.limits, Arc::clone(&self.load));
+                    let connection = connection::<L>(io, self.router.clone(), lease, self.closing.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        connection.await;
+                    });
+                }
+                _ = self.closing.changed() => break,
+            }
+            while connections.try_join_next().is_some() {}
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+async fn connection<L: Listener>(
+    io: L::Io,
+    router: Router,
+    lease: Lease,
+    mut closing: watch::Receiver<bool>,
+) {
+    let limits = lease.limits();
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(lease.clone());
@@ -122,26 +132,35 @@ async fn connection<L: Listener>(io: L::Io, router: Router, mut closing: watch::
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(limits.head)
+        .max_buf_size(limits.buffer)
         .serve_connection(TokioIo::new(io), service);
-    let mut connection = std::pin::pin!(connection);
-    let served = async {
-        tokio::select! {
-            result = connection.as_mut() => result,
-            _ = closing.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        _ = closing.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = lease.expired() => {
+            connection.as_mut().graceful_shutdown();
+            let Ok(served) = timeout(limits.answer, connection).await else {
+                debug!("API connection: cut off, for it took longer than {:?}", limits.connection);
+                lease.load().cut_off_slow();
+                return;
+            };
+            served
+        }
+        () = lease.revoked() => {
+            debug!("API connection: cut off, for the events were left unread for {:?}", limits.unread);
+            lease.load().cut_off_unread();
+            return;
         }
     };
-    let mut served = std::pin::pin!(served);
-    let result = match timeout(CONNECTION_TIMEOUT, served.as_mut()).await {
-        Err(_) if lease.is_extended() => Ok(served.await),
-        result => result,
-    };
-    match result {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!("API connection: {error}"),
-        Err(_) => debug!("API connection: cut off after {CONNECTION_TIMEOUT:?}"),
+    if let Err(error) = served {
+        debug!("API connection: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,10 @@
 //! `herald show`: tables for people, JSON for programs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table};
 
 use super::client::{Client, ClientError, segment};
 use super::{Output, SUCCESS, What, complain, follow, say, watch};
@@ -13,8 +12,8 @@ use crate::additions::RouteSpec;
 use crate::api::ConfigStatus;
 use crate::logging;
 use crate::status::{
-    BfdStatus, DaemonStatus, EventStatus, HealthStatus, HostedStatus, PeerStatus, PrivilegesStatus,
-    RoutePeerStatus, RouteStatus, ServiceStatus,
+    BfdStatus, EventStatus, HealthStatus, HostedStatus, PeerStatus, RoutePeerStatus, RouteStatus,
+    ServiceStatus,
 };
 
 mod advertised;
@@ -25,9 +24,12 @@ mod peer;
 mod pools;
 mod received;
 mod service;
+mod status;
 
 /// What people's terminals have at least, and scripts are written for.
 const COLUMNS: u16 = 80;
+/// States, times and numbers, which have up to so many characters, are not broken.
+const WHOLE: u16 = 11;
 /// How many peers of a route are named before they are counted.
 const NAMED_PEERS: usize = 4;
 
@@ -118,7 +120,7 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
             let ConfigStatus { file, running } = client.get(&path)?;
             format!("# {}, defaults applied\n{running}", file.display())
         }
-        What::Status => status(&client.get(&path)?),
+        What::Status => status::page(&client.get(&path)?),
         What::Peer { name } => {
             let status: PeerStatus = client.get(&path)?;
             let path = format!("/v1/events?peer={}", segment(name));
@@ -422,65 +424,6 @@ fn event_text(event: &EventStatus) -> String {
     }
 }
 
-fn status(daemon: &DaemonStatus) -> String {
-    let bfd = &daemon.bfd;
-    let mut text = format!(
-        "herald {}, up {} since {}\nAS {}, router id {}\n\
-         BFD: real-time priority {}\n     locked memory {}\n     \
-         datagrams for no session {}, dropped by the kernel {} (late {}, rejected {}, echo {})",
-        daemon.version,
-        age(daemon.uptime_ms),
-        daemon.started,
-        daemon
-            .local_as
-            .map_or_else(|| "none".to_owned(), |asn| asn.to_string()),
-        daemon.router_id.as_deref().unwrap_or("none"),
-        bfd.realtime,
-        bfd.lock_memory,
-        bfd.discarded.values().sum::<u64>(),
-        bfd.dropped_late + bfd.dropped_rejected + bfd.dropped_echo,
-        bfd.dropped_late,
-        bfd.dropped_rejected,
-        bfd.dropped_echo,
-    );
-    // Writing to a String cannot fail.
-    if let Some(ms) = daemon.stops_in_ms {
-        let _ = write!(
-            text,
-            "\nstopping: every peer is drained, for {} more",
-            age(ms)
-        );
-    } else if daemon.draining.is_some() {
-        text.push_str("\nevery peer is drained; `herald undrain` ends that");
-    }
-    write_privileges(&mut text, &daemon.privileges);
-    for hook in &daemon.hooks {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "\nhook {}: runs {}, failures {}, timeouts {}, dropped {}, waiting {}",
-            hook.name, hook.runs, hook.failures, hook.timeouts, hook.dropped, hook.waiting
-        );
-    }
-    text
-}
-
-/// What is missing is what counts.
-fn write_privileges(text: &mut String, privileges: &PrivilegesStatus) {
-    let held = match privileges.held.as_slice() {
-        [] => "none".to_owned(),
-        held => held.join(", "),
-    };
-    // Writing to a String cannot fail.
-    let _ = write!(text, "\ncapabilities: {held}");
-    for need in &privileges.needed {
-        let missing = if need.held { "" } else { ", and is missing" };
-        for reason in &need.reasons {
-            let _ = write!(text, "\n  {} is for {reason}{missing}", need.capability);
-        }
-    }
-}
-
 fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, wide: bool, empty: &str) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(heads.to_vec());
@@ -500,8 +443,12 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, wide: bool, empt
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(COLUMNS);
     }
-    for column in table.column_iter_mut() {
+    let widths = table.column_max_content_widths();
+    for (column, width) in table.column_iter_mut().zip(widths) {
         column.set_padding((0, 2));
+        if width <= WHOLE {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     let lines: Vec<String> = table
         .lines()
@@ -553,33 +500,4 @@ fn ms(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_have_two_units() {
-        let cases = [
-            (0, "0.0s"),
-            (1_250, "1.2s"),
-            (59_999, "59s"),
-            (61_000, "1m01s"),
-            (3_600_000, "1h00m"),
-            (90_000_000, "1d01h"),
-        ];
-        for (ms, text) in cases {
-            assert_eq!(age(ms), text);
-        }
-    }
-
-    #[test]
-    fn tables_fit_80_columns() {
-        let long = "a-rather-long-name-of-a-peer-that-somebody-chose";
-        let row = [long, "2001:db8:1234:5678:9abc:def0:1234:5678", long];
-        let row = row.into_iter().map(Cell::new).collect();
-        let text = table(&["ONE", "TWO", "THREE"], [row].into_iter(), false, "");
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 80),
-            "{text}"
-        );
-    }
-}
+mod tests;

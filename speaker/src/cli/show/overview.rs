@@ -10,7 +10,7 @@ use crate::status::{BfdStatus, EventStatus, PeerStatus, ServiceStatus};
 const EVENTS: usize = 5;
 
 pub(super) fn tables(client: &Client, wide: bool) -> Result<String, ClientError> {
-    let mut parts = vec![status(&client.get("/v1/status")?)];
+    let mut parts = vec![status::page(&client.get("/v1/status")?)];
     parts.push(peers(&client.get::<Vec<PeerStatus>>("/v1/peers")?, wide));
     let sessions: Vec<BfdStatus> = client.get("/v1/bfd")?;
     if !sessions.is_empty() {
