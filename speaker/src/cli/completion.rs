@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, ValueEnum};
+use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use serde::Deserialize;
@@ -26,9 +26,18 @@ pub(super) enum Shell {
 
 /// Answers a shell that asks for completions, and ends the process then.
 pub(super) fn answer() {
-    CompleteEnv::with_factory(Arguments::command)
+    CompleteEnv::with_factory(|| with_silent_aliases(Arguments::command()))
         .var(ASKS)
         .complete();
+}
+
+/// Understands what other speakers call our commands, and proposes our own names.
+pub(super) fn with_silent_aliases(command: Command) -> Command {
+    // They must be there for the rest of the process, which has little left to do.
+    let aliases = command.get_visible_aliases().map(str::to_owned);
+    let aliases: Vec<&'static str> = aliases.map(|alias| &*alias.leak()).collect();
+    let command = command.visible_alias(None::<&'static str>).aliases(aliases);
+    command.mut_subcommands(with_silent_aliases)
 }
 
 /// Writes the script by which a shell asks.

@@ -126,6 +126,52 @@ fn the_page_lists_exactly_what_there_is() {
     }
 }
 
+/// What a shell is told to propose behind these words.
+fn proposed(words: &[&str]) -> Vec<String> {
+    let mut root = completion::with_silent_aliases(Arguments::command());
+    let words = words.iter().copied().chain([""]).map(Into::into);
+    let words: Vec<std::ffi::OsString> = words.collect();
+    let last = words.len() - 1;
+    let candidates = clap_complete::engine::complete(&mut root, words, last, None).unwrap();
+    let values = candidates.iter().map(|candidate| candidate.get_value());
+    values
+        .map(|value| value.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn every_command_is_completed_by_its_own_name() {
+    for (path, command) in commands() {
+        let words: Vec<&str> = path.split(' ').collect();
+        if let Some((name, before)) = words.split_last().filter(|(_, before)| !before.is_empty()) {
+            let proposed = proposed(before);
+            assert!(proposed.iter().any(|it| it == name), "{path}: {proposed:?}");
+            for alias in command.get_visible_aliases() {
+                assert!(!proposed.iter().any(|it| it == alias), "{path}: {alias}");
+            }
+        }
+    }
+    // What others call it leads on, though.
+    assert!(proposed(&["herald", "neighbor"]).contains(&"shutdown".to_owned()));
+}
+
+#[test]
+fn every_command_has_a_page_of_the_manual() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(completion::manual(directory.path()), SUCCESS);
+    for (path, command) in commands() {
+        let page = directory
+            .path()
+            .join(format!("{}.1", path.replace(' ', "-")));
+        let text = std::fs::read_to_string(&page).unwrap_or_default();
+        assert!(text.contains(".SH SYNOPSIS"), "{path}: {}", page.display());
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let option = format!("\\-\\-{}", option.replace('-', "\\-"));
+            assert!(text.contains(&option), "{path}: {option}:\n{text}");
+        }
+    }
+}
+
 fn options(row: &str) -> Vec<String> {
     let long = row.split("--").skip(1).map(|rest| {
         let end = rest.find(|c: char| !(c.is_ascii_lowercase() || c == '-'));
