@@ -150,3 +150,41 @@ fn with_keys(block: &str) -> String {
     }
     lines.join("\n")
 }
+
+/// Who comes from elsewhere finds each word that they know, were it to read that it is not there.
+#[test]
+fn every_word_of_what_is_left_behind_is_on_its_page() {
+    let metallb = "myASN peerASN dynamicASN localASN peerAddress interface sourceAddress peerPort holdTime keepaliveTime \
+        connectTime routerID nodeSelectors password passwordSecret bfdProfile enableGracefulRestart ebgpMultiHop vrf \
+        disableMP dualStackAddressFamily receiveInterval transmitInterval detectMultiplier echoInterval echoMode \
+        passiveMode minimumTtl aggregationLength aggregationLengthV6 localPref communities ipAddressPools \
+        ipAddressPoolSelectors peers serviceSelectors addresses autoAssign avoidBuggyIPs serviceAllocation name value";
+    let exabgp = "--silent --syslog-facility --no-syslog --debug --no-ack --sudo --name --config --pid --user --group \
+        --interval --fast-interval --timeout --rise --fall --disable --command --cmd --next-hop --ip --ip-ifname \
+        --local-preference --deaggregate-networks --no-ip-setup --dynamic-ip-setup --label --label-exact-match \
+        --start-ip --up-metric --down-metric --disabled-metric --increase --community --extended-community \
+        --large-community --disabled-community --as-path --up-as-path --down-as-path --disabled-as-path \
+        --withdraw-on-down --path-id --neighbor --debounce --execute --up-execute --down-execute --disabled-execute";
+    for (page, words) in [("from-metallb.md", metallb), ("from-exabgp.md", exabgp)] {
+        let text = fs::read_to_string(workspace().join("docs/howto").join(page)).unwrap();
+        let rows = text.lines().filter(|line| line.starts_with("| `"));
+        // What they know is in the first column, in code.
+        let known: BTreeSet<String> = rows
+            .filter_map(|row| row.split('|').nth(1).map(str::to_owned))
+            .flat_map(|cell| {
+                cell.split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .filter_map(|code| code.split_whitespace().next().map(str::to_owned))
+            .collect();
+        for word in words.split_whitespace() {
+            assert!(
+                known.contains(word),
+                "{page} does not say what becomes of {word}"
+            );
+        }
+    }
+}
