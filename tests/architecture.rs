@@ -41,6 +41,32 @@ fn engines_depend_on_nothing_above_them() {
     }
 }
 
+/// What we need builds with the compiler that we say is enough; that our own code does is clippy's `incompatible_msrv`.
+#[test]
+fn no_dependency_asks_for_a_newer_compiler_than_we_do() {
+    let metadata = metadata();
+    let version = |package: &Value| -> Option<Vec<u32>> {
+        let text = package["rust_version"].as_str()?;
+        let numbers = text.split('.').map(|number| number.parse().unwrap());
+        Some(numbers.take(2).collect())
+    };
+    let packages = metadata["packages"].as_array().unwrap();
+    let promised = packages.iter().find(|it| it["name"] == "herald").unwrap();
+    let promised = version(promised).expect("rust-version is in Cargo.toml");
+    let too_new: Vec<&str> = packages
+        .iter()
+        .filter(|package| version(package).is_some_and(|asked| asked > promised))
+        .map(|package| package["name"].as_str().unwrap())
+        .collect();
+    assert!(too_new.is_empty(), "newer than {promised:?}: {too_new:?}");
+
+    let words = format!("needs Rust {}.{} or newer", promised[0], promised[1]);
+    for page in ["README.md", "docs/quick-start.md"] {
+        let text = fs::read_to_string(workspace().join(page)).unwrap();
+        assert!(text.contains(&words), "{page} must say: {words}");
+    }
+}
+
 /// Inside an engine each layer knows only those below it.
 #[test]
 fn layers_know_only_what_is_below() {
