@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use netlink_packet_core::{DecodeError, Emitable};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkDeserializable,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, Parseable,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    Parseable,
 };
 use netlink_packet_route::AddressFamily as Family;
 use netlink_packet_route::address::{
@@ -37,28 +38,42 @@ const FOREVER: u32 = u32::MAX;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What the kernel fills at most in one go (NLMSG_GOODSIZE and more).
 const BUFFER: usize = 32 << 10;
+/// How often the addresses are asked for when they change while they are told.
+const ATTEMPTS: usize = 5;
 
 /// A socket for requests.
 #[derive(Debug)]
 pub(super) struct Kernel {
     socket: OwnedFd,
+    /// Of the last request.
+    sequence: u32,
 }
 
 impl Kernel {
     pub(super) fn open() -> io::Result<Self> {
-        let socket = socket(SocketFlags::CLOEXEC)?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-        Ok(Self { socket })
+        Ok(Self {
+            socket: request_socket()?,
+            sequence: 0,
+        })
     }
 
-    /// Every address of the host.
-    pub(super) fn addresses(&self) -> io::Result<Vec<Found>> {
-        self.ask(Request(RTM_GETADDR, AddressMessage::default()), NLM_F_DUMP)
+    /// Every address of the host, at one time.
+    pub(super) fn addresses(&mut self) -> io::Result<Vec<Found>> {
+        for _ in 0..ATTEMPTS {
+            let request = Request(RTM_GETADDR, AddressMessage::default());
+            let outcome = self.ask(request, NLM_F_DUMP)?;
+            if !outcome.is_interrupted {
+                return Ok(outcome.found);
+            }
+        }
+        Err(io::Error::other(format!(
+            "they have changed while they were told, {ATTEMPTS} times"
+        )))
     }
 
     /// Adds an address as the only one of its prefix, in a way that the host does not choose it as the
     /// source of what it sends.
-    pub(super) fn add(&self, address: IpAddr, interface_index: u32) -> io::Result<()> {
+    pub(super) fn add(&mut self, address: IpAddr, interface_index: u32) -> io::Result<()> {
         let mut message = message(address, interface_index);
         message
             .attributes
@@ -82,40 +97,111 @@ impl Kernel {
         self.ask(Request(RTM_NEWADDR, message), flags).map(drop)
     }
 
-    pub(super) fn remove(&self, address: IpAddr, interface_index: u32) -> io::Result<()> {
+    pub(super) fn remove(&mut self, address: IpAddr, interface_index: u32) -> io::Result<()> {
         let message = message(address, interface_index);
         self.ask(Request(RTM_DELADDR, message), NLM_F_ACK).map(drop)
     }
 
-    fn ask(&self, request: Request, flags: u16) -> io::Result<Vec<Found>> {
+    /// What the kernel answers to a request; its refusals are errors.
+    fn ask(&mut self, request: Request, flags: u16) -> io::Result<Outcome> {
+        match self.exchange(request, flags) {
+            Ok(outcome) => outcome.refusal.map_or(Ok(outcome.answer), Err),
+            Err(error) => {
+                // Whatever is still on its way to the former socket cannot be read from this one.
+                if let Ok(socket) = request_socket() {
+                    self.socket = socket;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn exchange(&mut self, request: Request, flags: u16) -> io::Result<Reply> {
+        self.sequence = self.sequence.wrapping_add(1);
         let mut message = NetlinkMessage::from(request);
         message.header.flags = NLM_F_REQUEST | flags;
+        message.header.sequence_number = self.sequence;
         message.finalize();
         let mut octets = vec![0; message.buffer_len()];
         message.serialize(&mut octets);
         let kernel = SocketAddrNetlink::new(0, 0);
         rustix::net::sendto(&self.socket, &octets, SendFlags::empty(), &kernel)?;
-        let mut found = Vec::new();
+        let mut reply = Reply::to(self.sequence);
         let mut buffer = vec![0; BUFFER];
-        loop {
+        while !reply.is_complete {
             let (length, _) =
                 rustix::net::recv(&self.socket, buffer.as_mut_slice(), RecvFlags::empty())?;
-            let mut rest = buffer.get(..length).unwrap_or_default();
-            while !rest.is_empty() {
-                let answer = NetlinkMessage::<Answer>::deserialize(rest).map_err(unreadable)?;
-                match answer.payload {
-                    NetlinkPayload::InnerMessage(Answer(Some(address))) => found.push(address),
-                    NetlinkPayload::Error(error) if error.code.is_some() => {
-                        return Err(error.to_io());
-                    }
-                    NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(found),
-                    _ => {}
-                }
-                let length = answer.header.length.next_multiple_of(4) as usize;
-                rest = rest.get(length..).unwrap_or_default();
-            }
+            reply
+                .read(buffer.get(..length).unwrap_or_default())
+                .map_err(unreadable)?;
+        }
+        Ok(reply)
+    }
+}
+
+/// What the kernel has answered.
+#[derive(Debug, Default)]
+struct Outcome {
+    found: Vec<Found>,
+    /// Something has changed meanwhile, so that something may be missing or there twice.
+    is_interrupted: bool,
+}
+
+/// What has been read of an answer.
+#[derive(Debug)]
+struct Reply {
+    /// Of the request; what answers another one is passed over.
+    sequence: u32,
+    answer: Outcome,
+    refusal: Option<io::Error>,
+    is_complete: bool,
+}
+
+impl Reply {
+    fn to(sequence: u32) -> Self {
+        Self {
+            sequence,
+            answer: Outcome::default(),
+            refusal: None,
+            is_complete: false,
         }
     }
+
+    fn read(&mut self, mut octets: &[u8]) -> Result<(), DecodeError> {
+        while !octets.is_empty() && !self.is_complete {
+            let message = NetlinkMessage::<Answer>::deserialize(octets)?;
+            let length = message.header.length.next_multiple_of(4) as usize;
+            octets = octets.get(length..).unwrap_or_default();
+            if message.header.sequence_number == self.sequence {
+                self.take(message);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: NetlinkMessage<Answer>) {
+        self.answer.is_interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
+        match message.payload {
+            NetlinkPayload::InnerMessage(Answer(Some(address))) => self.answer.found.push(address),
+            NetlinkPayload::Error(error) => {
+                self.refusal = error.code.map(|_| error.to_io());
+                self.is_complete = true;
+            }
+            NetlinkPayload::Done(done) => {
+                // It is an errno, negated, where the rest cannot be told.
+                let errno = Some(done.code).filter(|code| *code < 0);
+                self.refusal = errno.map(|code| io::Error::from_raw_os_error(code.wrapping_neg()));
+                self.is_complete = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn request_socket() -> io::Result<OwnedFd> {
+    let socket = socket(SocketFlags::CLOEXEC)?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    Ok(socket)
 }
 
 fn unreadable(error: DecodeError) -> io::Error {
@@ -226,5 +312,117 @@ impl Changes {
         // ENOBUFS says that there was more than could be told.
         let _ = self.socket.recv(&mut buffer).await;
         while self.socket.try_recv(&mut buffer).is_ok() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of the kernel: type, flags, sequence number, content.
+    fn message(kind: u16, flags: u16, sequence: u32, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(16 + content.len()).unwrap();
+        let mut octets = length.to_ne_bytes().to_vec();
+        octets.extend(kind.to_ne_bytes());
+        octets.extend(flags.to_ne_bytes());
+        octets.extend(sequence.to_ne_bytes());
+        octets.extend(0_u32.to_ne_bytes());
+        octets.extend(content);
+        octets
+    }
+
+    const ERROR: u16 = 2;
+    const DONE: u16 = 3;
+
+    /// NLMSG_ERROR; 0 is an acknowledgment.
+    fn verdict(sequence: u32, errno: i32) -> Vec<u8> {
+        let mut content = errno.wrapping_neg().to_ne_bytes().to_vec();
+        content.extend(message(RTM_NEWADDR, 0, sequence, &[]));
+        message(ERROR, 0, sequence, &content)
+    }
+
+    /// 127.0.0.1/8 on the interface of index 1.
+    fn loopback(flags: u16, sequence: u32) -> Vec<u8> {
+        let mut content = vec![2, 8, 0x80, 254, 1, 0, 0, 0];
+        content.extend([8, 0, 2, 0, 127, 0, 0, 1]);
+        message(RTM_NEWADDR, flags, sequence, &content)
+    }
+
+    #[test]
+    fn a_late_answer_to_another_request_is_passed_over() {
+        let mut reply = Reply::to(7);
+        reply.read(&verdict(6, libc::EPERM)).unwrap();
+        reply.read(&loopback(0, 6)).unwrap();
+        reply.read(&message(DONE, 0, 6, &[0; 4])).unwrap();
+        assert!(!reply.is_complete);
+        reply.read(&verdict(7, 0)).unwrap();
+        assert!(reply.is_complete && reply.refusal.is_none());
+        assert!(reply.answer.found.is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_that_of_its_request() {
+        let mut reply = Reply::to(7);
+        reply.read(&verdict(7, libc::EPERM)).unwrap();
+        assert!(reply.is_complete);
+        let refusal = reply.refusal.unwrap();
+        assert_eq!(refusal.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn a_dump_is_told_to_its_end() {
+        let mut reply = Reply::to(7);
+        let mut octets = loopback(0, 7);
+        octets.extend(loopback(0, 7));
+        reply.read(&octets).unwrap();
+        assert!(!reply.is_complete);
+        reply.read(&message(DONE, 0, 7, &[0; 4])).unwrap();
+        assert!(reply.is_complete && reply.refusal.is_none());
+        assert_eq!(reply.answer.found.len(), 2);
+        assert!(!reply.answer.is_interrupted);
+    }
+
+    #[test]
+    fn a_dump_that_was_interrupted_says_so() {
+        for flagged in [0, 1] {
+            let mut reply = Reply::to(7);
+            let flags = [NLM_F_DUMP_INTR, 0];
+            let [first, last] = [flags[flagged], flags[1 - flagged]];
+            reply.read(&loopback(first, 7)).unwrap();
+            reply.read(&message(DONE, last, 7, &[0; 4])).unwrap();
+            assert!(reply.is_complete && reply.answer.is_interrupted);
+        }
+    }
+
+    #[test]
+    fn a_dump_that_fails_is_no_short_one() {
+        let mut reply = Reply::to(7);
+        let code = libc::ENOMEM.wrapping_neg().to_ne_bytes();
+        reply.read(&message(DONE, 0, 7, &code)).unwrap();
+        let refusal = reply.refusal.unwrap();
+        assert_eq!(refusal.raw_os_error(), Some(libc::ENOMEM));
+    }
+
+    /// The kernel itself: what is asked first and not listened to is not taken for the next answer.
+    #[test]
+    fn who_stops_listening_hears_the_next_answer_all_the_same() {
+        let mut kernel = Kernel::open().unwrap();
+        let mut message = NetlinkMessage::from(Request(RTM_GETADDR, AddressMessage::default()));
+        message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        message.header.sequence_number = 4_000_000_000;
+        message.finalize();
+        let mut octets = vec![0; message.buffer_len()];
+        message.serialize(&mut octets);
+        let to = SocketAddrNetlink::new(0, 0);
+        rustix::net::sendto(&kernel.socket, &octets, SendFlags::empty(), &to).unwrap();
+        // The first dump has not been read to its end: another is refused until it has.
+        let again = loop {
+            match kernel.addresses() {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+                outcome => break outcome.unwrap(),
+            }
+        };
+        let localhost = IpAddr::from([127, 0, 0, 1]);
+        assert!(again.iter().any(|found| found.address == localhost));
     }
 }
