@@ -8,88 +8,29 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use support::daemon::{Herald, socket_in};
-use support::lab::owned_name;
-use support::{Namespace, announce, wait_until};
+use support::daemon::Herald;
+use support::host::Host;
+use support::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const WEB: &str = "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\", \"2001:db8::150\"]\n";
 const DNS: &str = "[[service]]\nname = \"dns\"\naddresses = [\"192.0.2.53\", \"2001:db8::53\"]\n";
 
-/// A host, and where its daemon keeps its files.
-struct Host {
-    namespace: Namespace,
-    directory: PathBuf,
-}
-
-impl Host {
-    /// `None`, with a word to the user, where there are no namespaces for us.
-    fn create(label: &str) -> Option<Self> {
-        let name = owned_name(label);
-        match Namespace::create(&name) {
-            Ok(namespace) => {
-                let directory = std::env::temp_dir().join(name);
-                let _ = fs::remove_dir_all(&directory);
-                fs::create_dir_all(&directory).unwrap();
-                Some(Self {
-                    namespace,
-                    directory,
-                })
-            }
-            Err(reason) => {
-                let no_skip =
-                    std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
-                assert!(!no_skip, "{label} cannot be run here: {reason}");
-                announce(&format!("skipped: {label}: {reason}"));
-                None
-            }
-        }
-    }
-
-    fn config(&self, speaker: &str, services: &str) -> String {
-        format!(
-            "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\nstate-dir = {:?}\n{speaker}\n\
-             [api]\nsocket = {:?}\n\
-             [[peer]]\naddress = \"127.0.0.9\"\nremote-as = 64521\nenabled = false\n{services}",
-            self.directory.join("state"),
-            socket_in(&self.directory),
-        )
-    }
-
-    fn start(&self, speaker: &str, services: &str) -> Herald {
-        let config = self.config(speaker, services);
-        Herald::start(&self.namespace, &self.directory, &config)
-    }
-
-    fn has(&self, device: &str, address: &str) -> bool {
-        let listed = self.namespace.ip(&format!("-o addr show dev {device}"));
-        listed
-            .split_whitespace()
-            .any(|word| word.split_once('/').is_some_and(|(it, _)| it == address))
-    }
-
-    #[track_caller]
-    fn wait_for(&self, device: &str, addresses: &[&str], there: bool) {
-        let what = format!("{addresses:?} on {device}: {there}");
-        wait_until(&what, PATIENCE, || {
-            let all = addresses
-                .iter()
-                .all(|address| self.has(device, address) == there);
-            all.then_some(()).ok_or("not yet".to_owned())
-        });
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
+/// Waits until an interface has all these addresses, or none of them.
+#[track_caller]
+fn wait_for(host: &Host, device: &str, addresses: &[&str], there: bool) {
+    let what = format!("{addresses:?} on {device}: {there}");
+    wait_until(&what, PATIENCE, || {
+        let all = addresses
+            .iter()
+            .all(|address| host.has(device, address) == there);
+        all.then_some(()).ok_or("not yet".to_owned())
+    });
 }
 
 /// What `herald show services` says of an address.
@@ -150,14 +91,14 @@ fn addresses_come_and_go_with_their_service() {
     assert!(listed.contains("192.0.2.150/32"), "{listed}");
 
     herald.command(&["service", "add", "api", "192.0.2.9", "2001:db8::9"]);
-    host.wait_for("lo", &["192.0.2.9", "2001:db8::9"], true);
+    wait_for(&host, "lo", &["192.0.2.9", "2001:db8::9"], true);
     herald.command(&["service", "remove", "api"]);
-    host.wait_for("lo", &["192.0.2.9", "2001:db8::9"], false);
+    wait_for(&host, "lo", &["192.0.2.9", "2001:db8::9"], false);
 
     // Somebody takes them away.
     host.namespace.ip("addr del 192.0.2.150/32 dev lo");
     host.namespace.ip("addr del 2001:db8::150/128 dev lo");
-    host.wait_for("lo", &["192.0.2.150", "2001:db8::150"], true);
+    wait_for(&host, "lo", &["192.0.2.150", "2001:db8::150"], true);
     let log = || {
         herald
             .log()
@@ -168,7 +109,7 @@ fn addresses_come_and_go_with_their_service() {
 
     herald.write_config(&host.config(LO, DNS));
     herald.command(&["reload"]);
-    host.wait_for("lo", &["192.0.2.150", "2001:db8::150"], false);
+    wait_for(&host, "lo", &["192.0.2.150", "2001:db8::150"], false);
     assert!(host.has("lo", "2001:db8::53"));
 
     herald.signal(Signal::TERM);
@@ -185,7 +126,12 @@ fn what_a_crash_leaves_behind_is_taken_up_or_removed() {
     let mut herald = host.start(LO, &format!("{WEB}{DNS}"));
     herald.signal(Signal::KILL);
     herald.wait_exit(PATIENCE);
-    host.wait_for("lo", &["192.0.2.150", "2001:db8::150", "192.0.2.53"], true);
+    wait_for(
+        &host,
+        "lo",
+        &["192.0.2.150", "2001:db8::150", "192.0.2.53"],
+        true,
+    );
 
     let mut herald = host.start("address-interface = \"lo\"\non-exit = \"restart\"", WEB);
     assert!(!host.has("lo", "192.0.2.53"), "its service has gone");
@@ -199,7 +145,7 @@ fn what_a_crash_leaves_behind_is_taken_up_or_removed() {
 
     // Nobody wants addresses any more.
     let herald = host.start("", WEB);
-    host.wait_for("lo", &["192.0.2.150", "2001:db8::150"], false);
+    wait_for(&host, "lo", &["192.0.2.150", "2001:db8::150"], false);
     drop(herald);
 }
 
@@ -217,7 +163,7 @@ fn an_interface_may_come_later_and_be_another() {
     assert_eq!(announced(&herald), [""; 0]);
     host.namespace
         .ip("link add services0 type veth peer name other0");
-    host.wait_for("services0", &["192.0.2.150", "2001:db8::150"], true);
+    wait_for(&host, "services0", &["192.0.2.150", "2001:db8::150"], true);
     let all = ["192.0.2.9/32", "192.0.2.150/32", "2001:db8::150/128"];
     wait_for_announced(&herald, &all);
     let events = herald.show("events").to_string();
@@ -241,14 +187,14 @@ fn an_interface_may_come_later_and_be_another() {
     host.namespace.ip("link set services0 up");
     host.namespace.ip("link set services0 down");
     host.namespace.ip("link set services0 up");
-    host.wait_for("services0", &["192.0.2.150", "2001:db8::150"], true);
+    wait_for(&host, "services0", &["192.0.2.150", "2001:db8::150"], true);
 
     herald.write_config(&host.config(LO, WEB));
     let plan = herald.command(&["reload", "--dry-run"]);
     assert!(plan.contains("address-interface services0 -> lo"), "{plan}");
     herald.command(&["reload"]);
-    host.wait_for("lo", &["192.0.2.150", "2001:db8::150"], true);
-    host.wait_for("services0", &["192.0.2.150", "2001:db8::150"], false);
+    wait_for(&host, "lo", &["192.0.2.150", "2001:db8::150"], true);
+    wait_for(&host, "services0", &["192.0.2.150", "2001:db8::150"], false);
 }
 
 #[test]
@@ -256,17 +202,15 @@ fn a_daemon_that_may_not_add_addresses_says_so_and_ends() {
     let Some(host) = Host::create("addr-refused") else {
         return;
     };
-    let config = host.directory.join("herald.toml");
+    let config = host.directory().join("herald.toml");
     fs::write(&config, host.config(LO, WEB)).unwrap();
     let output = host
         .namespace
-        .command("capsh")
-        .args(["--drop=cap_net_admin", "--", "-c"])
-        .arg(format!(
-            "exec {} run -c {}",
-            support::daemon::binary().display(),
-            config.display()
-        ))
+        .command("setpriv")
+        .args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"])
+        .arg(support::daemon::binary())
+        .args(["run", "-c"])
+        .arg(&config)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

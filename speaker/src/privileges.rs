@@ -30,6 +30,8 @@ const FEW_SESSIONS: usize = 100;
 pub enum Capability {
     /// To use files of other users.
     DacOverride,
+    /// To end processes of other users.
+    Kill,
     /// To listen at ports such as 179.
     NetBindService,
     /// To change addresses, and to have large buffers.
@@ -43,8 +45,9 @@ pub enum Capability {
 }
 
 impl Capability {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::DacOverride,
+        Self::Kill,
         Self::NetBindService,
         Self::NetAdmin,
         Self::NetRaw,
@@ -55,6 +58,7 @@ impl Capability {
     const fn bit(self) -> CapabilitySet {
         match self {
             Self::DacOverride => CapabilitySet::DAC_OVERRIDE,
+            Self::Kill => CapabilitySet::KILL,
             Self::NetBindService => CapabilitySet::NET_BIND_SERVICE,
             Self::NetAdmin => CapabilitySet::NET_ADMIN,
             Self::NetRaw => CapabilitySet::NET_RAW,
@@ -68,6 +72,7 @@ impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DacOverride => "CAP_DAC_OVERRIDE",
+            Self::Kill => "CAP_KILL",
             Self::NetBindService => "CAP_NET_BIND_SERVICE",
             Self::NetAdmin => "CAP_NET_ADMIN",
             Self::NetRaw => "CAP_NET_RAW",
@@ -212,6 +217,13 @@ pub fn needs(
             need(
                 Capability::DacOverride,
                 format!("{} is another user's", path.display()),
+            );
+        }
+        // What a user starts by sudo is as little its own to end as it is that of any other.
+        if runs_programs(config) {
+            need(
+                Capability::Kill,
+                "[[hook]] or exec: ending a program that has become another user's".to_owned(),
             );
         }
     }
@@ -475,6 +487,15 @@ mod tests {
         ] {
             assert_eq!(runs_programs(&config(&text)), runs, "{text}");
         }
+    }
+
+    #[test]
+    fn programs_take_kill_of_root_only() {
+        let hook = format!("{PEER}[[hook]]\non = [\"peer\"]\nexec = [\"/bin/true\"]");
+        let root = Host { user: 0, ..HOST };
+        assert_eq!(needed_on(&root, &hook), [Capability::Kill]);
+        assert_eq!(needed_on(&HOST, &hook), []);
+        assert_eq!(needed_on(&root, PEER), []);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod container;
 pub mod daemon;
 pub mod frr;
 pub mod gobgp;
+pub mod host;
 pub mod http;
 pub mod lab;
 pub mod namespace;
