@@ -52,6 +52,16 @@ pub enum Refusal {
     Stopping,
 }
 
+/// Whether what was done outlives the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Lasting {
+    /// It is on disk.
+    Kept,
+    /// It is done, and lost if the daemon ends before the disk takes it: for this reason.
+    Unkept(String),
+}
+
 /// What became of something that was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
@@ -200,12 +210,12 @@ pub(crate) enum Command {
         ServiceConfig,
         Reply<Result<(Stored, Given), Refusal>>,
     ),
-    DeleteService(ServiceName, Reply<Result<(), Refusal>>),
+    DeleteService(ServiceName, Reply<Result<Lasting, Refusal>>),
     PutRoute(IpNet, Box<RouteConfig>, Reply<Result<Stored, Refusal>>),
-    DeleteRoute(IpNet, Reply<Result<(), Refusal>>),
-    ShutDownPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
+    DeleteRoute(IpNet, Reply<Result<Lasting, Refusal>>),
+    ShutDownPeer(PeerName, Option<String>, Reply<Result<Lasting, Refusal>>),
     EnablePeer(PeerName, Reply<Result<(), Refusal>>),
-    Drain(BTreeSet<PeerName>, Reply<Result<(), Refusal>>),
+    Drain(BTreeSet<PeerName>, Reply<Result<Lasting, Refusal>>),
     Undrain(BTreeSet<PeerName>, Reply<Result<(), Refusal>>),
     ResetPeer(PeerName, Option<String>, Reply<Result<(), Refusal>>),
     Reload {
@@ -322,11 +332,11 @@ impl Control {
             .await?
     }
 
-    /// Removes a service that was added at run time.
+    /// Removes a service that was added at run time, whether or not the state directory can be written.
     ///
     /// # Errors
     /// When there is none of that name, or it is in the file.
-    pub async fn delete_service(&self, name: ServiceName) -> Result<(), Refusal> {
+    pub async fn delete_service(&self, name: ServiceName) -> Result<Lasting, Refusal> {
         self.ask(|reply| Command::DeleteService(name, reply))
             .await?
     }
@@ -341,25 +351,26 @@ impl Control {
             .await?
     }
 
-    /// Withdraws a prefix that was announced at run time.
+    /// Withdraws a prefix that was announced at run time, whether or not the state directory can be
+    /// written.
     ///
     /// # Errors
     /// When it was not, or is in the file.
-    pub async fn delete_route(&self, prefix: IpNet) -> Result<(), Refusal> {
+    pub async fn delete_route(&self, prefix: IpNet) -> Result<Lasting, Refusal> {
         self.ask(|reply| Command::DeleteRoute(prefix, reply))
             .await?
     }
 
     /// Ends a session with Cease/2 and this text, and keeps it down until it is enabled, also across
-    /// restarts of the daemon.
+    /// restarts of the daemon if the state directory can be written.
     ///
     /// # Errors
-    /// When there is no such peer, or the state directory cannot be written.
+    /// When there is no such peer.
     pub async fn shut_down_peer(
         &self,
         name: PeerName,
         communication: Option<String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Lasting, Refusal> {
         self.ask(|reply| Command::ShutDownPeer(name, communication, reply))
             .await?
     }
@@ -373,11 +384,12 @@ impl Control {
     }
 
     /// Asks these neighbors to take other paths while ours still work (RFC 8326), until they are
-    /// undrained, also across restarts of the daemon; all, also those to come, if none is named.
+    /// undrained, also across restarts of the daemon if the state directory can be written; all, also
+    /// those to come, if none is named.
     ///
     /// # Errors
-    /// When one is not there, or the state directory cannot be written.
-    pub async fn drain(&self, peers: BTreeSet<PeerName>) -> Result<(), Refusal> {
+    /// When one is not there.
+    pub async fn drain(&self, peers: BTreeSet<PeerName>) -> Result<Lasting, Refusal> {
         self.ask(|reply| Command::Drain(peers, reply)).await?
     }
 

@@ -170,6 +170,11 @@ impl Store {
         })
     }
 
+    /// What counts is more than what is kept here: only a snapshot of all of it can follow.
+    pub const fn fall_behind(&mut self) {
+        self.is_sound = false;
+    }
+
     fn write_line(&mut self, text: &str) -> io::Result<()> {
         let log = match self.log.take() {
             Some(log) => log,

@@ -30,7 +30,7 @@ use crate::capture;
 use crate::config::{
     Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
 };
-use crate::control::{Control, Snapshot, Stopping, Stored};
+use crate::control::{Control, Lasting, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::status::{
     BfdStatus, DaemonStatus, GivenStatus, PeerStatus, PoolStatus, ReceivedRouteStatus,
@@ -272,6 +272,14 @@ pub(crate) struct StopStatus {
     pub(crate) draining_ms: u64,
 }
 
+/// The answer to what is done, and has another side to it.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct WarningStatus {
+    /// That it is not kept, and why.
+    pub(crate) warning: String,
+}
+
 /// `POST /v1/stop`
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -511,9 +519,8 @@ async fn put_service(
 async fn delete_service(
     State(context): State<Context>,
     Segment(name): Segment,
-) -> Answer<StatusCode> {
-    context.control.delete_service(named(&name)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Answer<Response> {
+    Ok(done(context.control.delete_service(named(&name)?).await?))
 }
 
 async fn put_route(
@@ -535,9 +542,9 @@ async fn put_route(
 async fn delete_route(
     State(context): State<Context>,
     Segment(prefix): Segment,
-) -> Answer<StatusCode> {
-    context.control.delete_route(prefixed(&prefix)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Answer<Response> {
+    let lasting = context.control.delete_route(prefixed(&prefix)?).await?;
+    Ok(done(lasting))
 }
 
 async fn reset_peer(
@@ -557,11 +564,11 @@ async fn shut_down_peer(
     State(context): State<Context>,
     Segment(name): Segment,
     Body(body): Body,
-) -> Answer<StatusCode> {
+) -> Answer<Response> {
     let communication = farewell(&body)?;
     let name = named(&name)?;
-    context.control.shut_down_peer(name, communication).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let lasting = context.control.shut_down_peer(name, communication).await?;
+    Ok(done(lasting))
 }
 
 async fn enable_peer(State(context): State<Context>, Segment(name): Segment) -> Answer<StatusCode> {
@@ -626,9 +633,8 @@ async fn reload(
     Ok(Json(ReloadStatus::new(&context.file, dry_run, &reloaded)))
 }
 
-async fn drain(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
-    context.control.drain(drained(&body)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn drain(State(context): State<Context>, Body(body): Body) -> Answer<Response> {
+    Ok(done(context.control.drain(drained(&body)?).await?))
 }
 
 async fn undrain(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
@@ -691,6 +697,14 @@ async fn not_here(method: Method, uri: Uri) -> Problem {
 /// RFC 9110 §15.5.6: whoever answers 405 says what is possible, and here that is nothing.
 async fn not_here_at_all(method: Method, uri: Uri) -> impl IntoResponse {
     ([(header::ALLOW, "")], not_here(method, uri).await)
+}
+
+/// 204, unless there is something to say.
+fn done(lasting: Lasting) -> Response {
+    match lasting {
+        Lasting::Kept => StatusCode::NO_CONTENT.into_response(),
+        Lasting::Unkept(warning) => Json(WarningStatus { warning }).into_response(),
+    }
 }
 
 fn code(stored: Stored) -> StatusCode {

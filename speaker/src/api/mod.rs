@@ -16,7 +16,7 @@ mod server;
 
 pub(crate) use handlers::{
     CAPTURE_NEXT, ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop,
-    StopStatus,
+    StopStatus, WarningStatus,
 };
 pub use handlers::{control, paths, viewing};
 pub use listen::{BindError, ControlSocket, Viewers, bind_tcp};

@@ -158,8 +158,8 @@ impl Client {
         self.ask(Method::PUT, path, json(body))
     }
 
-    pub(super) fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.ask(Method::DELETE, path, Bytes::new()).map(drop)
+    pub(super) fn delete(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.ask(Method::DELETE, path, Bytes::new())
     }
 
     pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<Bytes, ClientError> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::client::{Client, ClientError, segment};
 use super::{AddService, Announce, FAILURE, SUCCESS, ServiceHealth, USAGE, complain, say};
 use crate::additions::{HealthSpec, RouteSpec, ServiceSpec};
-use crate::api::{DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus};
+use crate::api::{
+    DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus, WarningStatus,
+};
 use crate::config::{BfdName, PeerName, PoolName};
 use crate::plan;
 use crate::status::{ChangeStatus, GivenStatus, ReloadStatus};
@@ -43,8 +45,9 @@ pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
 
 pub(super) fn withdraw(client: &Client, prefix: &str) -> u8 {
     let path = format!("/v1/routes/{}", segment(prefix));
-    done(client.delete(&path), |()| {
-        say(format_args!("{prefix}: withdrawn"))
+    done(client.delete(&path), |answer| {
+        say(format_args!("{prefix}: withdrawn"));
+        warn_if_unkept(&answer);
     })
 }
 
@@ -125,18 +128,20 @@ fn added(name: &str, given: &GivenStatus) -> String {
 
 pub(super) fn remove_service(client: &Client, name: &str) -> u8 {
     let path = format!("/v1/services/{}", segment(name));
-    done(client.delete(&path), |()| {
-        say(format_args!("{name}: removed"))
+    done(client.delete(&path), |answer| {
+        say(format_args!("{name}: removed"));
+        warn_if_unkept(&answer);
     })
 }
 
 pub(super) fn shut_down_peer(client: &Client, name: &str, message: Option<String>) -> u8 {
     let path = format!("/v1/peers/{}/shutdown", segment(name));
     let farewell = farewell(message);
-    done(client.post(&path, &farewell), |_| {
+    done(client.post(&path, &farewell), |answer| {
         say(format_args!(
             "{name}: shut down; `herald peer enable {name}` lets it start again"
         ));
+        warn_if_unkept(&answer);
     })
 }
 
@@ -287,9 +292,17 @@ fn drain_or_not(
             }
         }
     }
-    done(client.post(path, &DrainRequest { peers }), |_| {
+    done(client.post(path, &DrainRequest { peers }), |answer| {
         say(then(&whom));
+        warn_if_unkept(&answer);
     })
+}
+
+/// What is done may have another side to it.
+fn warn_if_unkept(answer: &[u8]) {
+    if let Ok(WarningStatus { warning }) = serde_json::from_slice(answer) {
+        eprintln!("warning: {warning}");
+    }
 }
 
 fn done<T>(result: Result<T, ClientError>, then: impl FnOnce(T)) -> u8 {

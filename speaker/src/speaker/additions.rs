@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{Speaker, not_found};
 use crate::additions::Change;
 use crate::config::{RouteConfig, ServiceConfig, ServiceName};
-use crate::control::{Given, Refusal, Stored};
+use crate::control::{Given, Lasting, Refusal, Stored};
 use crate::history::Subject;
 use crate::services::Source;
 use crate::services::pools::Holder;
@@ -73,21 +73,23 @@ impl Speaker {
         Ok(())
     }
 
-    pub(super) async fn delete_service(&mut self, name: &ServiceName) -> Result<(), Refusal> {
+    pub(super) async fn delete_service(&mut self, name: &ServiceName) -> Result<Lasting, Refusal> {
         self.refuse_in_the_file(name)?;
         if !self.kept.additions.services.contains_key(name) {
             let known = self.kept.additions.services.keys().map(ServiceName::as_str);
             return Err(not_found("service", "services", name.as_str(), known));
         }
         let delete = Change::DeleteService(name.clone());
-        self.keep([delete].into_iter().chain(self.release(name)))
-            .await?;
+        let release = self.release(name);
+        let lasting = self
+            .keep_if_possible([delete].into_iter().chain(release))
+            .await;
         self.strike_out(name);
         self.remove_service(name);
         self.serve_waiting().await;
         self.announce_and_host(Self::announce);
         self.note_about(name, Subject::Service, "removed at run time");
-        Ok(())
+        Ok(lasting)
     }
 
     pub(super) async fn put_route(
@@ -133,14 +135,14 @@ impl Speaker {
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
-    pub(super) async fn delete_route(&mut self, prefix: &IpNet) -> Result<(), Refusal> {
+    pub(super) async fn delete_route(&mut self, prefix: &IpNet) -> Result<Lasting, Refusal> {
         self.refuse_route_in_the_file(prefix)?;
         let Some(route) = self.kept.additions.routes.get(prefix).cloned() else {
             return Err(Refusal::NotFound(format!(
                 "route {prefix} was not announced at run time"
             )));
         };
-        self.keep([Change::DeleteRoute(*prefix)]).await?;
+        let lasting = self.keep_if_possible([Change::DeleteRoute(*prefix)]).await;
         self.services_mut().remove_route(prefix);
         if prefix.prefix_len() == prefix.max_prefix_len() {
             Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
@@ -148,7 +150,7 @@ impl Speaker {
         }
         self.announce_and_host(|it| it.announce_route(route.peers.is_some()));
         self.note(format!("route {prefix}: removed at run time"));
-        Ok(())
+        Ok(lasting)
     }
 
     /// What was removed is remembered for a while.

@@ -10,7 +10,7 @@ use tracing::info;
 use super::Speaker;
 use crate::additions::Change;
 use crate::config::{OnExit, PeerName};
-use crate::control::Refusal;
+use crate::control::{Lasting, Refusal};
 use crate::drain::{Drain, Draining};
 
 /// The daemon ends as soon as traffic has had the time to move.
@@ -32,7 +32,7 @@ impl Speaker {
     }
 
     /// Drains these peers; all, also those to come, if none is named.
-    pub(super) async fn drain(&mut self, peers: &BTreeSet<PeerName>) -> Result<(), Refusal> {
+    pub(super) async fn drain(&mut self, peers: &BTreeSet<PeerName>) -> Result<Lasting, Refusal> {
         for name in peers {
             self.refuse_unknown(name)?;
         }
@@ -41,7 +41,13 @@ impl Speaker {
             true => drain.all = true,
             false => drain.peers.extend(peers.iter().cloned()),
         }
-        self.set_drain(drain).await
+        if drain == self.kept.drain {
+            return Ok(Lasting::Kept);
+        }
+        let before = self.draining();
+        let lasting = self.keep_if_possible([Change::Drain(drain)]).await;
+        self.tell_of_command(&before);
+        Ok(lasting)
     }
 
     /// Lets these peers be again; all, if none is named.
@@ -61,15 +67,16 @@ impl Speaker {
                     .to_owned(),
             ));
         }
-        self.set_drain(drain).await
-    }
-
-    async fn set_drain(&mut self, drain: Drain) -> Result<(), Refusal> {
         if drain == self.kept.drain {
             return Ok(());
         }
         let before = self.draining();
         self.keep([Change::Drain(drain)]).await?;
+        self.tell_of_command(&before);
+        Ok(())
+    }
+
+    fn tell_of_command(&mut self, before: &Draining) {
         let drain = &self.kept.drain;
         self.drained_since = drain.all.then_some(self.drained_since).flatten();
         if drain.all && !before.commanded.all {
@@ -86,8 +93,7 @@ impl Speaker {
         for name in was.difference(&is) {
             self.act(name, "drained no longer, by command");
         }
-        self.tell_of_drain(&before);
-        Ok(())
+        self.tell_of_drain(before);
     }
 
     /// Every route of those concerned is announced anew; nothing is withdrawn.

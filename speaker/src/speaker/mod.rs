@@ -118,6 +118,8 @@ pub struct Speaker {
     router_id: Option<BgpIdentifier>,
     kept: Kept,
     store: Arc<Mutex<Store>>,
+    /// When the disk, which has refused something that counts, is asked again.
+    retry_keeping_at: Option<Instant>,
     state_dir: Arc<StateDir>,
     level: LevelSwitch,
     services: Arc<Services>,
@@ -269,6 +271,7 @@ impl Speaker {
             router_id,
             kept,
             store: Arc::new(Mutex::new(store)),
+            retry_keeping_at: None,
             state_dir,
             level,
             awaits_verdicts: false,
@@ -429,6 +432,7 @@ impl Speaker {
                     self.check_routes();
                     self.dismiss_absent();
                     self.place_peers();
+                    self.keep_what_is_not().await;
                 }
             }
         }
@@ -670,6 +674,7 @@ impl Speaker {
             || !self.scopes.is_empty()
             || !self.absent.is_empty()
             || !self.placed.is_empty()
+            || self.retry_keeping_at.is_some()
     }
 
     /// An interface that comes, or comes anew with another index, is used from then on. A session

@@ -6,7 +6,7 @@ use tracing::info;
 use super::{Speaker, unknown_peer};
 use crate::additions::Change;
 use crate::config::{Config, PeerConfig, PeerName};
-use crate::control::Refusal;
+use crate::control::{Lasting, Refusal};
 use crate::history::Subject;
 
 impl Speaker {
@@ -28,10 +28,10 @@ impl Speaker {
         &mut self,
         name: &PeerName,
         communication: Option<String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Lasting, Refusal> {
         self.refuse_unknown(name)?;
-        self.keep([Change::ShutDown(name.clone(), communication.clone())])
-            .await?;
+        let shut_down = Change::ShutDown(name.clone(), communication.clone());
+        let lasting = self.keep_if_possible([shut_down]).await;
         let text = match &communication {
             Some(text) => format!("shut down by command: {text:?}"),
             None => "shut down by command".to_owned(),
@@ -39,7 +39,7 @@ impl Speaker {
         self.bgp.shut_down_peer(name, communication);
         self.set_known_peer(name);
         self.act(name, &text);
-        Ok(())
+        Ok(lasting)
     }
 
     /// Lets a session that was shut down start again.

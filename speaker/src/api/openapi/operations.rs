@@ -59,6 +59,16 @@ impl Operation {
         self.answers(204, Body::Nothing, "Done.")
     }
 
+    /// Done, whether or not the disk takes it.
+    fn done_anyway(self) -> Self {
+        self.answers(
+            200,
+            Body::One("WarningStatus"),
+            "Done, but not kept: it is lost if the daemon ends before the disk takes it.",
+        )
+        .done()
+    }
+
     /// What is put is there afterwards, however often.
     fn stored(self, again: Body, new: Body) -> Self {
         self.answers(200, again, "It was there, and is as the request says.")
@@ -151,7 +161,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "/v1/services/{name}",
             "Remove a service that was added; 404 if there is none",
         )
-        .done(),
+        .done_anyway(),
         put(
             "/v1/routes/{prefix}",
             "Announce a prefix, or announce it otherwise",
@@ -162,7 +172,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "/v1/routes/{prefix}",
             "Withdraw a prefix that was announced; 404 if it was not",
         )
-        .done(),
+        .done_anyway(),
         post(
             "/v1/reload",
             "Read the configuration file again and apply what changed",
@@ -180,7 +190,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "End the session and keep it down",
         )
         .may_have("Farewell")
-        .done(),
+        .done_anyway(),
         post(
             "/v1/peers/{name}/enable",
             "Let a session that was shut down start again",
@@ -201,7 +211,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .done(),
         post("/v1/drain", "Drain every peer, or some (RFC 8326)")
             .may_have("DrainRequest")
-            .done(),
+            .done_anyway(),
         post("/v1/undrain", "Let them have traffic again")
             .may_have("DrainRequest")
             .done(),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::handlers::{
     ConfigStatus, DrainRequest, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus,
+    WarningStatus,
 };
 use super::super::problem::Problem;
 use super::TEXT;
@@ -160,6 +161,7 @@ fn schemas() -> Value {
     answers.subschema_for::<ReloadStatus>();
     answers.subschema_for::<RefreshStatus>();
     answers.subschema_for::<StopStatus>();
+    answers.subschema_for::<WarningStatus>();
     answers.subschema_for::<PoolStatus>();
     answers.subschema_for::<GivenStatus>();
     answers.subschema_for::<Problem>();
