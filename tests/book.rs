@@ -61,6 +61,69 @@ fn every_configuration_is_one() {
     assert!(count > 0, "no configuration was found");
 }
 
+/// The Debian package has the book as a whole, and what it speaks of: its links lead somewhere there too.
+#[test]
+fn the_package_has_every_page_and_every_example() {
+    let manifest = fs::read_to_string(workspace().join("speaker/Cargo.toml")).unwrap();
+    let assets = manifest
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("[\"../"));
+    let assets: Vec<(&str, &str)> = assets
+        .filter_map(|line| {
+            let mut texts = line.split('"');
+            Some((texts.next()?, texts.nth(1)?))
+        })
+        .collect();
+    for directory in ["docs", "examples"] {
+        let home = format!("usr/share/doc/herald/{directory}/");
+        for path in files(&workspace().join(directory)) {
+            let path = path.strip_prefix(workspace()).unwrap().to_str().unwrap();
+            // Programs to be compiled, and what makes the pages a book.
+            if path.ends_with(".rs") || path == "docs/book.toml" {
+                continue;
+            }
+            let is_there =
+                |(asset, to): &(&str, &str)| covers(asset, path) && to.starts_with(&home);
+            assert!(assets.iter().any(is_there), "{path} is in no asset");
+        }
+    }
+}
+
+/// Both licences go with the package, in the words of ours.
+#[test]
+fn the_package_has_both_licences() {
+    let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
+    let words = |text: &str| {
+        let lines = text.lines().map(|line| line.trim_start_matches(" ."));
+        let lines: Vec<&str> = lines.collect();
+        lines
+            .join(" ")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let copyright = words(&read("packaging/debian/copyright"));
+    let mit = read("LICENSE-MIT");
+    let (_, terms) = mit.split_once("\n\nPermission").unwrap();
+    assert!(copyright.contains(&words(&format!("Permission{terms}"))));
+    assert!(copyright.contains("License: Expat or Apache-2.0"));
+    assert!(copyright.contains("/usr/share/common-licenses/Apache-2.0"));
+}
+
+/// Whether a path is one of those that a pattern with `*` and `**/` has.
+fn covers(pattern: &str, path: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return pattern == path;
+    };
+    let Some(rest) = path.strip_prefix(before) else {
+        return false;
+    };
+    match after.strip_prefix("*/*") {
+        Some(end) => rest.ends_with(end),
+        None => rest.ends_with(after) && !rest.contains('/'),
+    }
+}
+
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -79,16 +142,22 @@ fn documents() -> Vec<PathBuf> {
 }
 
 fn pages(directory: &Path) -> Vec<PathBuf> {
-    let mut pages = Vec::new();
+    let mut pages = files(directory);
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages
+}
+
+/// All that is below.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            pages.extend(self::pages(&path));
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(path);
+        match path.is_dir() {
+            true => files.extend(self::files(&path)),
+            false => files.push(path),
         }
     }
-    pages
+    files
 }
 
 /// Where the links outside code lead.
