@@ -9,8 +9,9 @@ use rustix::process::Signal;
 
 use super::support::daemon::{self, Herald, socket_in};
 use super::support::http::Load;
+use super::support::process::Process;
 use super::support::routes::{self, NextHops, RouteMonitor};
-use super::support::{Lab, announce, ensure, wait_until};
+use super::support::{Lab, Namespace, announce, ensure, wait_until};
 use super::topology::{Host, SERVICE_V4, SERVICE_V6, SERVICES, Topology, Transport, server_of};
 use super::upstream::{Upstream, wait_for_routes};
 
@@ -31,17 +32,27 @@ fn a_planned_restart_costs_no_request() {
     assert_eq!(neighbor.messages("notificationsRecv"), 0);
 }
 
-/// What a service manager does: SIGTERM, and another binary.
+/// What a service manager does: SIGTERM, and another binary; here with a service that is checked at addresses which the daemon itself
+/// has put on the host.
 #[test]
 fn an_upgrade_costs_no_request() {
-    let Some(mut scenario) = Scenario::start("an_upgrade_costs_no_request", "fast") else {
+    let test = "an_upgrade_costs_no_request";
+    let Some(mut scenario) = Scenario::start_hosting(test, "fast", Hosting::Daemon) else {
         return;
     };
     let next = scenario.lab.directory("next").join("herald");
     fs::copy(daemon::binary(), &next).unwrap();
     let before = scenario.running_binary();
     scenario.binary.clone_from(&next);
+    let monitor = AddressMonitor::start(&scenario.host().namespace);
     scenario.restart("upgrade", |herald| herald.signal(Signal::TERM));
+    let changes = monitor.stop();
+    assert!(changes.is_empty(), "the addresses stay: {changes}");
+    let service = &scenario.herald().show("services")[0];
+    assert_eq!(service["state"], "healthy", "{service:#}");
+    for hosted in service["hosted"].as_array().unwrap() {
+        assert_eq!(hosted["state"], "added", "{service:#}");
+    }
     assert_eq!(scenario.running_binary(), next);
     assert_ne!(before, next);
     let neighbor = scenario.router.neighbor(scenario.host());
@@ -124,12 +135,73 @@ fn a_stop_that_withdraws_costs_the_routes_at_once() {
     );
 }
 
+/// Whose the addresses of the services are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hosting {
+    /// They are on the host, and nobody looks whether somebody answers there.
+    Host,
+    /// The daemon adds them, and announces the service while it answers there.
+    Daemon,
+}
+
+impl Hosting {
+    /// In `[speaker]`.
+    const fn speaker(self) -> &'static str {
+        match self {
+            Self::Host => "",
+            Self::Daemon => "address-interface = \"lo\"",
+        }
+    }
+
+    /// Of the service.
+    fn health(self) -> String {
+        match self {
+            Self::Host => String::new(),
+            Self::Daemon => {
+                format!("[service.health]\nhttp = \"http://{SERVICE_V4}/\"\ninterval = \"100ms\"\n")
+            }
+        }
+    }
+}
+
+/// What becomes of the addresses of a host.
+struct AddressMonitor(Process);
+
+impl AddressMonitor {
+    fn start(host: &Namespace) -> Self {
+        let mut command = host.command("ip");
+        let monitor = Process::spawn_tool("ip monitor", command.args(["monitor", "address"]));
+        let monitor = Self(monitor);
+        // It is listened to from when it tells something.
+        wait_until("addresses are watched", PROMPTLY, || {
+            host.add_address("lo", "192.0.2.99/32");
+            host.ip("addr del 192.0.2.99/32 dev lo");
+            let told = monitor.0.output();
+            ensure(
+                told.contains("Deleted") && told.contains("192.0.2.99"),
+                || told,
+            )
+        });
+        monitor
+    }
+
+    /// What was told of the services' addresses.
+    fn stop(self) -> String {
+        let told = self.0.output();
+        let about_them = told
+            .lines()
+            .filter(|line| SERVICES.iter().any(|service| line.contains(service)));
+        about_them.collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// One host that announces both services to a router which keeps its routes.
 struct Scenario {
     herald: Option<Herald>,
     router: Upstream,
     topology: Topology,
     bfd_profile: &'static str,
+    hosting: Hosting,
     /// What is started next.
     binary: PathBuf,
     lab: Lab,
@@ -137,6 +209,10 @@ struct Scenario {
 
 impl Scenario {
     fn start(test: &str, bfd_profile: &'static str) -> Option<Self> {
+        Self::start_hosting(test, bfd_profile, Hosting::Host)
+    }
+
+    fn start_hosting(test: &str, bfd_profile: &'static str, hosting: Hosting) -> Option<Self> {
         let lab = Lab::open_alone(test)?;
         let topology = Topology::build(&lab);
         let router = Upstream::start(&lab, &topology, Transport::V4);
@@ -144,11 +220,17 @@ impl Scenario {
             let no_bfd = format!("no neighbor {} bfd", topology.hosts[0].v4);
             router.frr.configure(&["router bgp 64521", &no_bfd]);
         }
+        if hosting == Hosting::Daemon {
+            let host = &topology.hosts[0].namespace;
+            host.ip(&format!("addr del {SERVICE_V4}/32 dev lo"));
+            host.ip(&format!("addr del {SERVICE_V6}/128 dev lo"));
+        }
         let mut scenario = Self {
             herald: None,
             router,
             topology,
             bfd_profile,
+            hosting,
             binary: daemon::binary().to_owned(),
             lab,
         };
@@ -269,6 +351,7 @@ local-as = 64520
 router-id = "192.168.133.71"
 state-dir = "{state}"
 on-exit = "restart"
+{speaker}
 
 [api]
 socket = "{socket}"
@@ -288,7 +371,9 @@ graceful-restart = {{ restart-time = "120s" }}
 [[service]]
 name = "web"
 addresses = ["{SERVICE_V4}", "{SERVICE_V6}"]
-"#,
+{health}"#,
+            speaker = self.hosting.speaker(),
+            health = self.hosting.health(),
             state = directory.join("state").display(),
             socket = socket_in(&directory).display(),
             router = Transport::V4.router(),
