@@ -95,21 +95,21 @@ impl Report {
 pub(crate) struct Addresses {
     state_dir: Arc<StateDir>,
     thread: Option<Thread>,
-    wish: Wish,
+    /// The latest counts: whoever is slow has no queue to work off.
+    wish: watch::Sender<Wish>,
     /// The report that was news last.
     known: Arc<Report>,
 }
 
 #[derive(Debug)]
 struct Thread {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
     report: watch::Receiver<Arc<Report>>,
 }
 
 #[derive(Debug)]
 enum Command {
-    Want(Wish),
-    /// Answered when everything before has been done.
+    /// Answered when everything that was wished before has been done.
     Settled(oneshot::Sender<()>),
     End(OnExit, oneshot::Sender<()>),
 }
@@ -125,7 +125,7 @@ impl Addresses {
         let mut addresses = Self {
             state_dir,
             thread: None,
-            wish: Wish::default(),
+            wish: watch::Sender::default(),
             known: Arc::default(),
         };
         if has_work {
@@ -135,9 +135,9 @@ impl Addresses {
         Ok(addresses)
     }
 
-    /// What is wanted.
-    pub(crate) const fn wish(&self) -> &Wish {
-        &self.wish
+    /// Where addresses are wanted.
+    pub(crate) fn interface(&self) -> Option<String> {
+        self.wish.borrow().interface.clone()
     }
 
     /// Replaces what is wanted.
@@ -145,7 +145,7 @@ impl Addresses {
     /// # Errors
     /// When a thread is needed, and cannot be started.
     pub(crate) fn want(&mut self, wish: Wish) -> io::Result<()> {
-        if wish == self.wish {
+        if wish == *self.wish.borrow() {
             return Ok(());
         }
         self.have(wish)
@@ -153,17 +153,36 @@ impl Addresses {
 
     fn have(&mut self, wish: Wish) -> io::Result<()> {
         if self.thread.is_none() {
-            self.thread = Some(Thread::start(Arc::clone(&self.state_dir))?);
+            let wishes = self.wish.subscribe();
+            self.thread = Some(Thread::start(Arc::clone(&self.state_dir), wishes)?);
         }
-        self.wish = wish.clone();
-        self.tell(Command::Want(wish));
+        self.wish.send_replace(wish);
         Ok(())
+    }
+
+    /// Wants these too, if any are wanted.
+    pub(crate) fn want_besides(&self, come: Vec<IpAddr>) {
+        self.wish.send_if_modified(|wish| {
+            let before = wish.addresses.len();
+            if wish.interface.is_some() {
+                wish.addresses.extend(come);
+            }
+            wish.addresses.len() != before
+        });
+    }
+
+    /// Wants these no more.
+    pub(crate) fn want_no_more(&self, gone: &[IpAddr]) {
+        self.wish.send_if_modified(|wish| {
+            let gone = gone.iter().map(|address| wish.addresses.remove(address));
+            gone.filter(|was_wanted| *was_wanted).count() > 0
+        });
     }
 
     /// Returns when everything has been done, or has turned out to be impossible.
     pub(crate) async fn settled(&self) {
         let (reply, done) = oneshot::channel();
-        self.tell(Command::Settled(reply));
+        self.tell(Command::Settled(reply)).await;
         // An error means that there is no thread, and nothing to wait for.
         let _ = done.await;
     }
@@ -195,22 +214,22 @@ impl Addresses {
     /// The daemon ends, and with it the addresses, unless it comes back.
     pub(crate) async fn end(&self, how: OnExit) {
         let (reply, done) = oneshot::channel();
-        self.tell(Command::End(how, reply));
+        self.tell(Command::End(how, reply)).await;
         // An error means that there is no thread, and nothing to remove.
         let _ = done.await;
     }
 
-    fn tell(&self, command: Command) {
+    async fn tell(&self, command: Command) {
         if let Some(thread) = &self.thread {
             // It ends only when it was told to.
-            let _ = thread.commands.send(command);
+            let _ = thread.commands.send(command).await;
         }
     }
 }
 
 impl Thread {
-    fn start(state_dir: Arc<StateDir>) -> io::Result<Self> {
-        let (commands, inbox) = mpsc::unbounded_channel();
+    fn start(state_dir: Arc<StateDir>, wishes: watch::Receiver<Wish>) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::channel(1);
         let (told, report) = watch::channel(Arc::default());
         let kernel = Kernel::open()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -232,7 +251,7 @@ impl Thread {
                     added_before: BTreeSet::new(),
                     silence: None,
                 };
-                runtime.block_on(keeper.run(inbox, changes));
+                runtime.block_on(keeper.run(wishes, inbox, changes));
             })?;
         Ok(Self { commands, report })
     }
@@ -252,7 +271,12 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, changes: Changes) {
+    async fn run(
+        mut self,
+        mut wishes: watch::Receiver<Wish>,
+        mut inbox: mpsc::Receiver<Command>,
+        changes: Changes,
+    ) {
         let mut looked = Instant::now();
         let mut due: Option<Instant> = None;
         loop {
@@ -263,14 +287,19 @@ impl Keeper {
                 }
             };
             tokio::select! {
+                // A command is about what was wished before it.
                 biased;
-                command = inbox.recv() => match command {
-                    Some(Command::Want(wish)) => {
-                        if wish.interface != self.wish.interface {
-                            self.added_before.clear();
-                        }
-                        self.wish = wish;
+                changed = wishes.changed() => {
+                    if changed.is_err() {
+                        return;
                     }
+                    let wish = wishes.borrow_and_update().clone();
+                    if wish.interface != self.wish.interface {
+                        self.added_before.clear();
+                    }
+                    self.wish = wish;
+                }
+                command = inbox.recv() => match command {
                     Some(Command::Settled(reply)) => {
                         // Whoever asked may have gone.
                         let _ = reply.send(());
@@ -526,4 +555,52 @@ fn interface_name(index: u32) -> String {
     let name = if_indextoname(index).ok();
     let name = name.and_then(|name| name.into_string().ok());
     name.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handle() -> Addresses {
+        let directory = tempfile::tempdir().unwrap();
+        let state_dir = StateDir::open(directory.path()).unwrap();
+        Addresses {
+            state_dir: Arc::new(state_dir),
+            thread: None,
+            wish: watch::Sender::default(),
+            known: Arc::default(),
+        }
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_wish_is_what_has_come_and_not_gone() {
+        let addresses = handle();
+        addresses.wish.send_replace(Wish {
+            interface: Some("lo".to_owned()),
+            addresses: [address("192.0.2.1")].into(),
+        });
+        let mut wishes = addresses.wish.subscribe();
+        addresses.want_besides(vec![address("192.0.2.1")]);
+        addresses.want_no_more(&[address("192.0.2.9")]);
+        assert!(
+            !wishes.has_changed().unwrap(),
+            "nobody is woken for nothing"
+        );
+        addresses.want_besides(vec![address("192.0.2.2"), address("192.0.2.3")]);
+        addresses.want_no_more(&[address("192.0.2.1"), address("192.0.2.3")]);
+        assert!(wishes.has_changed().unwrap());
+        let wish = wishes.borrow_and_update().clone();
+        assert_eq!(wish.addresses, [address("192.0.2.2")].into());
+    }
+
+    #[test]
+    fn nothing_is_wanted_where_there_is_no_interface() {
+        let addresses = handle();
+        addresses.want_besides(vec![address("192.0.2.1")]);
+        assert_eq!(*addresses.wish.borrow(), Wish::default());
+    }
 }

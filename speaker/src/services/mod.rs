@@ -127,6 +127,8 @@ pub struct Services {
     /// Where addresses are added to this host, those that are on it.
     hosted: Option<BTreeSet<IpAddr>>,
     changed: Changed,
+    /// Addresses that services have come to have or have no more.
+    moved: BTreeSet<IpAddr>,
 }
 
 /// What may have to be announced otherwise.
@@ -220,6 +222,11 @@ impl Services {
         self.routes.remove(prefix)
     }
 
+    /// The addresses that services have come to have or have no more since this was asked last.
+    pub fn take_moved(&mut self) -> BTreeSet<IpAddr> {
+        std::mem::take(&mut self.moved)
+    }
+
     /// What has changed since this was asked last.
     pub fn take_changed(&mut self) -> Changed {
         std::mem::take(&mut self.changed)
@@ -270,6 +277,7 @@ impl Services {
     fn insert(&mut self, name: &ServiceName, service: Service) {
         let users = service.addresses().map(|address| (address, name.clone()));
         self.users.extend(users);
+        self.moved.extend(service.addresses());
         self.changed.addresses.extend(service.addresses());
         self.services.insert(name.clone(), service);
     }
@@ -280,6 +288,7 @@ impl Services {
             if self.users.get(&address) == Some(name) {
                 self.users.remove(&address);
                 self.changed.addresses.insert(address);
+                self.moved.insert(address);
             }
         }
     }
@@ -351,6 +360,27 @@ mod tests {
         services.host(None);
         let changed = services.take_changed();
         assert_eq!(changed.addresses, addresses(&["192.0.2.3"]));
+    }
+
+    #[test]
+    fn it_is_known_which_addresses_come_and_go() {
+        let addresses = |texts: &[&str]| -> BTreeSet<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let mut services = Services::default();
+        services.put(&name("web"), Source::File, with(&["192.0.2.1"]));
+        assert_eq!(services.take_moved(), addresses(&["192.0.2.1"]));
+        services.judge(&name("web"), Verdict::Unhealthy);
+        assert_eq!(
+            services.take_moved(),
+            addresses(&[]),
+            "a verdict moves none"
+        );
+        services.put(&name("web"), Source::File, with(&["192.0.2.2"]));
+        let both = addresses(&["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(services.take_moved(), both);
+        services.remove(&name("web"));
+        assert_eq!(services.take_moved(), addresses(&["192.0.2.2"]));
     }
 
     #[test]

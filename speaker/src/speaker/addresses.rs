@@ -81,29 +81,31 @@ impl Speaker {
         }
     }
 
-    /// Tells peers what has changed. Addresses that are new are on the host before, and those that have gone
-    /// stay until then.
+    /// Tells peers what has changed. Addresses that are new are wished for before, and announced when they are on
+    /// the host; those that have gone stay until peers have been told. It costs no more than what has changed, unless the interface is another one.
     pub(super) fn announce_and_host(&mut self, announce: impl FnOnce(&mut Self)) {
-        let after = wish(&self.config, &self.services);
-        match (&self.addresses.wish().interface, &after.interface) {
+        let moved = self.services_mut().take_moved();
+        let interface = &self.config.speaker.address_interface;
+        if *interface != self.addresses.interface() {
+            self.change_interface(announce);
+            return;
+        }
+        let is_wanted = |address: &IpAddr| self.services.user(*address).is_some();
+        let (come, gone): (Vec<IpAddr>, Vec<IpAddr>) = moved.into_iter().partition(is_wanted);
+        self.addresses.want_besides(come);
+        announce(self);
+        self.addresses.want_no_more(&gone);
+    }
+
+    fn change_interface(&mut self, announce: impl FnOnce(&mut Self)) {
+        let wish = wish(&self.config, &self.services);
+        match (self.addresses.interface(), &wish.interface) {
             // What is announced stays so until it is known to be missing.
-            (None, Some(_)) => self.services_mut().host(Some(after.addresses.clone())),
+            (None, Some(_)) => self.services_mut().host(Some(wish.addresses.clone())),
             (Some(_), None) => self.services_mut().host(None),
             _ => {}
         }
-        let before = self.addresses.wish();
-        if before.interface == after.interface {
-            let both = &before.addresses | &after.addresses;
-            self.want_addresses(Wish {
-                addresses: both,
-                ..after.clone()
-            });
-        }
         announce(self);
-        self.want_addresses(after);
-    }
-
-    fn want_addresses(&mut self, wish: Wish) {
         if let Err(error) = self.addresses.want(wish) {
             warn!("[speaker] address-interface: no address can be added or removed: {error}");
             self.services_mut().host(None);
