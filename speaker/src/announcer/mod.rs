@@ -5,18 +5,21 @@
 //! change of some services is carried over into it at the cost of those alone:
 //! [`Announcer::update`].
 
+mod members;
 mod policy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::{RouteAttributes, Routes};
 use ipnet::IpNet;
 
+pub use self::members::{Member, Members};
 use self::policy::Policy;
 pub use crate::bgp_thread::Addressees;
-use crate::config::{Config, Conflict, PeerName, ServiceName};
+use crate::bgp_thread::{Dependents, RouteChange};
+use crate::config::{BfdName, Config, Conflict, PeerName, ServiceName};
 use crate::services::{Changed, Services, Source};
 
 /// One prefix that is to be announced.
@@ -24,14 +27,25 @@ use crate::services::{Changed, Services, Source};
 pub struct Announcement {
     /// Who has said that there is a route to it. Then nothing else counts.
     pub route: Option<Source>,
-    /// The addresses in it that have it announced, in order: of an aggregate there may be many.
-    pub members: Vec<Member>,
+    /// The addresses in it that have it announced.
+    pub members: Members,
     /// To whom, and what is said of it. Prefixes of which the same is said to the same peers share
     /// this, for there may be many of both.
     pub peers: Arc<Addressees>,
+    /// The path without which it is of no use, whoever of its members is asked.
+    pub path: Option<BfdName>,
 }
 
 impl Announcement {
+    /// What the BGP thread has to know of it.
+    #[must_use]
+    pub fn as_change(&self) -> RouteChange {
+        RouteChange {
+            peers: Arc::clone(&self.peers),
+            path: self.path.clone(),
+        }
+    }
+
     /// The services that have addresses in it, by name.
     #[must_use]
     pub fn services(&self) -> Vec<&ServiceName> {
@@ -49,17 +63,6 @@ impl Announcement {
         let is_alone = self.route.is_none() && services.all(|service| service == first);
         is_alone.then_some(first)
     }
-}
-
-/// An address that has a prefix announced which it is in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The address.
-    pub address: IpAddr,
-    /// Whose it is.
-    pub service: ServiceName,
-    /// The places in the file of the advertisements that say so.
-    pub by: Arc<[usize]>,
 }
 
 /// Everything that is to be announced, by prefix.
@@ -123,19 +126,20 @@ impl Announcer {
     }
 
     /// Carries over what has changed of these services. Those prefixes of which something else is
-    /// said from here on, or to others; nobody is told any more of those that are gone.
+    /// said from here on, or to others, or that depend on another path; nobody is told any more of
+    /// those that are gone.
     pub fn update(
         &mut self,
         services: &Services,
         changed: Changed,
-    ) -> BTreeMap<IpNet, Arc<Addressees>> {
+    ) -> BTreeMap<IpNet, RouteChange> {
         let mut touched = changed.routes;
         for address in changed.addresses {
             touched.extend(self.place(services, address));
         }
         let settled = touched.into_iter().filter_map(|prefix| {
-            let peers = self.settle(services, prefix)?;
-            Some((prefix, peers))
+            let change = self.settle(services, prefix)?;
+            Some((prefix, change))
         });
         let settled = settled.collect();
         self.policy.forget_unused(self.announcements.len());
@@ -164,6 +168,7 @@ impl Announcer {
                 address,
                 service: service.clone(),
                 by,
+                path: services.path(service).cloned(),
             });
             if replace(announcements, prefix, address, member) {
                 touched.push(prefix);
@@ -173,7 +178,7 @@ impl Announcer {
     }
 
     /// Works out who is told of a prefix; `None` when that has not changed.
-    fn settle(&mut self, services: &Services, prefix: IpNet) -> Option<Arc<Addressees>> {
+    fn settle(&mut self, services: &Services, prefix: IpNet) -> Option<RouteChange> {
         let route = services.route(&prefix);
         let announcements = Arc::make_mut(&mut self.announcements);
         let announcement = match route {
@@ -185,19 +190,26 @@ impl Announcer {
             Some(route) => self.policy.told_of_route(&prefix, &route.spec),
             None => self.policy.told_of(&prefix, &announcement.members),
         };
-        let before = std::mem::replace(&mut announcement.peers, Arc::clone(&peers));
+        let before = announcement.as_change();
+        announcement.peers = peers;
+        announcement.path = match route {
+            Some(_) => None,
+            None => announcement.members.path().cloned(),
+        };
+        let after = announcement.as_change();
         if announcement.route.is_none() && announcement.members.is_empty() {
             announcements.remove(&prefix);
         }
-        (*before != *peers).then_some(peers)
+        (before != after).then_some(after)
     }
 }
 
 fn nothing() -> Announcement {
     Announcement {
         route: None,
-        members: Vec::new(),
+        members: Members::default(),
         peers: Arc::default(),
+        path: None,
     }
 }
 
@@ -208,36 +220,28 @@ fn replace(
     address: IpAddr,
     member: Option<Member>,
 ) -> bool {
-    let announcement = match &member {
-        Some(_) => announcements.entry(prefix).or_insert_with(nothing),
-        None => match announcements.get_mut(&prefix) {
-            Some(announcement) => announcement,
-            None => return false,
-        },
-    };
-    let members = &mut announcement.members;
-    let at = members.binary_search_by_key(&address, |member| member.address);
-    match (at, member) {
-        (Ok(at), Some(member)) => match members.get_mut(at) {
-            Some(known) if *known == member => false,
-            Some(known) => {
-                *known = member;
-                true
-            }
-            None => false,
-        },
-        (Ok(at), None) => {
-            members.remove(at);
-            true
+    match member {
+        Some(member) => {
+            let announcement = announcements.entry(prefix).or_insert_with(nothing);
+            announcement.members.put(member)
         }
-        (Err(at), Some(member)) => {
-            // Most prefixes have one address only.
-            members.reserve_exact(usize::from(members.is_empty()));
-            members.insert(at, member);
-            true
-        }
-        (Err(_), None) => false,
+        None => announcements
+            .get_mut(&prefix)
+            .is_some_and(|announcement| announcement.members.remove(address)),
     }
+}
+
+/// What is of no use without which path.
+#[must_use]
+pub fn dependents(announcements: &Announcements) -> Dependents {
+    let mut dependents: BTreeMap<BfdName, BTreeSet<IpNet>> = BTreeMap::new();
+    for (prefix, announcement) in announcements {
+        if let Some(path) = &announcement.path {
+            let prefixes = dependents.entry(path.clone()).or_default();
+            prefixes.insert(*prefix);
+        }
+    }
+    dependents
 }
 
 /// What is announced by peer, with an entry for each, be it empty. Peers that are told the same share

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use bgp::{Family, RouteAttributes};
 use ipnet::IpNet;
 
-use super::{Addressees, Member};
+use super::Addressees;
+use super::members::{Members, Places};
 use crate::config::{
     AggregationLengths, Config, Conflict, PeerConfig, PeerName, RouteConfig, ServiceName,
 };
-
-/// Places of advertisements in the file.
-type Places = Arc<[usize]>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
@@ -102,20 +100,9 @@ impl Policy {
     }
 
     /// Who is told of a prefix with these addresses in it.
-    pub(super) fn told_of(&mut self, prefix: &IpNet, members: &[Member]) -> Arc<Addressees> {
-        let Some(first) = members.first() else {
+    pub(super) fn told_of(&mut self, prefix: &IpNet, members: &Members) -> Arc<Addressees> {
+        let Some(places) = members.places() else {
             return Arc::default();
-        };
-        let is_other = |member: &&Member| !Arc::ptr_eq(&member.by, &first.by);
-        let places = match members.iter().any(|member| is_other(&member)) {
-            false => Arc::clone(&first.by),
-            true => {
-                let all: BTreeSet<usize> = members
-                    .iter()
-                    .flat_map(|it| it.by.iter().copied())
-                    .collect();
-                all.into_iter().collect()
-            }
         };
         let key = (Family::of(prefix), places);
         if let Some(known) = self.told.get(&key) {

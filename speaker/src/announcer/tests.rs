@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 use crate::additions::{Additions, RouteSpec, ServiceSpec};
-use crate::config::{RouteConfig, ServiceConfig};
+use crate::config::{HealthConfig, RouteConfig, ServiceConfig};
 use crate::services::Verdict;
 
 const PEERS: &str = r#"
@@ -191,7 +191,7 @@ fn services_in_one_aggregate_are_united() {
         let changed = services.take_changed();
         let changes = announcer.update(&services, changed);
         let told = changes.get(&aggregate).map(|to| {
-            let said = to.values().map(|said| said.local_pref);
+            let said = to.peers.values().map(|said| said.local_pref);
             said.collect::<Vec<_>>()
         });
         (told, announcer.announcements().contains_key(&aggregate))
@@ -225,7 +225,7 @@ fn a_route_goes_before_an_aggregate_of_the_same_prefix() {
     services.remove_route(&"203.0.113.0/24".parse().unwrap());
     let changed = services.take_changed();
     let changes = announcer.update(&services, changed);
-    let said: Vec<_> = changes.values().flat_map(|to| to.values()).collect();
+    let said: Vec<_> = changes.values().flat_map(|to| to.peers.values()).collect();
     assert_eq!(said[0].multi_exit_disc, None, "the aggregate was behind it");
 }
 
@@ -301,7 +301,7 @@ fn pools_are_matched_by_address_be_it_assigned_or_fixed() {
         let changed = services.take_changed();
         let changes = announcer.update(&services, changed);
         let prefix = IpNet::from(address.parse::<IpAddr>().unwrap());
-        let told = changes.get(&prefix).map(|to| to["a"].multi_exit_disc);
+        let told = changes.get(&prefix).map(|to| to.peers["a"].multi_exit_disc);
         assert_eq!(told.flatten(), med, "{address}");
     }
 }
@@ -337,6 +337,53 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     proptest::collection::vec(one, 1..60)
 }
 
+fn depending_on(path: Option<&str>, addresses: BTreeSet<IpAddr>) -> ServiceConfig {
+    let health = path.map(|path| HealthConfig {
+        check: None,
+        bfd: BfdName::new(path),
+    });
+    ServiceConfig {
+        addresses,
+        health,
+        ..ServiceConfig::default()
+    }
+}
+
+/// What depends on one path only goes with that, without anybody being asked.
+#[test]
+fn an_aggregate_depends_on_the_path_that_all_its_members_depend_on() {
+    let config = config("[[advertisement]]\naggregation-length = 24\n");
+    let (mut services, mut announcer) = running(&config);
+    let aggregate: IpNet = "198.51.100.0/24".parse().unwrap();
+    let mut path_after = |change: &dyn Fn(&mut Services)| {
+        change(&mut services);
+        let changed = services.take_changed();
+        let changes = announcer.update(&services, changed);
+        let change = changes.get(&aggregate);
+        change.map(|change| change.path.as_ref().map(ToString::to_string))
+    };
+    let put = |name: &'static str, address: &'static str, path: Option<&'static str>| {
+        move |services: &mut Services| {
+            let spec = depending_on(path, [address.parse().unwrap()].into());
+            let name = ServiceName::new(name).unwrap();
+            services.put(&name, Source::Api, Arc::new(spec));
+        }
+    };
+    let judge = |name: &'static str, verdict| {
+        move |services: &mut Services| services.judge(&ServiceName::new(name).unwrap(), verdict)
+    };
+    let one = Some(Some("one".to_owned()));
+    assert_eq!(path_after(&put("s1", "198.51.100.1", Some("one"))), one);
+    assert_eq!(path_after(&put("s2", "198.51.100.2", Some("one"))), None);
+    assert_eq!(
+        path_after(&put("s3", "198.51.100.3", Some("other"))),
+        Some(None)
+    );
+    assert_eq!(path_after(&judge("s3", Verdict::Unhealthy)), one);
+    assert_eq!(path_after(&put("s2", "198.51.100.2", None)), Some(None));
+    assert_eq!(path_after(&judge("s1", Verdict::Unhealthy)), None);
+}
+
 fn happen(services: &mut Services, happening: Happening) {
     let name = |number: u8| ServiceName::new(&format!("s{number}")).unwrap();
     let prefix = |number: u8| -> IpNet { format!("10.0.{number}.0/24").parse().unwrap() };
@@ -346,11 +393,9 @@ fn happen(services: &mut Services, happening: Happening) {
             let addresses = ips.map(|ip| IpAddr::from([10, 0, ip % 3, ip]));
             let is_free = |ip: &IpAddr| services.user(*ip).is_none_or(|user| *user == name(number));
             let addresses = addresses.into_iter().filter(is_free).collect();
-            let spec = ServiceConfig {
-                addresses,
-                ..ServiceConfig::default()
-            };
-            let spec = Arc::new(spec);
+            let paths = [None, Some("one"), Some("other")];
+            let path = paths[usize::from(ips[1] % 3)];
+            let spec = Arc::new(depending_on(path, addresses));
             services.put(&name(number), Source::Api, spec);
         }
         Happening::Remove(number) => drop(services.remove(&name(number))),
@@ -398,16 +443,16 @@ proptest! {
         );
         let (mut services, mut announcer) = running(&config);
         let mut told = BTreeMap::new();
-        let mut tell = |changes: BTreeMap<IpNet, Arc<Addressees>>| {
+        let mut tell = |changes: BTreeMap<IpNet, RouteChange>| {
             for (prefix, to) in changes {
                 told.insert(prefix, to);
             }
-            told.retain(|_, to| !to.is_empty());
+            told.retain(|_, to: &mut RouteChange| !to.peers.is_empty());
             told.clone()
         };
-        let whole = |announcements: &Announcements| -> BTreeMap<IpNet, Arc<Addressees>> {
+        let whole = |announcements: &Announcements| -> BTreeMap<IpNet, RouteChange> {
             let all = announcements.iter().filter(|(_, it)| !it.peers.is_empty());
-            all.map(|(prefix, it)| (*prefix, Arc::clone(&it.peers))).collect()
+            all.map(|(prefix, it)| (*prefix, it.as_change())).collect()
         };
         tell(whole(announcer.announcements()));
         for happening in happenings.into_iter().chain([Happening::Carried]) {

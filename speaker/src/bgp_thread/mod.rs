@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::capture::Piece;
-use crate::config::{DEFAULT_DSCP, Password, PeerName};
+use crate::config::{BfdName, DEFAULT_DSCP, Password, PeerName};
 
 pub use listener::ListenError;
 
@@ -111,8 +111,17 @@ pub struct RangeSetup {
 /// Peers, and what is said of a prefix to each.
 pub type Addressees = BTreeMap<PeerName, Arc<bgp::RouteAttributes>>;
 
-/// What is of no use without a path, by its BFD session.
-pub type Dependents = BTreeMap<bfd::SessionId, BTreeSet<IpNet>>;
+/// What becomes of a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteChange {
+    /// Who is to have it.
+    pub peers: Arc<Addressees>,
+    /// The `[[bfd-session]]` without whose path it is of no use.
+    pub path: Option<BfdName>,
+}
+
+/// What is of no use without a path, by the name of its `[[bfd-session]]`.
+pub type Dependents = BTreeMap<BfdName, BTreeSet<IpNet>>;
 
 /// Something happened to a peer.
 #[derive(Clone, Debug)]
@@ -175,10 +184,11 @@ enum Command {
     Arrivals(mpsc::UnboundedSender<IpAddr>),
     TurnAway(IpAddr),
     SetRoutes(Vec<(PeerName, Arc<bgp::Routes>)>),
-    ChangeRoutes(BTreeMap<IpNet, Arc<Addressees>>),
+    ChangeRoutes(BTreeMap<IpNet, RouteChange>),
     Complete,
     Peer(PeerName, PeerCommand),
     Bfd(bfd::StateChange),
+    SetPaths(BTreeMap<BfdName, bfd::SessionId>),
     SetDependents(Dependents),
     Withheld(mpsc::UnboundedSender<BTreeSet<IpNet>>),
     Status(mpsc::UnboundedSender<(PeerName, bgp::SessionStatus)>),
@@ -252,7 +262,7 @@ impl BgpThread {
     /// Replaces the peers that should have these prefixes, and what is said of each. Costs nothing for
     /// prefixes that are not among them. Peers share tables as [`set_routes`](Self::set_routes) has
     /// found; those that begin to differ part, and meet again when all routes are set.
-    pub fn change_routes(&self, changes: BTreeMap<IpNet, Arc<Addressees>>) {
+    pub fn change_routes(&self, changes: BTreeMap<IpNet, RouteChange>) {
         self.tell(Command::ChangeRoutes(changes));
     }
 
@@ -261,9 +271,15 @@ impl BgpThread {
         self.tell(Command::Complete);
     }
 
+    /// Says which session watches each path.
+    pub fn set_paths(&self, paths: BTreeMap<BfdName, bfd::SessionId>) {
+        self.tell(Command::SetPaths(paths));
+    }
+
     /// Replaces the prefixes that are withdrawn from everybody as soon as BFD finds a path dead, and
     /// that are not announced before it is up. To announce one again is for the caller, who hears of
-    /// the path too. Call it before the routes are set that go with it.
+    /// the path too. Call it before the routes are set that go with it;
+    /// [`change_routes`](Self::change_routes) says the same of single prefixes.
     pub fn set_dependents(&self, dependents: Dependents) {
         self.tell(Command::SetDependents(dependents));
     }

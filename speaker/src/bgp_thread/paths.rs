@@ -7,12 +7,17 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Addressees, Dependents};
+use super::{Addressees, Dependents, RouteChange};
+use crate::config::BfdName;
 
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
+    /// The session that watches each path.
+    sessions: BTreeMap<BfdName, bfd::SessionId>,
     dependents: Dependents,
+    /// On which path each of them depends.
+    paths: BTreeMap<IpNet, BfdName>,
     /// Sessions whose paths have failed, and that have not been up since.
     failed: BTreeSet<bfd::SessionId>,
     /// What was withdrawn here and not by the speaker, which has not spoken of it since.
@@ -20,20 +25,32 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Replaces what depends on each session. Returns what was withheld and depends on nothing that
-    /// has failed: the speaker is to say again what is to become of it.
+    /// Replaces the sessions that watch the paths. Returns what was withheld and depends on nothing
+    /// that has failed: the speaker is to say again what is to become of it.
+    pub(super) fn set_sessions(
+        &mut self,
+        sessions: BTreeMap<BfdName, bfd::SessionId>,
+    ) -> BTreeSet<IpNet> {
+        self.sessions = sessions;
+        self.release()
+    }
+
+    /// Replaces what depends on each path, and returns the like.
     pub(super) fn set_dependents(&mut self, dependents: Dependents) -> BTreeSet<IpNet> {
+        let by_path = dependents.iter();
+        let paths = by_path.flat_map(|(path, prefixes)| {
+            let prefixes = prefixes.iter();
+            prefixes.map(|prefix| (*prefix, path.clone()))
+        });
+        self.paths = paths.collect();
         self.dependents = dependents;
-        let withheld = std::mem::take(&mut self.withheld);
-        let (withheld, released) = withheld.into_iter().partition(|prefix| self.is_cut(prefix));
-        self.withheld = withheld;
-        released
+        self.release()
     }
 
     /// A path has failed. Returns what is to be withdrawn.
     pub(super) fn handle_failed(&mut self, session: bfd::SessionId) -> BTreeSet<IpNet> {
         self.failed.insert(session);
-        let lost = self.dependents.get(&session).cloned().unwrap_or_default();
+        let lost: BTreeSet<IpNet> = self.dependents_on(session).copied().collect();
         self.withheld.extend(&lost);
         lost
     }
@@ -44,23 +61,27 @@ impl Paths {
     }
 
     /// What becomes of changes that the speaker may have wanted before it heard of a failure.
-    pub(super) fn admit(&mut self, changes: &mut BTreeMap<IpNet, Arc<Addressees>>) {
-        if !self.withheld.is_empty() {
-            self.withheld.retain(|prefix| !changes.contains_key(prefix));
-        }
-        for (prefix, peers) in changes {
-            if !peers.is_empty() && self.is_cut(prefix) {
-                *peers = Arc::default();
-                self.withheld.insert(*prefix);
+    pub(super) fn admit(
+        &mut self,
+        changes: BTreeMap<IpNet, RouteChange>,
+    ) -> BTreeMap<IpNet, Arc<Addressees>> {
+        let admitted = changes.into_iter().map(|(prefix, change)| {
+            self.withheld.remove(&prefix);
+            self.depend(prefix, change.path);
+            if change.peers.is_empty() || !self.is_cut(&prefix) {
+                return (prefix, change.peers);
             }
-        }
+            self.withheld.insert(prefix);
+            (prefix, Arc::default())
+        });
+        admitted.collect()
     }
 
     /// What is not to be announced, whoever was told so.
     pub(super) fn cut(&self) -> BTreeSet<IpNet> {
         let sessions = self.failed.iter();
-        let cut = sessions.filter_map(|session| self.dependents.get(session));
-        cut.flatten().copied().collect()
+        let cut = sessions.flat_map(|session| self.dependents_on(*session));
+        cut.copied().collect()
     }
 
     /// Of routes that were set anew, these were withdrawn at once.
@@ -68,12 +89,43 @@ impl Paths {
         self.withheld.extend(prefixes);
     }
 
+    fn depend(&mut self, prefix: IpNet, path: Option<BfdName>) {
+        if self.paths.get(&prefix) == path.as_ref() {
+            return;
+        }
+        if let Some(former) = self.paths.remove(&prefix)
+            && let Some(dependents) = self.dependents.get_mut(&former)
+        {
+            dependents.remove(&prefix);
+            if dependents.is_empty() {
+                self.dependents.remove(&former);
+            }
+        }
+        if let Some(path) = path {
+            let dependents = self.dependents.entry(path.clone()).or_default();
+            dependents.insert(prefix);
+            self.paths.insert(prefix, path);
+        }
+    }
+
+    fn release(&mut self) -> BTreeSet<IpNet> {
+        let withheld = std::mem::take(&mut self.withheld);
+        let (withheld, released) = withheld.into_iter().partition(|prefix| self.is_cut(prefix));
+        self.withheld = withheld;
+        released
+    }
+
+    fn dependents_on(&self, session: bfd::SessionId) -> impl Iterator<Item = &IpNet> {
+        let paths = self.sessions.iter().filter(move |(_, id)| **id == session);
+        paths
+            .filter_map(|(path, _)| self.dependents.get(path))
+            .flatten()
+    }
+
     fn is_cut(&self, prefix: &IpNet) -> bool {
-        let mut sessions = self.failed.iter();
-        sessions.any(|session| {
-            let dependents = self.dependents.get(session);
-            dependents.is_some_and(|dependents| dependents.contains(prefix))
-        })
+        let path = self.paths.get(prefix);
+        let session = path.and_then(|path| self.sessions.get(path));
+        session.is_some_and(|session| self.failed.contains(session))
     }
 }
 
@@ -94,23 +146,30 @@ mod tests {
         "192.0.2.1/32".parse().unwrap()
     }
 
-    fn on(number: u32) -> Dependents {
-        [(session(number), [prefix()].into())].into()
+    fn storage() -> BfdName {
+        BfdName::new("storage").unwrap()
+    }
+
+    /// The path, watched by this session.
+    fn on(number: u32) -> BTreeMap<BfdName, SessionId> {
+        [(storage(), session(number))].into()
     }
 
     fn depending_on(number: u32) -> Paths {
         let mut paths = Paths::default();
-        assert!(paths.set_dependents(on(number)).is_empty());
+        assert!(paths.set_sessions(on(number)).is_empty());
+        let dependents = [(storage(), [prefix()].into())].into();
+        assert!(paths.set_dependents(dependents).is_empty());
         paths
     }
 
     /// Whether the prefix is announced when the speaker says so.
-    fn is_admitted(paths: &mut Paths) -> bool {
+    fn is_admitted(paths: &mut Paths, path: Option<BfdName>) -> bool {
         let peer = PeerName::new("tor1").unwrap();
         let peers: Addressees = [(peer, Arc::default())].into();
-        let mut changes = [(prefix(), Arc::new(peers))].into();
-        paths.admit(&mut changes);
-        changes.values().all(|peers| !peers.is_empty())
+        let peers = Arc::new(peers);
+        let admitted = paths.admit([(prefix(), RouteChange { peers, path })].into());
+        admitted.values().all(|peers| !peers.is_empty())
     }
 
     #[test]
@@ -118,16 +177,27 @@ mod tests {
         let mut paths = depending_on(1);
         assert_eq!(paths.handle_failed(session(1)), [prefix()].into());
         assert_eq!(paths.set_dependents(Dependents::new()), [prefix()].into());
-        assert!(is_admitted(&mut paths));
+        assert!(is_admitted(&mut paths, None));
         assert!(paths.set_dependents(Dependents::new()).is_empty());
+    }
+
+    #[test]
+    fn what_depends_on_it_no_more_is_announced_with_the_same_word() {
+        let mut paths = depending_on(1);
+        paths.handle_failed(session(1));
+        assert!(is_admitted(&mut paths, None));
+        assert!(paths.cut().is_empty());
+        assert!(paths.handle_failed(session(1)).is_empty());
+        assert!(!is_admitted(&mut paths, Some(storage())));
+        assert_eq!(paths.cut(), [prefix()].into());
     }
 
     #[test]
     fn what_was_withdrawn_is_said_again_when_the_session_is_another() {
         let mut paths = depending_on(1);
         paths.handle_failed(session(1));
-        assert_eq!(paths.set_dependents(on(2)), [prefix()].into());
-        assert!(is_admitted(&mut paths));
+        assert_eq!(paths.set_sessions(on(2)), [prefix()].into());
+        assert!(is_admitted(&mut paths, Some(storage())));
     }
 
     #[test]
@@ -142,10 +212,10 @@ mod tests {
     fn what_the_speaker_wanted_before_it_heard_of_the_failure_waits() {
         let mut paths = depending_on(1);
         paths.handle_failed(session(1));
-        assert!(!is_admitted(&mut paths));
-        assert!(paths.set_dependents(on(1)).is_empty(), "it still depends");
+        assert!(!is_admitted(&mut paths, Some(storage())));
+        assert!(paths.set_sessions(on(1)).is_empty(), "it still depends");
         paths.handle_recovered(session(1));
-        assert!(is_admitted(&mut paths));
+        assert!(is_admitted(&mut paths, Some(storage())));
         assert!(paths.set_dependents(Dependents::new()).is_empty());
     }
 }

@@ -138,8 +138,8 @@ impl Roster {
                     self.withdraw(&cut);
                 }
             }
-            Command::ChangeRoutes(mut changes) => {
-                self.paths.admit(&mut changes);
+            Command::ChangeRoutes(changes) => {
+                let changes = self.paths.admit(changes);
                 self.change_routes(&changes);
             }
             Command::Complete => {
@@ -156,13 +156,13 @@ impl Roster {
                 }
             }
             Command::Bfd(change) => self.bfd_changed(&change),
+            Command::SetPaths(sessions) => {
+                let released = self.paths.set_sessions(sessions);
+                self.release(released);
+            }
             Command::SetDependents(dependents) => {
                 let released = self.paths.set_dependents(dependents);
-                if !released.is_empty()
-                    && let Some(withheld) = &self.withheld
-                {
-                    let _ = withheld.send(released);
-                }
+                self.release(released);
             }
             Command::Withheld(withheld) => self.withheld = Some(withheld),
             Command::Status(reply) => {
@@ -374,6 +374,15 @@ impl Roster {
             self.withdraw(&lost);
         } else if matches!(change.to, bfd::State::Up | bfd::State::AdminDown) {
             self.paths.handle_recovered(change.session);
+        }
+    }
+
+    /// Has the speaker say again what is to become of these.
+    fn release(&self, prefixes: BTreeSet<IpNet>) {
+        if !prefixes.is_empty()
+            && let Some(withheld) = &self.withheld
+        {
+            let _ = withheld.send(prefixes);
         }
     }
 

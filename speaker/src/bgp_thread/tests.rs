@@ -198,7 +198,10 @@ async fn c_102_end_of_rib_waits_for_the_routes_whatever_changes_before() {
     active.wait_for(State::Established).await;
     passive.wait_for(State::Established).await;
     let first: IpNet = "192.0.2.1/32".parse().unwrap();
-    let told = |to: Addressees| [(first, Arc::new(to))].into();
+    let told = |to: Addressees| {
+        let peers = Arc::new(to);
+        [(first, RouteChange { peers, path: None })].into()
+    };
     active.thread.change_routes(told(Addressees::new()));
     let to_neighbor = [(name(), Arc::new(RouteAttributes::default()))];
     active.thread.change_routes(told(to_neighbor.into()));
@@ -268,7 +271,9 @@ async fn what_depends_on_a_path_is_withdrawn_while_the_control_thread_is_blocked
     active.thread.set_routes(vec![(name(), told)]);
     let path = bfd::SessionId::new(std::num::NonZeroU32::MIN);
     let dependent = "192.0.2.1/32".parse().unwrap();
-    let dependents = [(path, [dependent].into())].into();
+    let storage = BfdName::new("storage").unwrap();
+    active.thread.set_paths([(storage.clone(), path)].into());
+    let dependents = [(storage, [dependent].into())].into();
     active.thread.set_dependents(dependents);
     active.wait_for(State::Established).await;
     passive.wait_for(State::Established).await;
@@ -320,9 +325,11 @@ async fn what_a_failed_path_took_away_is_told_when_it_depends_on_that_no_more() 
     active.thread.set_routes(vec![(name(), told.clone())]);
     let path = bfd::SessionId::new(std::num::NonZeroU32::MIN);
     let (&prefix, attributes) = told.iter().next().unwrap();
+    let storage = BfdName::new("storage").unwrap();
+    active.thread.set_paths([(storage.clone(), path)].into());
     active
         .thread
-        .set_dependents([(path, [prefix].into())].into());
+        .set_dependents([(storage.clone(), [prefix].into())].into());
     let (reported, mut withheld) = mpsc::unbounded_channel();
     active.thread.report_withheld(reported);
     active.wait_for(State::Established).await;
@@ -341,15 +348,18 @@ async fn what_a_failed_path_took_away_is_told_when_it_depends_on_that_no_more() 
         generation: 1,
     });
     let addressees = Arc::new([(name(), Arc::clone(attributes))].into());
-    let say = || [(prefix, Arc::clone(&addressees))].into();
-    active.thread.change_routes(say());
+    let say = |path| {
+        let peers = Arc::clone(&addressees);
+        [(prefix, RouteChange { peers, path })].into()
+    };
+    active.thread.change_routes(say(Some(storage)));
     active.thread.set_routes(vec![(name(), told.clone())]);
     let advertised = async || active.thread.advertised(&name()).await.unwrap().len();
     assert_eq!(advertised().await, 0, "the path is down");
     active.thread.set_dependents(Dependents::new());
     let withheld = tokio::time::timeout(PATIENCE, withheld.recv()).await;
     assert_eq!(withheld.unwrap(), Some([prefix].into()));
-    active.thread.change_routes(say());
+    active.thread.change_routes(say(None));
     assert_eq!(advertised().await, 1);
 }
 
@@ -516,7 +526,8 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
     let said = Arc::new(RouteAttributes::default());
     let to = |names: &[&PeerName]| {
         let names = names.iter().map(|name| ((*name).clone(), said.clone()));
-        Arc::new(names.collect::<Addressees>())
+        let peers = Arc::new(names.collect::<Addressees>());
+        RouteChange { peers, path: None }
     };
     let change = |prefix: &str, names: &[&PeerName]| {
         let changes = BTreeMap::from([(prefix.parse().unwrap(), to(names))]);

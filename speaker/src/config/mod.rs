@@ -676,6 +676,12 @@ impl ServiceConfig {
     pub fn request(&self) -> Option<&PoolRequest> {
         self.addresses.is_empty().then_some(&self.request)
     }
+
+    /// The `[[bfd-session]]` without whose path it is of no use.
+    #[must_use]
+    pub fn path(&self) -> Option<&BfdName> {
+        self.health.as_ref()?.bfd.as_ref()
+    }
 }
 
 /// `[[route]]`: a prefix that belongs to no service.

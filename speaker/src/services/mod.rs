@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::additions::Additions;
-use crate::config::{Config, RouteConfig, ServiceConfig, ServiceName};
+use crate::config::{BfdName, Config, RouteConfig, ServiceConfig, ServiceName};
 
 /// Who says that something is to be announced. A name is of one source at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -259,6 +259,12 @@ impl Services {
     pub fn may_announce(&self, name: &ServiceName) -> bool {
         let service = self.services.get(name);
         service.is_some_and(Service::may_be_announced)
+    }
+
+    /// The path without which a service is of no use.
+    #[must_use]
+    pub fn path(&self, name: &ServiceName) -> Option<&BfdName> {
+        self.services.get(name)?.spec.path()
     }
 
     /// Whether nothing is known of this address that speaks against announcing it.

@@ -19,7 +19,7 @@ impl Speaker {
         session: &BfdSessionConfig,
     ) -> Result<(), EngineError> {
         let set = self.bfd.set_session(name, session);
-        self.dependents_changed = true;
+        self.paths_changed = true;
         if let Err(error) = &set {
             warn!(bfd_session = %name, "no BFD session: {error}");
             let what = format!("no BFD session: {error}");
@@ -57,7 +57,7 @@ impl Speaker {
     /// Ends it with AdminDown, unless a peer has it too.
     pub(super) fn remove_bfd_session(&mut self, name: &BfdName) {
         self.bfd.remove(&Party::from(name));
-        self.dependents_changed = true;
+        self.paths_changed = true;
         self.forget_history(&name.into());
         self.forget_path(name);
     }

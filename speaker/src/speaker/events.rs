@@ -177,7 +177,7 @@ impl Speaker {
     /// shares one which was up already.
     pub(super) fn note_bfd_moves(&mut self) {
         for Moves { joined, left } in self.bfd.take_moves() {
-            self.dependents_changed = true;
+            self.paths_changed = true;
             let is_up = |party: &Party| self.up.contains_key(&(HookSubject::Bfd, party.clone()));
             let joined = joined
                 .into_iter()

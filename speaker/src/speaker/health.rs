@@ -40,9 +40,7 @@ impl Speaker {
 
     /// Forgets a service.
     pub(super) fn remove_service(&mut self, name: &ServiceName) {
-        let standing = self.standings.get(name);
-        let is_watched = standing.is_some();
-        self.dependents_changed |= standing.is_some_and(|standing| standing.path.is_some());
+        let is_watched = self.standings.get(name).is_some();
         self.services_mut().remove(name);
         self.standings_mut().remove(name);
         self.health.remove(name);
@@ -79,9 +77,6 @@ impl Speaker {
         let addresses = service.addresses().collect();
         let health = spec.health.as_ref();
         let (now, at) = (Instant::now(), SystemTime::now());
-        let former = self.standings.get(name);
-        let depended = former.is_some_and(|former| former.path.is_some());
-        self.dependents_changed |= depended || health.is_some_and(|health| health.bfd.is_some());
         let turn = self.standings_mut().set(now, at, name, health, assumed);
         let watch = self.standings.get(name).map(|standing| standing.watch);
         let check = health.and_then(|health| health.check.as_ref());
@@ -146,22 +141,18 @@ impl Speaker {
         }
     }
 
-    /// What the BGP thread withdraws when it hears from BFD itself: each address is of one service
-    /// only. What is aggregated goes when this task has heard of it.
-    pub(super) fn tell_dependents(&mut self) {
-        if !std::mem::take(&mut self.dependents_changed) {
+    /// What the BGP thread must know to withdraw on its own, when it hears from BFD, what depends on
+    /// a path.
+    pub(super) fn tell_paths(&mut self) {
+        if !std::mem::take(&mut self.paths_changed) {
             return;
         }
-        let mut dependents: BTreeMap<bfd::SessionId, BTreeSet<IpNet>> = BTreeMap::new();
-        for (path, names) in self.standings.dependents() {
-            let Some(id) = self.bfd.session_of(&Party::from(path)) else {
-                continue;
-            };
-            let services = names.iter().filter_map(|name| self.services.get(name));
-            let prefixes = services.flat_map(|service| service.addresses().map(IpNet::from));
-            dependents.entry(id).or_default().extend(prefixes);
-        }
-        self.bgp.set_dependents(dependents);
+        let names = self.config.bfd_sessions.keys();
+        let watched = names.filter_map(|name| {
+            let session = self.bfd.session_of(&Party::from(name))?;
+            Some((name.clone(), session))
+        });
+        self.bgp.set_paths(watched.collect());
     }
 
     /// What the BGP thread has withdrawn on its own, it announces again if that is still wanted.
@@ -169,7 +160,7 @@ impl Speaker {
         let announcements = self.announcer.announcements();
         let wanted = prefixes.into_iter().filter_map(|prefix| {
             let announcement = announcements.get(&prefix)?;
-            Some((prefix, Arc::clone(&announcement.peers)))
+            Some((prefix, announcement.as_change()))
         });
         let wanted: BTreeMap<_, _> = wanted.collect();
         if !wanted.is_empty() {
@@ -231,8 +222,7 @@ impl Speaker {
         name: &ServiceName,
         service: &ServiceConfig,
     ) -> Result<(), Refusal> {
-        let health = service.health.as_ref();
-        let Some(path) = health.and_then(|health| health.bfd.as_ref()) else {
+        let Some(path) = service.path() else {
             return Ok(());
         };
         let sessions = &self.config.bfd_sessions;
@@ -253,8 +243,7 @@ impl Speaker {
         added: &Additions,
     ) -> Result<(), Refusal> {
         for (name, service) in &added.services {
-            let health = service.health.as_ref();
-            if let Some(path) = health.and_then(|health| health.bfd.as_ref())
+            if let Some(path) = service.path()
                 && self.config.bfd_sessions.contains_key(path)
                 && !wanted.bfd_sessions.contains_key(path)
             {

@@ -160,8 +160,8 @@ pub struct Speaker {
     standings: Arc<Standings>,
     health: HealthThread,
     verdicts: mpsc::Receiver<Found>,
-    /// The BGP thread does not know what depends on which path.
-    dependents_changed: bool,
+    /// The BGP thread does not know which session watches which path.
+    paths_changed: bool,
     /// What the BGP thread has withdrawn, and wants to hear of again.
     withheld: UnboundedReceiver<BTreeSet<IpNet>>,
     history: History,
@@ -298,7 +298,7 @@ impl Speaker {
             standings: Arc::default(),
             health,
             verdicts,
-            dependents_changed: false,
+            paths_changed: false,
             withheld,
             history,
             journal,
@@ -395,7 +395,7 @@ impl Speaker {
     async fn next(&mut self, check: &mut Interval) -> Result<Next, ThreadEnded> {
         loop {
             self.note_bfd_moves();
-            self.tell_dependents();
+            self.tell_paths();
             let stops_at = self.leaving.as_ref().map(|leaving| leaving.at);
             let drain_is_over = Self::drain_is_over(stops_at, !self.established.is_empty());
             let assumption_is_over = Self::assumption_is_over(self.standings.poll_timeout());
@@ -685,7 +685,7 @@ impl Speaker {
         for party in &opened {
             info!("BFD session of {party} opened");
         }
-        self.dependents_changed |= !opened.is_empty();
+        self.paths_changed |= !opened.is_empty();
         let of_peers = opened.iter().filter_map(Party::peer);
         let mut changed: Vec<PeerName> = of_peers.cloned().collect();
         changed.extend(self.scopes.iter().filter_map(|(name, scope)| {
@@ -732,7 +732,7 @@ impl Speaker {
 
     /// Tells the peers what has changed of the services.
     fn announce(&mut self) {
-        self.tell_dependents();
+        self.tell_paths();
         let changed = self.services_mut().take_changed();
         let changes = self.announcer.update(&self.services, changed);
         if !changes.is_empty() {
@@ -745,12 +745,15 @@ impl Speaker {
 
     /// Works out anew what each peer is to be told: who is told, or by which rules, may have changed.
     fn announce_all(&mut self) {
-        self.tell_dependents();
+        self.tell_paths();
         // What has changed of the services is part of the whole.
         drop(self.services_mut().take_changed());
         self.announcer = Announcer::new(Arc::clone(&self.config), &self.services);
         self.forget_unsendable();
-        let routes = announcer::routes(&self.config, self.announcer.announcements());
+        let announcements = self.announcer.announcements();
+        self.bgp
+            .set_dependents(announcer::dependents(announcements));
+        let routes = announcer::routes(&self.config, announcements);
         self.bgp.set_routes(routes.into_iter().collect());
         self.tell_of_conflicts();
         self.tell_when_complete();
