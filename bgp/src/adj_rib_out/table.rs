@@ -66,13 +66,6 @@ impl Table {
         self.lock().routes()
     }
 
-    /// Whether these are its routes.
-    #[must_use]
-    pub fn has(&self, routes: &Routes) -> bool {
-        let (gone, changed) = self.lock().difference(routes);
-        gone.is_empty() && changed.is_empty()
-    }
-
     /// How many routes there are.
     #[must_use]
     pub fn len(&self) -> usize {

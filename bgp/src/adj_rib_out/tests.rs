@@ -58,14 +58,11 @@ fn many(count: u32) -> Routes {
 #[test]
 fn the_routes_of_a_table_are_gathered_once_for_all_who_look() {
     let table = Table::default();
-    assert!(table.has(&Routes::new()));
     table.set_routes(&routes(&["192.0.2.1/32", "2001:db8::1/128"]));
     let first = table.routes();
-    assert!(table.has(&first));
     assert!(Arc::ptr_eq(&first, &table.routes()));
     table.withdraw(&"192.0.2.1/32".parse().unwrap());
     assert_eq!(*table.routes(), routes(&["2001:db8::1/128"]));
-    assert!(!table.has(&first));
     table.announce("192.0.2.2/32".parse().unwrap(), Arc::default());
     assert_eq!(
         *table.routes(),

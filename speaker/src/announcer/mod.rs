@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp::{RouteAttributes, Routes};
+use bgp::{Family, RouteAttributes, Routes};
 use ipnet::IpNet;
 
 pub use self::members::{Member, Members};
 use self::policy::Policy;
 pub use crate::bgp_thread::Addressees;
 use crate::bgp_thread::{Dependents, RouteChange};
-use crate::config::{BfdName, Config, Conflict, PeerName, ServiceName};
+use crate::config::{BfdName, Config, Conflict, PeerConfig, PeerName, ServiceName};
 use crate::services::{Changed, Services, Source};
 
 /// One prefix that is to be announced.
@@ -244,46 +244,72 @@ pub fn dependents(announcements: &Announcements) -> Dependents {
     dependents
 }
 
-/// What is announced by peer, with an entry for each, be it empty. Peers that are told the same share
-/// it.
+/// What is announced by peer, with an entry for each, be it empty. Peers that are told the same
+/// whatever happens to services share it; that two others are told the same for the moment only is
+/// no reason, for they would part with the next verdict.
 #[must_use]
 pub fn routes(config: &Config, announcements: &Announcements) -> BTreeMap<PeerName, Arc<Routes>> {
     let said = said(announcements);
-    let mut alike: BTreeMap<Vec<Option<&Arc<RouteAttributes>>>, Arc<Routes>> = BTreeMap::new();
-    let names = config.peers.keys();
-    names
-        .map(|name| {
-            let heard = said.iter().map(|said| said.to.get(name)).collect();
+    let mut alike: BTreeMap<Audience<'_>, Arc<Routes>> = BTreeMap::new();
+    let peers = config.peers.iter();
+    peers
+        .map(|(name, peer)| {
             let routes = alike
-                .entry(heard)
-                .or_insert_with_key(|heard| Arc::new(heard_of(&said, heard)));
+                .entry(audience(config, &said, name, peer))
+                .or_insert_with(|| Arc::new(heard_of(&said, name)));
             (name.clone(), Arc::clone(routes))
         })
         .collect()
 }
 
+/// What decides what a peer is told: the families that it speaks, the advertisements that are for it,
+/// and what it hears of routes that are of no service.
+type Audience<'a> = (
+    &'a [Family],
+    Vec<usize>,
+    Vec<Option<&'a Arc<RouteAttributes>>>,
+);
+
+fn audience<'a>(
+    config: &Config,
+    said: &[Said<'a>],
+    name: &PeerName,
+    peer: &'a PeerConfig,
+) -> Audience<'a> {
+    let all: Vec<usize> = (0..config.advertisements.len()).collect();
+    let advertisements = config.advertisements_for(name, peer, &all);
+    let of_routes = said.iter().filter(|said| said.of_routes);
+    (
+        &peer.families,
+        advertisements.map(|(place, _)| place).collect(),
+        of_routes.map(|said| said.to.get(name)).collect(),
+    )
+}
+
 /// The same said to the same peers, and of which prefixes.
 struct Said<'a> {
     to: &'a Addressees,
+    /// Of prefixes that belong to no service, or of the others.
+    of_routes: bool,
     of: Vec<&'a IpNet>,
 }
 
 /// Few things are said, however many prefixes there are of which they are said.
 fn said(announcements: &Announcements) -> Vec<Said<'_>> {
-    let mut said: BTreeMap<*const Addressees, Said<'_>> = BTreeMap::new();
+    let mut said: BTreeMap<(bool, *const Addressees), Said<'_>> = BTreeMap::new();
     for (prefix, announcement) in announcements {
-        let to = &announcement.peers;
+        let (to, of_routes) = (&announcement.peers, announcement.route.is_some());
+        let key = (of_routes, Arc::as_ptr(to));
         let of = Vec::new();
-        let same = said.entry(Arc::as_ptr(to)).or_insert(Said { to, of });
+        let same = said.entry(key).or_insert(Said { to, of_routes, of });
         same.of.push(prefix);
     }
     said.into_values().collect()
 }
 
-/// The routes of a peer to whom these attributes are said of each.
-fn heard_of(said: &[Said<'_>], attributes: &[Option<&Arc<RouteAttributes>>]) -> Routes {
-    let heard = said.iter().zip(attributes);
-    let heard = heard.filter_map(|(said, attributes)| Some((said, (*attributes)?)));
+fn heard_of(said: &[Said<'_>], name: &PeerName) -> Routes {
+    let heard = said.iter();
+    let heard = heard.filter_map(|said| Some((said, said.to.get(name)?)));
     heard
         .flat_map(|(said, attributes)| {
             let prefixes = said.of.iter();

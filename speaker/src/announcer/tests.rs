@@ -551,6 +551,33 @@ fn a_hundred_thousand_routes_to_sixty_four_peers_are_held_once() {
     assert_eq!(told["p62"].len(), 100_003);
 }
 
+/// A verdict that only one of them is told would part them again, at the cost of all routes.
+#[test]
+fn peers_that_are_told_the_same_by_chance_share_nothing() {
+    let config = config(
+        r#"
+        [[peer]]
+        name = "c"
+        address = "192.0.2.3"
+        [[peer]]
+        name = "d"
+        address = "192.0.2.4"
+        [[advertisement]]
+        services = ["web"]
+        [[advertisement]]
+        services = ["dns"]
+        peers = ["c"]
+        "#,
+    );
+    let (mut services, _) = running(&config);
+    services.judge(&ServiceName::new("dns").unwrap(), Verdict::Unhealthy);
+    let announcer = Announcer::new(Arc::new(config.clone()), &services);
+    let routes = routes(&config, announcer.announcements());
+    assert_eq!(routes["a"], routes["c"]);
+    assert!(!Arc::ptr_eq(&routes["a"], &routes["c"]));
+    assert!(Arc::ptr_eq(&routes["a"], &routes["d"]));
+}
+
 #[test]
 fn equal_attributes_and_equal_routes_are_shared() {
     let config = config("[[peer]]\nname = \"c\"\naddress = \"192.0.2.3\"\n");

@@ -253,8 +253,9 @@ impl BgpThread {
         self.tell(Command::TurnAway(ip));
     }
 
-    /// Replaces the routes that these peers should have. Give peers that should have the same routes
-    /// the same `Arc`, in one call: what is sent to them is encoded once.
+    /// Replaces the routes that these peers should have. Give peers that are to have the same routes,
+    /// also after changes, the same `Arc`, in one call: they share a table, and what is sent to them is
+    /// encoded once. Others do not, whatever they have at the moment.
     pub fn set_routes(&self, routes: Vec<(PeerName, Arc<bgp::Routes>)>) {
         self.tell(Command::SetRoutes(routes));
     }

@@ -242,19 +242,38 @@ impl Roster {
                 None => alike.push((routes, BTreeSet::from([name]))),
             }
         }
+        let is_set = |name: &PeerName| alike.iter().any(|(_, names)| names.contains(name));
+        let others = self.peers.iter().filter(|(name, _)| !is_set(name));
+        let mut taken: Vec<Table> = others.map(|(_, entry)| entry.table.clone()).collect();
+        // Where some have to move to another table, those who are fewer.
+        alike.sort_by_key(|(_, names)| Reverse(names.len()));
         for (routes, names) in alike {
-            let table = self.table_of(&names, &routes);
+            let table = self.table_for(&names, &taken);
             table.set_routes(&routes);
-            for (_, entry) in self
-                .peers
-                .iter_mut()
-                .filter(|(name, _)| names.contains(*name))
-            {
-                entry.give(&table);
-                // A change of some routes says nothing about the others.
-                let _ = entry.commands.send(PeerCommand::RoutesSet);
+            taken.push(table.clone());
+            for name in &names {
+                if let Some(entry) = self.peers.get_mut(name) {
+                    entry.give(&table);
+                    // A change of some routes says nothing about the others.
+                    let _ = entry.commands.send(PeerCommand::RoutesSet);
+                }
             }
         }
+    }
+
+    /// That of most of these peers, if nobody else has it; else a new one.
+    fn table_for(&self, names: &BTreeSet<PeerName>, taken: &[Table]) -> Table {
+        let mut users: Vec<(&Table, usize)> = Vec::new();
+        for entry in names.iter().filter_map(|name| self.peers.get(name)) {
+            match users.iter_mut().find(|(table, _)| table.is(&entry.table)) {
+                Some((_, count)) => *count += 1,
+                None => users.push((&entry.table, 1)),
+            }
+        }
+        let is_free = |table: &Table| !taken.iter().any(|other| other.is(table));
+        let free = users.into_iter().filter(|(table, _)| is_free(table));
+        let best = free.max_by_key(|(_, count)| *count);
+        best.map(|(table, _)| table.clone()).unwrap_or_default()
     }
 
     fn change_routes(&mut self, changes: &BTreeMap<IpNet, Arc<Addressees>>) {
@@ -300,35 +319,6 @@ impl Roster {
                 entry.give(table);
             }
         }
-    }
-
-    /// The table of others who have these routes already; else one for these peers alone: that of
-    /// most of them, or a new one.
-    fn table_of(&self, names: &BTreeSet<PeerName>, routes: &Arc<Routes>) -> Table {
-        let is_one_of_them = |name: &PeerName| names.contains(name);
-        let others = self.peers.iter().filter(|(name, _)| !is_one_of_them(name));
-        let mut others = others.map(|(_, entry)| entry);
-        if let Some(same) = others.find(|entry| entry.table.has(routes)) {
-            return same.table.clone();
-        }
-        let mut best: Option<(&Table, usize)> = None;
-        for (_, entry) in self.peers.iter().filter(|(name, _)| is_one_of_them(name)) {
-            if best.is_some_and(|(table, _)| table.is(&entry.table)) {
-                continue;
-            }
-            let users = self
-                .peers
-                .iter()
-                .filter(|(_, other)| other.table.is(&entry.table));
-            let users = users
-                .map(|(name, _)| is_one_of_them(name))
-                .collect::<Vec<_>>();
-            let is_theirs = users.iter().all(|is_one_of_them| *is_one_of_them);
-            if is_theirs && best.is_none_or(|(_, most)| users.len() > most) {
-                best = Some((&entry.table, users.len()));
-            }
-        }
-        best.map(|(table, _)| table.clone()).unwrap_or_default()
     }
 
     fn remove_peer(&mut self, name: PeerName) {

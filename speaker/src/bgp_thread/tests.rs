@@ -516,9 +516,10 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
         .set_routes(vec![(second.clone(), routes(&["192.0.2.3/32"]))]);
     has(&second, 1).await;
     has(&name(), 2).await;
+    let third = routes(&["192.0.2.3/32"]);
     active
         .thread
-        .set_routes(vec![(name(), routes(&["192.0.2.3/32"]))]);
+        .set_routes(vec![(name(), third.clone()), (second.clone(), third)]);
     has(&name(), 1).await;
     eventually(&passive, |status| status.families[0].received == 3).await;
 
