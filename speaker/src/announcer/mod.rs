@@ -103,6 +103,18 @@ impl Announcer {
         self.policy.adopt(config)
     }
 
+    /// Peers have come or gone; nothing else is new in the configuration. What is announced stays, and
+    /// to whom is worked out anew.
+    pub fn set_peers(&mut self, config: &Arc<Config>, services: &Services) {
+        self.policy = Policy::new(Arc::clone(config));
+        for (prefix, announcement) in Arc::make_mut(&mut self.announcements) {
+            announcement.peers = match services.route(prefix) {
+                Some(route) => self.policy.told_of_route(prefix, &route.spec),
+                None => self.policy.told_of(prefix, &announcement.members),
+            };
+        }
+    }
+
     /// What is announced, or would be to a peer that listened.
     #[must_use]
     pub const fn announcements(&self) -> &Arc<Announcements> {
@@ -260,6 +272,23 @@ pub fn routes(config: &Config, announcements: &Announcements) -> BTreeMap<PeerNa
             (name.clone(), Arc::clone(routes))
         })
         .collect()
+}
+
+/// What is announced to one peer, and the others that are told the same whatever happens to services.
+#[must_use]
+pub fn routes_of(
+    config: &Config,
+    announcements: &Announcements,
+    name: &PeerName,
+) -> (Arc<Routes>, Vec<PeerName>) {
+    let said = said(announcements);
+    let own = config.peers.get_key_value(name);
+    let own = own.map(|(name, peer)| audience(config, &said, name, peer));
+    let others = config.peers.iter().filter(|(other, _)| *other != name);
+    let fellows = others
+        .filter(|(name, peer)| own.as_ref() == Some(&audience(config, &said, name, peer)))
+        .map(|(name, _)| name.clone());
+    (Arc::new(heard_of(&said, name)), fellows.collect())
 }
 
 /// What decides what a peer is told: the families that it speaks, the advertisements that are for it,

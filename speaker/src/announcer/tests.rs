@@ -579,6 +579,40 @@ fn peers_that_are_told_the_same_by_chance_share_nothing() {
 }
 
 #[test]
+fn a_peer_that_comes_or_goes_changes_nothing_for_the_others() {
+    let with = r#"
+        [[route]]
+        prefix = "198.51.100.0/24"
+        peers = ["a", "c"]
+        [[advertisement]]
+        services = ["web"]
+        [[advertisement]]
+        services = ["dns"]
+        peers = ["a", "c", "d"]
+        [[peer]]
+        name = "c"
+        address = "192.0.2.3"
+        [[peer]]
+        name = "d"
+        address = "192.0.2.4"
+        "#;
+    let all = config(with);
+    let mut fewer = all.clone();
+    fewer.peers.remove("c");
+    let services = Services::new(&all, &Additions::default());
+    let anew = |config: &Config| Announcer::new(Arc::new(config.clone()), &services);
+    let mut announcer = anew(&fewer);
+    announcer.set_peers(&Arc::new(all.clone()), &services);
+    assert_eq!(announcer.announcements(), anew(&all).announcements());
+    let c = PeerName::new("c").unwrap();
+    let (told, fellows) = routes_of(&all, announcer.announcements(), &c);
+    assert_eq!(told, routes(&all, announcer.announcements())["c"]);
+    assert_eq!(fellows, [PeerName::new("a").unwrap()]);
+    announcer.set_peers(&Arc::new(fewer.clone()), &services);
+    assert_eq!(announcer.announcements(), anew(&fewer).announcements());
+}
+
+#[test]
 fn equal_attributes_and_equal_routes_are_shared() {
     let config = config("[[peer]]\nname = \"c\"\naddress = \"192.0.2.3\"\n");
     let routes = routes(&config, &announced(&config, &Additions::default()));

@@ -184,6 +184,7 @@ enum Command {
     Arrivals(mpsc::UnboundedSender<IpAddr>),
     TurnAway(IpAddr),
     SetRoutes(Vec<(PeerName, Arc<bgp::Routes>)>),
+    AddToFellows(PeerName, Vec<PeerName>, Arc<bgp::Routes>),
     ChangeRoutes(BTreeMap<IpNet, RouteChange>),
     Complete,
     Peer(PeerName, PeerCommand),
@@ -258,6 +259,17 @@ impl BgpThread {
     /// encoded once. Others do not, whatever they have at the moment.
     pub fn set_routes(&self, routes: Vec<(PeerName, Arc<bgp::Routes>)>) {
         self.tell(Command::SetRoutes(routes));
+    }
+
+    /// Says what a new peer should have: what these have already, or if none of them is there, these
+    /// routes.
+    pub fn add_to_fellows(
+        &self,
+        name: &PeerName,
+        fellows: Vec<PeerName>,
+        routes: Arc<bgp::Routes>,
+    ) {
+        self.tell(Command::AddToFellows(name.clone(), fellows, routes));
     }
 
     /// Replaces the peers that should have these prefixes, and what is said of each. Costs nothing for

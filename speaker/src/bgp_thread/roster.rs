@@ -130,12 +130,12 @@ impl Roster {
             Command::SetRanges(ranges) => self.set_ranges(ranges).await,
             Command::Arrivals(arrivals) => self.arrivals = Some(arrivals),
             Command::TurnAway(ip) => drop(self.waiting.remove(&ip)),
-            Command::SetRoutes(routes) => {
-                self.set_routes(routes);
-                let cut = self.paths.cut();
-                if !cut.is_empty() {
-                    self.paths.withhold(&cut);
-                    self.withdraw(&cut);
+            Command::SetRoutes(routes) => self.set_routes(routes),
+            Command::AddToFellows(name, fellows, routes) => {
+                let mut fellows = fellows.iter().filter_map(|fellow| self.peers.get(fellow));
+                match fellows.next().map(|fellow| fellow.table.clone()) {
+                    Some(table) => self.set_table(&name, &table),
+                    None => self.set_routes(vec![(name, routes)]),
                 }
             }
             Command::ChangeRoutes(changes) => {
@@ -252,12 +252,20 @@ impl Roster {
             table.set_routes(&routes);
             taken.push(table.clone());
             for name in &names {
-                if let Some(entry) = self.peers.get_mut(name) {
-                    entry.give(&table);
-                    // A change of some routes says nothing about the others.
-                    let _ = entry.commands.send(PeerCommand::RoutesSet);
-                }
+                self.set_table(name, &table);
             }
+        }
+        let cut = self.paths.cut();
+        self.paths.withhold(&cut);
+        self.withdraw(&cut);
+    }
+
+    /// The table has all that the peer is to have; a change of some routes says nothing about the
+    /// others.
+    fn set_table(&mut self, name: &PeerName, table: &Table) {
+        if let Some(entry) = self.peers.get_mut(name) {
+            entry.give(table);
+            let _ = entry.commands.send(PeerCommand::RoutesSet);
         }
     }
 

@@ -523,6 +523,20 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
     has(&name(), 1).await;
     eventually(&passive, |status| status.families[0].received == 3).await;
 
+    // Who is told the same as somebody who is there joins, and otherwise is told on its own.
+    let nobody = PeerName::new("nobody").unwrap();
+    let alone = routes(&["192.0.2.7/32", "192.0.2.8/32"]);
+    active
+        .thread
+        .add_to_fellows(&second, vec![nobody.clone()], alone);
+    has(&second, 2).await;
+    has(&name(), 1).await;
+    let fellows = vec![nobody, name()];
+    active
+        .thread
+        .add_to_fellows(&second, fellows, Arc::default());
+    has(&second, 1).await;
+
     // A change that is one for both leaves them together, another parts them.
     let said = Arc::new(RouteAttributes::default());
     let to = |names: &[&PeerName]| {

@@ -123,32 +123,30 @@ impl Speaker {
         let former = self.kept.additions.routes.get(&prefix).cloned();
         self.keep([Change::PutRoute(prefix, Arc::clone(&route))])
             .await?;
-        let is_for_some = |route: &Arc<RouteConfig>| route.peers.is_some();
-        let parts_peers = is_for_some(&route) || former.as_ref().is_some_and(is_for_some);
         let services = self.services_mut();
         services.put_route(prefix, Source::Api, route);
         if is_address {
             Arc::make_mut(&mut self.pools).reserve(prefix.addr(), Holder::Route);
         }
-        self.announce_route(parts_peers);
+        self.announce();
         self.note(format!("route {prefix}: added at run time"));
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
     pub(super) async fn delete_route(&mut self, prefix: &IpNet) -> Result<Lasting, Refusal> {
         self.refuse_route_in_the_file(prefix)?;
-        let Some(route) = self.kept.additions.routes.get(prefix).cloned() else {
+        if !self.kept.additions.routes.contains_key(prefix) {
             return Err(Refusal::NotFound(format!(
                 "route {prefix} was not announced at run time"
             )));
-        };
+        }
         let lasting = self.keep_if_possible([Change::DeleteRoute(*prefix)]).await;
         self.services_mut().remove_route(prefix);
         if prefix.prefix_len() == prefix.max_prefix_len() {
             Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
             self.serve_waiting().await;
         }
-        self.announce_and_host(|it| it.announce_route(route.peers.is_some()));
+        self.announce_and_host(Self::announce);
         self.note(format!("route {prefix}: removed at run time"));
         Ok(lasting)
     }
@@ -168,15 +166,6 @@ impl Speaker {
     fn release(&self, name: &ServiceName) -> Option<Change> {
         let had = self.kept.assigned.contains_key(name);
         had.then(|| Change::Release(name.clone()))
-    }
-
-    /// Peers of which only some are told share nothing with the others; they meet again when
-    /// everything is said anew.
-    fn announce_route(&mut self, parts_peers: bool) {
-        match parts_peers {
-            true => self.announce_all(),
-            false => self.announce(),
-        }
     }
 
     fn refuse_conflict(

@@ -10,6 +10,7 @@ use bgp::State;
 use tracing::{info, warn};
 
 use super::Speaker;
+use crate::announcer;
 use crate::bgp_thread::RangeSetup;
 use crate::config::{Config, PeerName};
 use crate::history::{Subject, What};
@@ -65,7 +66,7 @@ impl Speaker {
     /// A connection waits that is from no peer yet, and from a range.
     pub(super) fn handle_arrival(&mut self, ip: IpAddr) {
         match self.admit(ip) {
-            Ok(()) => self.announce_all(),
+            Ok(name) => self.announce_to(&name),
             Err(reason) => {
                 self.bgp.turn_away(ip);
                 let Some((range, _)) = self.config.range_of(ip) else {
@@ -81,7 +82,15 @@ impl Speaker {
         }
     }
 
-    fn admit(&mut self, ip: IpAddr) -> Result<(), String> {
+    /// Tells a new peer everything, and the others nothing.
+    fn announce_to(&mut self, name: &PeerName) {
+        self.announcer.set_peers(&self.config, &self.services);
+        let announcements = self.announcer.announcements();
+        let (routes, fellows) = announcer::routes_of(&self.config, announcements, name);
+        self.bgp.add_to_fellows(name, fellows, routes);
+    }
+
+    fn admit(&mut self, ip: IpAddr) -> Result<PeerName, String> {
         let config = Arc::clone(&self.config);
         let (Some((range_name, range)), Some((name, peer))) =
             (config.range_of(ip), config.dynamic_peer(ip))
@@ -103,7 +112,7 @@ impl Speaker {
         self.config = Arc::new(config);
         // What went wrong is logged, shown, and tried again.
         let _ = self.set_peer(&name, &peer);
-        Ok(())
+        Ok(name)
     }
 
     /// Remembers since when a dynamic peer has had no connection.
@@ -135,7 +144,7 @@ impl Speaker {
         for name in overdue {
             self.dismiss(&name);
         }
-        self.announce_all();
+        self.announcer.set_peers(&self.config, &self.services);
     }
 
     /// Strangers may come and go as often as they like: what is remembered of that has a place of
