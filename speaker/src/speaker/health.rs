@@ -93,7 +93,8 @@ impl Speaker {
             None => self.health.remove(name),
         }
         if let Some(turn) = turn {
-            self.carry_out(turn);
+            self.judge(&turn);
+            self.tell_of(turn);
             return;
         }
         let standing = self.standings.get(name);
@@ -112,22 +113,17 @@ impl Speaker {
     /// Whatever else has been found meanwhile is carried out in the same step.
     pub(super) fn handle_found(&mut self, first: Found) {
         let mut found = Some(first);
-        let mut turned = false;
+        let mut turns = Vec::new();
         for _ in 0..AT_ONCE {
             let Some(next) = found else {
                 break;
             };
             let at = SystemTime::now();
             let standings = self.standings_mut();
-            if let Some(turn) = standings.handle_check(at, next) {
-                self.carry_out(turn);
-                turned = true;
-            }
+            turns.extend(standings.handle_check(at, next));
             found = self.verdicts.try_recv().ok();
         }
-        if turned {
-            self.announce();
-        }
+        self.carry_out(turns);
     }
 
     pub(super) fn note_path(&mut self, party: &Party, change: &bfd::StateChange, cause: &str) {
@@ -175,10 +171,7 @@ impl Speaker {
         }
         let at = SystemTime::now();
         let turns = self.standings_mut().handle_path(at, name, up, why);
-        if !turns.is_empty() {
-            self.carry_out_all(turns);
-            self.announce();
-        }
+        self.carry_out(turns);
     }
 
     /// What is between other ends from here on, or runs no more, has nothing to say of the path.
@@ -187,7 +180,10 @@ impl Speaker {
         let patience = session.enabled.then(|| patience(&session.profile));
         let standings = self.standings_mut();
         let turns = standings.begin_path(now, at, name, patience);
-        self.carry_out_all(turns);
+        for turn in turns {
+            self.judge(&turn);
+            self.tell_of(turn);
+        }
     }
 
     /// It goes on as it is, with other timers.
@@ -208,8 +204,7 @@ impl Speaker {
     pub(super) fn end_assumptions(&mut self) {
         let (now, at) = (Instant::now(), SystemTime::now());
         let turns = self.standings_mut().handle_timeout(now, at);
-        self.carry_out_all(turns);
-        self.announce();
+        self.carry_out(turns);
     }
 
     pub(super) fn forget_path(&mut self, name: &BfdName) {
@@ -256,21 +251,32 @@ impl Speaker {
         Ok(())
     }
 
-    fn carry_out_all(&mut self, turns: Vec<Turn>) {
+    /// The routers hear of it first: to write a line may take as long as it likes.
+    fn carry_out(&mut self, turns: Vec<Turn>) {
+        if turns.is_empty() {
+            return;
+        }
+        for turn in &turns {
+            self.judge(turn);
+        }
+        self.announce();
         for turn in turns {
-            self.carry_out(turn);
+            self.tell_of(turn);
         }
     }
 
     /// It is announced, or withdrawn, with the next [`announce`](Self::announce).
-    fn carry_out(&mut self, turn: Turn) {
+    fn judge(&mut self, turn: &Turn) {
+        self.services_mut().judge(&turn.service, turn.to);
+    }
+
+    fn tell_of(&mut self, turn: Turn) {
         let Turn {
             service,
             from,
             to,
             cause,
         } = turn;
-        self.services_mut().judge(&service, to);
         match (from, to) {
             (_, Verdict::Healthy) => info!(%service, "service healthy: {cause}"),
             (Verdict::Healthy, _) => warn!(%service, "service {to}, withdrawn: {cause}"),
