@@ -225,15 +225,54 @@ fn a_state_directory_that_cannot_be_written_is_named() {
     assert!(!socket.exists());
 }
 
-#[test]
-fn names_are_completed_from_the_daemon() {
+/// With something of everything that has a name.
+fn daemon_with_names() -> Daemon {
     let daemon = Daemon::start(&format!(
-        "{ALONE}[[peer]]\nname = \"tor-a\"\naddress = \"192.0.2.1\"\nremote-as = 64521\n\
+        "{ALONE}[[peer]]\nname = \"tor-a\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nreceived-routes = \"kept\"\n\
          [[pool]]\nname = \"public\"\naddresses = [\"192.0.2.64/28\"]\n\
          [[bfd-session]]\nname = \"storage\"\naddress = \"192.0.2.9\"\n\
          [[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n"
     ));
     daemon.ok(&["announce", "198.51.100.0/24"]);
+    daemon
+}
+
+#[test]
+fn whatever_is_shown_is_shown_in_each_way() {
+    let daemon = daemon_with_names();
+    for what in [
+        "",
+        "peers",
+        "peer tor-a",
+        "bfd",
+        "bfd storage",
+        "routes",
+        "routes --advertised tor-a",
+        "routes --received tor-a",
+        "services",
+        "service web",
+        "pools",
+        "events",
+        "config",
+        "status",
+    ] {
+        let shown = |output: &str| {
+            let words = ["show"].into_iter().chain(what.split_whitespace());
+            let words: Vec<&str> = words.chain(["-o", output]).collect();
+            daemon.ok(&words)
+        };
+        assert!(!shown("wide").trim().is_empty(), "{what}");
+        let table = shown("table");
+        // A configuration is a file, whatever it has in it.
+        let fits = |line: &str| what == "config" || line.chars().count() <= 80;
+        assert!(table.lines().all(fits), "{what}:\n{table}");
+        serde_json::from_str::<serde_json::Value>(&shown("json")).unwrap();
+    }
+}
+
+#[test]
+fn names_are_completed_from_the_daemon() {
+    let daemon = daemon_with_names();
     for (words, name) in [
         ("show peer", "tor-a"),
         ("peer shutdown", "tor-a"),

@@ -14,9 +14,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, interval, timeout};
 
-use super::handlers::{Answer, Context, Options, named};
+use super::handlers::Context;
 use super::lease::Lease;
 use super::problem::Problem;
+use super::request::{Answer, Options, named};
 use crate::config::Party;
 use crate::history::{Followed, Record};
 use crate::status::EventStatus;

@@ -4,20 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{
-    DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Path, Query, Request, State,
-};
-use axum::http::request::Parts;
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Json, Router};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::array::Array;
 use super::events::{FOLLOWERS, events};
@@ -25,11 +18,10 @@ use super::lease::Lease;
 use super::openapi;
 use super::page;
 use super::problem::Problem;
+use super::request::{Answer, Body, MAX_BODY, Options, Segment, invalid, named, parsed, prefixed};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::capture;
-use crate::config::{
-    Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, parse_prefix,
-};
+use crate::config::{OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Control, Lasting, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::status::{
@@ -37,88 +29,8 @@ use crate::status::{
     ReloadStatus, ServiceStatus,
 };
 
-/// The largest request body. The longest that makes sense, a service with some hundred addresses,
-/// is a tenth of it.
-const MAX_BODY: usize = 64 * 1024;
-
 /// The number of the next piece of a capture.
 pub(crate) const CAPTURE_NEXT: HeaderName = HeaderName::from_static("herald-next");
-
-pub(super) type Answer<T> = Result<T, Problem>;
-
-/// A request's body, refused as a problem when it is too long.
-pub(super) struct Body(Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Answer<Self> {
-        refuse_other_than_json(request.headers())?;
-        let limit = request.extensions().get().map(Lease::limits);
-        let limit = limit.unwrap_or_default().body;
-        let body = timeout(limit, Bytes::from_request(request, state)).await;
-        let body = body.map_err(|_| {
-            Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the request's body must be there within {limit:?}"),
-            )
-        })?;
-        match body {
-            Ok(body) => Ok(Self(body)),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    format!("the request's body must have at most {MAX_BODY} octets"),
-                ))
-            }
-            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
-        }
-    }
-}
-
-/// Whoever says what the body is must mean JSON.
-fn refuse_other_than_json(headers: &HeaderMap) -> Answer<()> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        format!("Content-Type: found {text:?}; must be application/json, as curl --json says it"),
-    ))
-}
-
-/// A name in the request's path, refused as a problem when it is no text.
-struct Segment(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(text)) => Ok(Self(text)),
-            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
-        }
-    }
-}
-
-/// What follows the question mark, refused as a problem when it says something else.
-pub(super) struct Options<T>(pub(super) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Options<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(options)) => Ok(Self(options)),
-            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
-        }
-    }
-}
 
 /// What handlers know.
 #[derive(Clone, Debug)]
@@ -714,28 +626,6 @@ fn code(stored: Stored) -> StatusCode {
     }
 }
 
-pub(super) fn named<N: From<Name>>(text: &str) -> Answer<N> {
-    Name::new(text)
-        .map(N::from)
-        .ok_or_else(|| invalid(format!("name: found {text:?}; must be {}", Name::EXPECTED)))
-}
-
-fn prefixed(text: &str) -> Answer<ipnet::IpNet> {
-    parse_prefix(text)
-        .map_err(|expected| invalid(format!("prefix: found {text:?}; must be {expected}")))
-}
-
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        let status = match error.classify() {
-            Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
-            // It is no JSON at all.
-            Category::Io | Category::Syntax | Category::Eof => StatusCode::BAD_REQUEST,
-        };
-        Problem::new(status, format!("the request's JSON: {error}"))
-    })
-}
-
 /// RFC 9003 §2: at most 255 octets.
 fn farewell(body: &[u8]) -> Answer<Option<String>> {
     if body.is_empty() {
@@ -752,8 +642,4 @@ fn bounded(communication: String) -> Answer<String> {
             "communication: found {octets} octets; must be at most 255 (RFC 9003)"
         ))),
     }
-}
-
-fn invalid(detail: String) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
 }

@@ -1,6 +1,6 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
-//! `handlers` has what can be asked, `events` how to follow what happens, `listen` the sockets,
+//! `handlers` has what can be asked, `request` how it is understood, `events` how to follow what happens, `listen` the sockets,
 //! `server` the connections and `lease` their limits, `page` the page for people, `problem` the errors,
 //! `openapi` the description of it all.
 
@@ -12,6 +12,7 @@ mod listen;
 mod openapi;
 mod page;
 mod problem;
+mod request;
 mod server;
 
 pub(crate) use handlers::{

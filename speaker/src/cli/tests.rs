@@ -172,6 +172,68 @@ fn every_command_has_a_page_of_the_manual() {
     }
 }
 
+/// In the book and beside it: what can be typed is a command, with options that it has.
+#[test]
+fn what_the_book_says_to_type_can_be_typed() {
+    use clap::error::ErrorKind;
+
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md")];
+    for folder in ["docs", "docs/howto", "examples", "packaging/debian"] {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap();
+        pages.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let mut count = 0;
+    for page in pages {
+        let is_text = |end: &str| page.extension().is_some_and(|extension| extension == end);
+        if !is_text("md") && !is_text("toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&page).unwrap();
+        for command in typed(&text) {
+            count += 1;
+            // A quoted text is one word.
+            let parts = command.split('"').enumerate();
+            let words = parts.flat_map(|(index, part)| match index % 2 {
+                0 => part.split_whitespace().collect(),
+                _ => vec![part],
+            });
+            let Err(error) = Arguments::try_parse_from(words) else {
+                continue;
+            };
+            let is_unknown = matches!(
+                error.kind(),
+                ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand
+            );
+            assert!(!is_unknown, "{}: {command}: {error}", page.display());
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+/// Commands in code, as far as they are typed: without what a pipe or a comment adds.
+fn typed(text: &str) -> Vec<String> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("$ "));
+    let starts = spans
+        .chain(lines)
+        .map(|code| code.strip_prefix("sudo ").unwrap_or(code));
+    let commands = starts.filter(|code| {
+        code.starts_with("herald ") && !code.contains('\n') && !code.contains("COMMAND")
+    });
+    commands
+        .map(|code| {
+            let end = [" |", " \\|", " >", " &&", "  ", " #", " ["];
+            let end = end.iter().filter_map(|stop| code.find(stop)).min();
+            code.get(..end.unwrap_or(code.len()))
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
+}
+
 fn options(row: &str) -> Vec<String> {
     let long = row.split("--").skip(1).map(|rest| {
         let end = rest.find(|c: char| !(c.is_ascii_lowercase() || c == '-'));

@@ -432,15 +432,8 @@ fn read_peer_names(section: &mut Section<'_>, peers: &Peers) -> Option<BTreeSet<
             continue;
         }
         let known = peers.names.keys().map(String::as_str);
-        let expected = match nearest(name.value.as_str(), known.clone()) {
-            Some(near) => {
-                format!("the name of a [[peer]] or [[peer-range]]; the nearest is {near:?}")
-            }
-            None => format!(
-                "the name of a [[peer]] or [[peer-range]]: {}",
-                quoted(known)
-            ),
-        };
+        let what = "the name of a [[peer]] or [[peer-range]]";
+        let expected = one_of(what, name.value.as_str(), known);
         section.refuse("peers", name, &expected);
     }
     Some(wanted.into_iter().map(|name| name.value).collect())
@@ -499,6 +492,14 @@ fn unique<T>(
 
 fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
     list.into_iter().map(|located| located.value).collect()
+}
+
+/// What a name must be: with the one that was probably meant, or else with all there are.
+fn one_of<'k>(what: &str, found: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
+    match nearest(found, known.clone()) {
+        Some(near) => format!("{what}; the nearest is {near:?}"),
+        None => format!("{what}: {}", quoted(known)),
+    }
 }
 
 fn quoted<'t>(texts: impl Iterator<Item = &'t str>) -> String {

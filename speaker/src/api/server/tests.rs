@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::events::{Stream, WAITING};
-use super::super::handlers::Body as Received;
+use super::super::request::Body as Received;
 use super::*;
 use crate::history::History;
 use crate::metrics::ApiLoad;

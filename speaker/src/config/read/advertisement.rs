@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::peer::Peers;
 use super::pool::Pools;
-use super::{quoted, read_attributes, read_peer_names};
+use super::{one_of, read_attributes, read_peer_names};
 use crate::config::attributes::BlackholeLengths;
 use crate::config::document::{Located, Section, nearest};
 use crate::config::{
@@ -61,10 +61,7 @@ fn read_pool_names(section: &mut Section<'_>, pools: &Pools) -> Option<BTreeSet<
             continue;
         }
         let known = pools.names.keys().map(String::as_str);
-        let expected = match nearest(name.value.as_str(), known.clone()) {
-            Some(near) => format!("the name of a [[pool]]; the nearest is {near:?}"),
-            None => format!("the name of a [[pool]]: {}", quoted(known)),
-        };
+        let expected = one_of("the name of a [[pool]]", name.value.as_str(), known);
         section.refuse("pools", name, &expected);
     }
     Some(wanted.into_iter().map(|name| name.value).collect())

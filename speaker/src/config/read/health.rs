@@ -13,7 +13,7 @@ use super::super::health::{parse_http_host, parse_tcp, why_not_executable};
 use super::super::value::{self, Parsed};
 use super::super::{BfdName, BfdSessionConfig, CheckConfig, HealthConfig, HttpProbe, Probe};
 use super::hook::{argument, is_absolute};
-use super::{SECOND, nearest, quoted};
+use super::{SECOND, one_of};
 
 /// A service that is found dead later than this is a surprise to whoever uses it.
 const SLOW: Duration = Duration::from_secs(30);
@@ -58,15 +58,11 @@ pub(super) fn check_bfd(
         Some(_) => {}
         None => {
             let known = sessions.keys().map(BfdName::as_str);
-            let hint = match nearest(name.as_str(), known.clone()) {
-                Some(near) => format!("; the nearest is {near:?}"),
-                None if sessions.is_empty() => "; there is none".to_owned(),
-                None => format!(": {}", quoted(known)),
-            };
+            let expected = one_of("the name of a [[bfd-session]]", name.as_str(), known);
             service.error(
                 health.line,
                 "health",
-                format!("found bfd = {:?}; must be the name of a [[bfd-session]]{hint}", name.as_str()),
+                format!("found bfd = {:?}; must be {expected}", name.as_str()),
             );
         }
     }

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::super::document::{Expected, Located, Section, nearest};
 use super::super::{HookConfig, HookSubject, Name, ServiceConfig, ServiceName, value};
-use super::{MILLISECOND, SECOND, quoted, unique};
+use super::{MILLISECOND, SECOND, one_of, unique};
 
 /// The hooks that could be read; `names` is who there is to be told of, with the line.
 pub(super) fn read_hooks(
@@ -175,10 +175,6 @@ fn check_names(
             continue;
         }
         let what = "the name of a [[peer]], a [[peer-range]], a [[bfd-session]], a [[bfd-range]] or a [[service]]";
-        let expected = match near {
-            Some(near) => format!("{what}; the nearest is {near:?}"),
-            None => format!("{what}: {}", quoted(known)),
-        };
-        section.refuse("names", name, &expected);
+        section.refuse("names", name, &one_of(what, wanted, known));
     }
 }

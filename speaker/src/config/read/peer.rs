@@ -9,8 +9,8 @@ use bgp::{Asn, Family, HoldTime, RemoteAs, RestartConfig};
 
 use super::export::{self, ExportKeys};
 use super::import::{self, ImportKeys};
-use super::{MILLISECOND, SECOND, quoted, unique};
-use crate::config::document::{Located, Section, nearest};
+use super::{MILLISECOND, SECOND, one_of, unique};
+use crate::config::document::{Located, Section};
 use crate::config::password::exposure;
 use crate::config::{
     BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, DEFAULT_DSCP, Name,
@@ -578,10 +578,11 @@ pub(super) fn find_profile<'p>(
     let found = profiles.get(wanted.value.as_str());
     if found.is_none() {
         let known = profiles.keys().map(String::as_str);
-        let expected = match nearest(wanted.value.as_str(), known.clone()) {
-            Some(near) => format!("the name of a [[bfd-profile]]; the nearest is {near:?}"),
-            None => format!("the name of a [[bfd-profile]]: {}", quoted(known)),
-        };
+        let expected = one_of(
+            "the name of a [[bfd-profile]]",
+            wanted.value.as_str(),
+            known,
+        );
         section.refuse("bfd-profile", wanted, &expected);
     }
     found

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::document::{Located, Section, nearest};
+use super::super::document::{Located, Section};
 use super::super::{
     BfdName, BfdSessionConfig, IpFamilies, PoolConfig, PoolName, PoolRequest, ServiceConfig,
     ServiceName, value,
 };
 use super::health::{check_bfd, read_health};
 use super::pool::Pools;
-use super::{quoted, unique};
+use super::{one_of, quoted, unique};
 
 pub(super) fn read_services(
     sections: Vec<Section<'_>>,
@@ -105,10 +105,7 @@ fn check_pool(
 ) {
     let known = pools.names.keys().map(String::as_str);
     if !pools.names.contains_key(wanted.value.as_str()) {
-        let expected = match nearest(wanted.value.as_str(), known.clone()) {
-            Some(near) => format!("the name of a [[pool]]; the nearest is {near:?}"),
-            None => format!("the name of a [[pool]]: {}", quoted(known)),
-        };
+        let expected = one_of("the name of a [[pool]]", wanted.value.as_str(), known);
         section.refuse("pool", wanted, &expected);
     } else if let Some(pool) = pools.configs.get(&wanted.value) {
         match pool.families() {
