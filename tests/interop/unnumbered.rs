@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pair::{COMES_UP, herald_config, status};
+use super::pair::{COMES_UP, frr_config, herald_config, status};
 use super::support::daemon::Herald;
 use super::support::frr::Frr;
 use super::support::{Lab, Namespace, ensure, namespace, wait_until};
@@ -19,7 +19,9 @@ fn unnumbered_with_frr() {
     let (router, host) = (lab.namespace("router"), lab.namespace("host"));
     namespace::connect((&router, "eth0", &[]), (&host, "eth0", &[]));
     router.become_router();
-    let frr = Frr::start(&lab, &router, "router", FRR);
+    let neighbors = ["interface remote-as external", "timers connect 1", "bfd"];
+    let neighbors = neighbors.map(|line| format!("eth0 {line}"));
+    let frr = Frr::start(&lab, &router, "router", &frr_config(&neighbors, &["eth0"]));
     let directory = lab.directory("herald");
     let herald = Herald::start(&host, &directory, &herald_config(&directory, PEER));
     wait_for_session(&herald, &frr);
@@ -128,25 +130,3 @@ fn wait_for_routes(frr: &Frr) {
         });
     }
 }
-
-const FRR: &str = "frr defaults traditional
-hostname frr
-log timestamp precision 3
-debug bgp neighbor-events
-!
-router bgp 64521
- bgp router-id 10.10.0.1
- timers bgp 3 9
- no bgp ebgp-requires-policy
- no bgp default ipv4-unicast
- neighbor eth0 interface remote-as external
- neighbor eth0 timers connect 1
- neighbor eth0 bfd
- !
- address-family ipv4 unicast
-  neighbor eth0 activate
- exit-address-family
- address-family ipv6 unicast
-  neighbor eth0 activate
- exit-address-family
-";

@@ -11,7 +11,7 @@ use super::bfd::{self, BfdRouter, BfdSession, Parameters};
 use super::container::Container;
 use super::lab::Lab;
 use super::namespace::Namespace;
-use super::router::{ReceivedRoute, Router};
+use super::router::{ReceivedRoute, Router, last_line};
 use super::{announce_log, ensure, wait_until};
 
 /// Starts the daemon; it outlives the shell.
@@ -198,14 +198,10 @@ impl Router for Bird {
 
     fn last_error(&self, neighbor: &str) -> String {
         // `show protocols` forgets it with the next session.
-        let log = self.log();
-        let mut lines = log.lines().rev();
-        let told = lines.find(|line| {
-            [": Received:", ": Error:"]
-                .iter()
-                .any(|what| line.contains(&format!("> {neighbor}{what}")))
-        });
-        told.unwrap_or("no error").into()
+        last_line(&self.log(), |line| {
+            let is_told = |what| line.contains(&format!("> {neighbor}{what}"));
+            [": Received:", ": Error:"].into_iter().any(is_told)
+        })
     }
 }
 

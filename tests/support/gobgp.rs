@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::container::Container;
 use super::lab::Lab;
 use super::namespace::Namespace;
-use super::router::{ReceivedRoute, Router, community};
+use super::router::{ReceivedRoute, Router, community, last_line};
 use super::{announce_log, ensure, wait_until};
 
 /// Starts the daemon; it outlives the shell.
@@ -206,13 +206,10 @@ impl Router for Gobgp {
     }
 
     fn last_error(&self, neighbor: &str) -> String {
-        let log = self.log();
-        let mut lines = log.lines().rev();
         // A NOTIFICATION is followed by `Peer Down`, which has no text.
-        let told = lines.find(|line| {
+        last_line(&self.log(), |line| {
             line.contains(&format!("Key={neighbor} ")) && line.contains("notification\"")
-        });
-        told.unwrap_or("no error").into()
+        })
     }
 }
 

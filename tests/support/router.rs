@@ -73,6 +73,12 @@ pub trait Router: Sync {
     }
 }
 
+/// The last line of a log that tells of an error.
+pub(super) fn last_line(log: &str, tells: impl Fn(&str) -> bool) -> String {
+    let told = log.lines().rev().find(|line| tells(line));
+    told.unwrap_or("no error").into()
+}
+
 /// `64520:100` of the four octets of a community.
 pub(super) fn community(value: u32) -> String {
     format!("{}:{}", value >> 16, value & 0xFFFF)
