@@ -71,6 +71,8 @@ fn two_heralds_find_each_other() {
             .contains("there is no interface eth0"),
         "{hint}"
     );
+    let waiting = status(&heralds[0], "other");
+    assert_ne!(waiting["bfd"]["state"], "Failed", "{:#}", waiting["bfd"]);
 
     for _ in 0..2 {
         namespace::connect((&namespaces[0], "eth0", &[]), (&namespaces[1], "eth0", &[]));

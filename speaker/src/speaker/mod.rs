@@ -461,7 +461,12 @@ impl Speaker {
         let config = Arc::clone(&self.config);
         // No session of BGP begins before it is known that the daemon will run.
         for (name, peer) in &config.peers {
-            if let Err(error) = self.bfd.set_peer(name, &self.in_force(name, peer))
+            let peer = self.in_force(name, peer);
+            // The neighbor of an unnumbered one has yet to be found.
+            let Some(peer) = self.located(&peer) else {
+                continue;
+            };
+            if let Err(error) = self.bfd.set_peer(name, &peer)
                 && let EngineError::Listen { .. } | EngineError::NotListening { .. } = error
             {
                 return Err(error.into());
