@@ -220,17 +220,29 @@ fn of_services(route: &RouteStatus) -> Cell {
 
 /// Which advertisements say so, with those to whom only some do.
 fn by(route: &RouteStatus) -> String {
+    by_peers(route, "", |peer| peer.advertisements.join(", "))
+}
+
+/// What is said of a route, with those to whom only some of it is.
+fn attributes(route: &RouteStatus) -> String {
+    by_peers(route, "nothing", |peer| said(&peer.attributes))
+}
+
+/// What holds for every peer; or for which of them, where it is not the same for all, `none` standing for no text.
+fn by_peers(route: &RouteStatus, none: &str, text: impl Fn(&RoutePeerStatus) -> String) -> String {
     let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for peer in &route.peers {
-        let by = peer.advertisements.join(", ");
-        said.entry(by).or_default().push(&peer.peer);
+        said.entry(text(peer)).or_default().push(&peer.peer);
     }
-    let is_one = said.len() == 1;
-    let said = said.iter().filter(|(by, _)| !by.is_empty());
-    let texts = said.map(|(by, peers)| match is_one {
-        true => by.clone(),
-        false => format!("{by} to {}", peers.join(", ")),
+    if said.len() < 2 {
+        return said.into_keys().next().unwrap_or_default();
+    }
+    let texts = said.iter().map(|(text, peers)| {
+        let text = if text.is_empty() { none } else { text };
+        (text, peers.join(", "))
     });
+    let texts = texts.filter(|(text, _)| !text.is_empty());
+    let texts = texts.map(|(text, peers)| format!("{text} to {peers}"));
     texts.collect::<Vec<_>>().join("; ")
 }
 
@@ -260,17 +272,6 @@ fn named(peers: &[RoutePeerStatus]) -> String {
         })
         .collect();
     texts.join(", ")
-}
-
-/// What is said to each, or once when it is the same for all.
-fn attributes(route: &RouteStatus) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for peer in &route.peers {
-        said.push(self::said(&peer.attributes));
-    }
-    said.sort();
-    said.dedup();
-    said.join("; ")
 }
 
 /// What is said of a route, in words; nothing where there is nothing to say.

@@ -260,3 +260,25 @@ fn ages_have_two_units() {
         assert_eq!(age(ms), text);
     }
 }
+
+#[test]
+fn what_is_not_said_to_all_is_told_with_those_to_whom_it_is() {
+    let route = |prepended: [u8; 3]| -> RouteStatus {
+        let peers = ["a", "b", "c"].iter().zip(prepended).map(|(peer, times)| {
+            json!({
+                "peer": peer, "state": "announced", "advertisements": [], "as_path_prepend": times
+            })
+        });
+        let route = json!({
+            "prefix": "192.0.2.0/24", "source": "file", "peers": peers.collect::<Vec<_>>()
+        });
+        serde_json::from_value(route).unwrap()
+    };
+    assert_eq!(attributes(&route([0, 0, 0])), "");
+    assert_eq!(attributes(&route([3, 3, 3])), "prepend 3");
+    assert_eq!(
+        attributes(&route([0, 3, 0])),
+        "nothing to a, c; prepend 3 to b"
+    );
+    assert_eq!(by(&route([0, 3, 0])), "");
+}
