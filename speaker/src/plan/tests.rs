@@ -417,7 +417,7 @@ const HEALTH: [&str; 8] = [
 ];
 
 /// What there may be of other kinds; of those that begin with the same two lines, one.
-const MORE: [&str; 14] = [
+const MORE: [&str; 16] = [
     "[[peer-range]]\nname = \"leafs\"\nprefix = \"172.16.0.0/24\"\nremote-as = 64530\n",
     "[[peer-range]]\nname = \"leafs\"\nprefix = \"172.16.0.0/25\"\nremote-as = 64531\nlimit = 7\nhold-time = \"9s\"\n",
     "[[peer-range]]\nname = \"spines\"\nprefix = \"172.17.0.0/24\"\nremote-as = \"external\"\nbfd-profile = \"fast\"\n",
@@ -429,6 +429,8 @@ const MORE: [&str; 14] = [
     "[[hook]]\non = [\"service\"]\nexec = [\"/bin/false\"]\n",
     "[[advertisement]]\nname = \"sums\"\npools = [\"base\"]\naggregation-length = 28\naggregation-length-v6 = 72\n",
     "[[advertisement]]\nname = \"sums\"\npools = [\"base\"]\ncommunities = [\"64520:7\", \"no-export\"]\n",
+    "[[advertisement]]\nname = \"few\"\nservices = [\"s1\", \"s2\"]\nmed = 5\nas-path-prepend = 2\nnext-hop = [\"192.0.2.99\", \"2001:db8::99\"]\n",
+    "[[advertisement]]\nname = \"few\"\nservices = [\"s2\", \"s3\"]\natomic-aggregate = true\naggregator = \"64520 192.0.2.71\"\ncommunities = [\"large:64520:1:2\", \"rt:64520:1\"]\n",
     "[[peer]]\ninterface = \"eth3\"\nremote-as = \"external\"\n",
     "[[peer]]\ninterface = \"eth3\"\nremote-as = \"internal\"\ngraceful-restart = {}\nrole = \"peer\"\n",
     "[[peer]]\naddress = \"192.0.2.200\"\nremote-as = 64540\nbfd-profile = \"fast\"\nbfd-multihop = true\nadd-path = \"both\"\n",
