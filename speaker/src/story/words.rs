@@ -197,7 +197,7 @@ pub(super) fn failure(cause: &Cause, local_as: u32, remote_as: &str) -> String {
     match cause {
         Cause::ConnectFailed(reason) => format!("{cause}{}", connect_advice(reason)),
         Cause::ConnectionLost => {
-            "it accepted TCP and hung up without a word; it may not have us as a neighbor, or not with the address that we come from".to_owned()
+            "it accepted TCP and hung up without a word; it may not have us as a neighbor, not with the address that we come from, or not before BFD is up".to_owned()
         }
         Cause::NotificationReceived(said) => {
             format!("it said {said}{}", open_advice(said, true, local_as, remote_as))
