@@ -2,7 +2,7 @@
 //! knows its line, and what is wrong is collected, so that one run names every mistake in the file.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -70,9 +70,9 @@ impl Lines {
 #[derive(Debug)]
 pub(super) struct Section<'d> {
     /// As it is named in messages: `[speaker]`, `[[peer]] "tor-a"`; empty for the whole document.
-    pub(super) label: String,
+    pub(super) label: Rc<str>,
     pub(super) line: usize,
-    entries: BTreeMap<String, (usize, Spanned<DeValue<'d>>)>,
+    entries: DeTable<'d>,
     known: Vec<&'static str>,
     /// Keys that are planned and not there yet.
     planned: &'static [&'static str],
@@ -88,18 +88,11 @@ impl<'d> Section<'d> {
         lines: &'d Lines,
         report: &'d Report,
     ) -> Self {
-        let entries = table
-            .into_iter()
-            .map(|(key, value)| {
-                let line = lines.line(key.span().start);
-                (key.into_inner().into_owned(), (line, value))
-            })
-            .collect();
         Self {
-            label: label.to_owned(),
+            label: label.into(),
             line,
-            entries,
-            known: Vec::new(),
+            entries: table,
+            known: Vec::with_capacity(8),
             planned: &[],
             lines,
             report,
@@ -113,9 +106,8 @@ impl<'d> Section<'d> {
     }
 
     /// The value of a key as text, left in place; for naming the section before it is read.
-    pub(super) fn peek_str(&self, key: &str) -> Option<String> {
-        let (_, value) = self.entries.get(key)?;
-        value.get_ref().as_str().map(str::to_owned)
+    pub(super) fn peek_str(&self, key: &str) -> Option<&str> {
+        self.entries.get(key)?.get_ref().as_str()
     }
 
     /// Whether a key is there, and was not read yet.
@@ -296,10 +288,11 @@ impl<'d> Section<'d> {
                 DeValue::Table(table) => {
                     let mut section = Self::new("", line, table, self.lines, self.report);
                     let name = names.iter().find_map(|name| section.peek_str(name));
-                    section.label = match name {
-                        Some(name) => format!("[[{key}]] {name:?}"),
-                        None => format!("[[{key}]] {}", index + 1),
+                    let name = match name {
+                        Some(name) => quoted(name),
+                        None => (index + 1).to_string(),
                     };
+                    section.label = ["[[", key, "]] ", &name].concat().into();
                     sections.push(section);
                 }
                 other => self.wrong(line, key, &display(&other), &expected),
@@ -310,8 +303,10 @@ impl<'d> Section<'d> {
 
     /// Reports every key that nobody asked for.
     pub(super) fn finish(&mut self) {
-        for (key, (line, _)) in std::mem::take(&mut self.entries) {
-            let text = if self.planned.contains(&key.as_str()) {
+        for (key, _) in std::mem::take(&mut self.entries) {
+            let line = self.lines.line(key.span().start);
+            let key = key.into_inner();
+            let text = if self.planned.contains(&key.as_ref()) {
                 "this version of herald does not have this key; remove it".to_owned()
             } else {
                 match nearest(&key, self.known.iter().copied()) {
@@ -333,7 +328,7 @@ impl<'d> Section<'d> {
         let errors = self.report.errors.borrow();
         errors
             .iter()
-            .any(|problem| problem.section == self.label && problem.key == key)
+            .any(|problem| *problem.section == *self.label && problem.key == key)
     }
 
     pub(super) fn error(&self, line: usize, key: &str, text: String) {
@@ -346,7 +341,8 @@ impl<'d> Section<'d> {
 
     fn entry(&mut self, key: &'static str) -> Option<(usize, Spanned<DeValue<'d>>)> {
         self.known.push(key);
-        self.entries.remove(key)
+        let (key, value) = self.entries.remove_entry(key)?;
+        Some((self.lines.line(key.span().start), value))
     }
 
     fn wrong(&self, line: usize, key: &str, found: &str, Expected(expected): &Expected) {
@@ -356,7 +352,7 @@ impl<'d> Section<'d> {
     fn problem(&self, line: usize, key: &str, text: String) -> Problem {
         Problem {
             line: Some(line),
-            section: self.label.clone(),
+            section: self.label.to_string(),
             key: key.to_owned(),
             text,
         }
@@ -381,13 +377,27 @@ pub(crate) fn nearest<'c>(
         .map(|(_, candidate)| candidate)
 }
 
+/// How many characters of a text are repeated.
+const LONG: usize = 80;
+
+/// A text in quotes. Formatting would take most of the time of reading a file of very many sections, and almost no
+/// text in one has anything to escape.
+fn quoted(text: &str) -> String {
+    let is_plain = |octet: u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+    match text.bytes().all(is_plain) {
+        true => ["\"", text, "\""].concat(),
+        false => format!("{text:?}"),
+    }
+}
+
 /// A value as one would write it, cut where it gets long.
 fn display(value: &DeValue<'_>) -> String {
     match value {
+        DeValue::String(text) if text.len() <= LONG => quoted(text),
         DeValue::String(text) => {
-            let short: String = text.chars().take(80).collect();
+            let short: String = text.chars().take(LONG).collect();
             let rest = if short.len() < text.len() { "…" } else { "" };
-            format!("{:?}{rest}", short)
+            quoted(&short) + rest
         }
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),

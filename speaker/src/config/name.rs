@@ -18,9 +18,11 @@ impl Name {
     /// `None` for what is not a name.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let legal = |c: char| !(c.is_whitespace() || c.is_control() || "/\\\"'`".contains(c));
-        ((1..=64).contains(&text.chars().count()) && text.chars().all(legal))
-            .then(|| Self(text.into()))
+        let is_quote_or_slash = |c: char| matches!(c, '/' | '\\' | '"' | '\'' | '`');
+        let legal = |c: char| !(c.is_whitespace() || c.is_control() || is_quote_or_slash(c));
+        // The length in octets is that in characters, or more.
+        let fits = (1..=64).contains(&text.len()) || (1..=64).contains(&text.chars().count());
+        (fits && text.chars().all(legal)).then(|| Self(text.into()))
     }
 
     /// The name.

@@ -1,6 +1,6 @@
 //! The sections of the file, and what must fit together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -386,6 +386,13 @@ fn read_routes(
     let blackhole = speaker.map(|speaker| speaker.blackhole).unwrap_or_default();
     let mut routes = BTreeMap::new();
     let mut prefixes = BTreeMap::new();
+    let users = services.iter().rev().filter(|_| !sections.is_empty());
+    let users: HashMap<IpNet, &ServiceName> = users
+        .flat_map(|(name, service)| {
+            let addresses = service.addresses.iter();
+            addresses.map(move |address| (IpNet::from(*address), name))
+        })
+        .collect();
     for mut section in sections {
         let prefix = section.require(
             "prefix",
@@ -399,13 +406,7 @@ fn read_routes(
         if let Err(reason) = blackhole.check(&prefix.value, &attributes) {
             section.error(prefix.line, "communities", reason);
         }
-        let service = services.iter().find(|(_, service)| {
-            service
-                .addresses
-                .iter()
-                .any(|address| IpNet::from(*address) == prefix.value)
-        });
-        if let Some((service, _)) = service {
+        if let Some(service) = users.get(&prefix.value) {
             section.refuse(
                 "prefix",
                 &prefix,
@@ -479,8 +480,7 @@ fn unique<T>(
 ) -> bool {
     match seen.get(&text) {
         Some(line) => {
-            let expected = format!("unique; line {line} has it already");
-            section.refuse(key, value, &expected);
+            refuse_again(section, key, value, *line);
             false
         }
         None => {
@@ -488,6 +488,12 @@ fn unique<T>(
             true
         }
     }
+}
+
+/// Reports a value that was there before, in this line.
+fn refuse_again<T>(section: &Section<'_>, key: &str, value: &Located<T>, line: usize) {
+    let expected = format!("unique; line {line} has it already");
+    section.refuse(key, value, &expected);
 }
 
 fn values<T>(list: Vec<Located<T>>) -> Vec<T> {

@@ -102,6 +102,9 @@ fn warn_if_unknown(
 
 /// What no single advertisement is wrong about; `sections` are those that they were read from.
 pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
+    if config.advertisements.is_empty() {
+        return;
+    }
     check_blackhole(config, sections);
     check_aggregates(config, sections);
     let mut conflicts = BTreeMap::new();

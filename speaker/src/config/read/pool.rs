@@ -96,7 +96,7 @@ fn is_apart(
     let place = Place {
         range: range.value,
         line: range.line,
-        pool: section.label.clone(),
+        pool: section.label.to_string(),
     };
     places.insert(range.value.first(), place);
     true

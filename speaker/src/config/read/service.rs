@@ -1,7 +1,9 @@
 //! `[[service]]`: addresses that are served here, or what a pool is asked for, and what they depend on.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::document::{Located, Section};
@@ -11,16 +13,16 @@ use super::super::{
 };
 use super::health::{check_bfd, read_health};
 use super::pool::Pools;
-use super::{one_of, quoted, unique};
+use super::{one_of, quoted, refuse_again};
 
 pub(super) fn read_services(
     sections: Vec<Section<'_>>,
     pools: &Pools,
     bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
 ) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
-    let mut services = BTreeMap::new();
-    let mut names = BTreeMap::new();
-    let mut users: BTreeMap<IpAddr, (usize, String)> = BTreeMap::new();
+    let mut services = Vec::with_capacity(sections.len());
+    let mut names = HashMap::with_capacity(sections.len());
+    let mut users: HashMap<IpAddr, (usize, Rc<str>)> = HashMap::with_capacity(sections.len());
     for mut section in sections {
         let name = section.require(
             "name",
@@ -51,22 +53,26 @@ pub(super) fn read_services(
                     &format!("an address that no other service has; {user} has it (line {line})"),
                 ),
                 None => {
-                    users.insert(address.value, (address.line, section.label.clone()));
+                    users.insert(address.value, (address.line, Rc::clone(&section.label)));
                 }
             }
         }
         let Some(name) = name else { continue };
-        if unique(&section, "name", &name, name.value.to_string(), &mut names) {
-            let addresses = addresses.into_iter().map(|address| address.value).collect();
-            let service = ServiceConfig {
-                addresses,
-                request,
-                health: health.map(|health| health.value),
-            };
-            services.insert(name.value, Arc::new(service));
+        match names.entry(name.value.clone()) {
+            Entry::Occupied(first) => refuse_again(&section, "name", &name, *first.get()),
+            Entry::Vacant(place) => {
+                place.insert(name.line);
+                let addresses = addresses.into_iter().map(|address| address.value).collect();
+                let service = ServiceConfig {
+                    addresses,
+                    request,
+                    health: health.map(|health| health.value),
+                };
+                services.push((name.value, Arc::new(service)));
+            }
         }
     }
-    services
+    services.into_iter().collect()
 }
 
 /// What a service asks for that names no address.
