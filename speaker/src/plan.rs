@@ -283,7 +283,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
                 &running.speaker.router_id,
                 &speaker.router_id,
             );
-            differences.change(name)
+            differences.change(name.clone())
         },
     ));
     changes.extend(plan_map(
@@ -293,7 +293,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         Change::RemoveRange,
         |name, running, wanted| {
             let found = range_differences(running, wanted);
-            (!found.is_empty()).then_some(Change::UpdateRange(name, found))
+            (!found.is_empty()).then(|| Change::UpdateRange(name.clone(), found))
         },
     ));
     changes.extend(bfd_session::plan(&running.bfd_sessions, bfd_sessions));
@@ -311,7 +311,7 @@ pub fn plan(running: &Config, wanted: &Config) -> Vec<Change> {
         routes,
         Change::AddRoute,
         Change::RemoveRoute,
-        |prefix, running, wanted| (running != wanted).then_some(Change::UpdateRoute(prefix)),
+        |prefix, running, wanted| (running != wanted).then_some(Change::UpdateRoute(*prefix)),
     ));
     changes.extend(advertisement::plan(&running.advertisements, advertisements));
     if running.hooks != *hooks {
@@ -593,17 +593,23 @@ fn plan_map<K: Ord + Clone, V>(
     wanted: &BTreeMap<K, V>,
     add: impl Fn(K) -> Change,
     remove: impl Fn(K) -> Change,
-    update: impl Fn(K, &V, &V) -> Option<Change>,
+    update: impl Fn(&K, &V, &V) -> Option<Change>,
 ) -> Vec<Change> {
-    let gone = running.keys().filter(|key| !wanted.contains_key(key));
-    let gone: Vec<Change> = gone.cloned().map(remove).collect();
-    let rest = wanted
-        .iter()
-        .filter_map(|(key, value)| match running.get(key) {
-            Some(running) => update(key.clone(), running, value),
+    let (mut gone, mut rest) = (Vec::new(), Vec::new());
+    // Both are in order: there may be very many, of which few differ.
+    let mut running = running.iter().peekable();
+    for (key, value) in wanted {
+        while let Some((former, _)) = running.next_if(|(former, _)| *former < key) {
+            gone.push(remove(former.clone()));
+        }
+        rest.extend(match running.next_if(|(former, _)| *former == key) {
+            Some((_, running)) => update(key, running, value),
             None => Some(add(key.clone())),
         });
-    gone.into_iter().chain(rest).collect()
+    }
+    gone.extend(running.map(|(former, _)| remove(former.clone())));
+    gone.append(&mut rest);
+    gone
 }
 
 /// What a difference costs, the dearer the greater.

@@ -17,7 +17,7 @@ pub(super) fn plan(
         Change::RemoveBfdRange,
         |name, running, wanted| {
             let found = differences(running, wanted);
-            (!found.is_empty()).then_some(Change::UpdateBfdRange(name, found))
+            (!found.is_empty()).then(|| Change::UpdateBfdRange(name.clone(), found))
         },
     )
 }

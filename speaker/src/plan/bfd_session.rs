@@ -18,6 +18,7 @@ pub(super) fn plan(
         Change::RemoveBfdSession,
         |name, running, wanted| {
             let Differences { effect, found } = differences(running, wanted);
+            let name = name.clone();
             Some(match effect? {
                 Effect::InPlace => Change::UpdateBfdSession(name, found),
                 Effect::Restart => Change::RestartBfdSession(name, found),

@@ -17,7 +17,7 @@ pub(super) fn plan(
         Change::RemovePool,
         |name, running, wanted| {
             let found = differences(running, wanted);
-            (!found.is_empty()).then_some(Change::UpdatePool(name, found))
+            (!found.is_empty()).then(|| Change::UpdatePool(name.clone(), found))
         },
     )
 }

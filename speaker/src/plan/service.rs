@@ -12,12 +12,15 @@ const POOL: &str = "pool";
 const IP_FAMILIES: &str = "ip-families";
 
 pub(super) fn update(
-    name: ServiceName,
+    name: &ServiceName,
     running: &Arc<ServiceConfig>,
     wanted: &Arc<ServiceConfig>,
 ) -> Option<Change> {
+    if running == wanted {
+        return None;
+    }
     let found = differences(running, wanted);
-    (!found.is_empty()).then_some(Change::UpdateService(name, found))
+    (!found.is_empty()).then(|| Change::UpdateService(name.clone(), found))
 }
 
 fn differences(running: &ServiceConfig, wanted: &ServiceConfig) -> Vec<Difference> {
