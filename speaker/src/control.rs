@@ -25,11 +25,10 @@ use crate::history::{BySession, Followed, Record};
 use crate::hooks::HookCounts;
 use crate::malformed::Malformed;
 use crate::plan::Change;
-use crate::privileges::Privileges;
 use crate::services::Services;
 use crate::services::health::{CheckReport, HealthThread, Standings};
 use crate::services::pools::{Lack, Pools};
-use crate::speaker::Neighbors;
+use crate::speaker::{Neighbors, unknown_peer};
 use crate::tcp_drops::TcpDrops;
 
 /// Why something was not done. Nothing has changed then.
@@ -175,7 +174,7 @@ pub struct Snapshot {
     pub unsendable: ByPeer<bgp::Routes>,
     /// The last UPDATE of each peer with errors that RFC 7606 lets pass.
     pub malformed: ByPeer<Arc<Malformed>>,
-    /// What happened to each session.
+    /// What happened to each session; what happened to services is no part of it.
     pub history: BySession,
     /// The BGP sessions.
     pub bgp: BTreeMap<PeerName, bgp::SessionStatus>,
@@ -191,8 +190,6 @@ pub struct Snapshot {
     pub bfd_engine: EngineStatus,
     /// Which addresses of services are on this host.
     pub addresses: Arc<Report>,
-    /// What the daemon may do, and what it needs.
-    pub privileges: Privileges,
     /// How each hook has fared, in the order of the file.
     pub hooks: Vec<(String, HookCounts)>,
 }
@@ -202,6 +199,7 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(crate) enum Command {
     Snapshot(Reply<Snapshot>),
+    Config(Reply<Arc<Config>>),
     Vitals(Reply<Vitals>),
     Events(Option<Party>, Reply<Result<Vec<Record>, Refusal>>),
     Follow(Option<Party>, Option<u64>, Reply<Result<Followed, Refusal>>),
@@ -243,11 +241,39 @@ impl Control {
     /// # Errors
     /// When the daemon is stopping.
     pub async fn snapshot(&self) -> Result<Snapshot, Refusal> {
+        // What holds on to the services comes late: their next change has to copy what is still held.
+        let checks = self.health.reports().await;
+        let tcp_drops = TcpDrops::read();
         let mut snapshot = self.ask(Command::Snapshot).await?;
+        // And the sessions after that: what they have to send is what is announced then, or something newer.
         snapshot.bgp = self.bgp.status().await.into_iter().collect();
         snapshot.transports = self.bgp.transports().await;
-        snapshot.checks = self.health.reports().await;
-        Ok(snapshot)
+        Ok(Snapshot {
+            checks,
+            tcp_drops,
+            ..snapshot
+        })
+    }
+
+    /// The running configuration.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn config(&self) -> Result<Arc<Config>, Refusal> {
+        self.ask(Command::Config).await
+    }
+
+    /// The running configuration, in which there is such a peer.
+    ///
+    /// # Errors
+    /// When there is none, or the daemon is stopping.
+    pub async fn config_with(&self, peer: &str) -> Result<(Arc<Config>, PeerName), Refusal> {
+        let config = self.config().await?;
+        let name = PeerName::new(peer).filter(|name| config.peers.contains_key(name));
+        match name {
+            Some(name) => Ok((config, name)),
+            None => Err(unknown_peer(&config, peer)),
+        }
     }
 
     /// How the daemon is; answered when the speaker task and the BGP and BFD threads have come to do so.
@@ -263,11 +289,12 @@ impl Control {
         }
     }
 
-    /// What the neighbor of each established session has from us.
+    /// What the neighbors have from us to whom something is on its way; all others have everything that is announced.
     pub async fn advertised(&self, snapshot: &Snapshot) -> ByPeer<Arc<bgp::Routes>> {
         let mut answers = JoinSet::new();
         for (name, session) in &snapshot.bgp {
-            if session.state == bgp::State::Established {
+            let mut families = session.families.iter();
+            if session.state == bgp::State::Established && families.any(|it| it.pending > 0) {
                 let (bgp, name) = (self.bgp.clone(), name.clone());
                 answers.spawn(async move { Some((bgp.advertised(&name).await?, name)) });
             }
@@ -292,7 +319,7 @@ impl Control {
     /// # Errors
     /// When there is no such peer, or its routes are not kept.
     pub async fn received_routes(&self, name: &PeerName) -> Result<Vec<ReceivedRoute>, Refusal> {
-        self.ask(Command::Snapshot).await?.keeps_routes(name)?;
+        self.config().await?.keeps_routes(name)?;
         let routes = self.bgp.received_routes(name).await;
         Ok(routes.unwrap_or_default())
     }
@@ -412,10 +439,7 @@ impl Control {
         name: &PeerName,
         family: Option<Family>,
     ) -> Result<Vec<Family>, Refusal> {
-        let snapshot = self.ask(Command::Snapshot).await?;
-        if !snapshot.config.peers.contains_key(name) {
-            return Err(snapshot.unknown_peer(name.as_str()));
-        }
+        self.config_with(name.as_str()).await?;
         let asked = self.bgp.refresh_peer(name, family).await;
         let asked = asked.ok_or(Refusal::Stopping)?;
         asked.map_err(|error| Refusal::Conflict(format!("peer {name}: {error}")))

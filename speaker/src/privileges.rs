@@ -96,6 +96,18 @@ pub struct Privileges {
     pub no_new_privs: bool,
 }
 
+impl Privileges {
+    /// What the calling thread may do, and what this running configuration needs, which was read from `file`.
+    #[must_use]
+    pub fn here(config: &Config, file: &Path) -> Self {
+        Self {
+            held: held(),
+            needs: needs(config, file, &Host::here(), owner),
+            no_new_privs: has_no_new_privs(),
+        }
+    }
+}
+
 /// What it depends on beside the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {

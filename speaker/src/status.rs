@@ -26,6 +26,7 @@ use crate::control::{Refusal, Reloaded, Snapshot};
 use crate::drain::{DrainReason, Draining};
 use crate::history::{Records, Subject};
 use crate::plan;
+use crate::privileges::Privileges;
 use crate::speaker::unknown_peer;
 use crate::story::Plot;
 
@@ -118,7 +119,7 @@ pub struct ChangeStatus {
 impl DaemonStatus {
     /// Of this snapshot.
     #[must_use]
-    pub fn new(snapshot: &Snapshot) -> Self {
+    pub fn new(snapshot: &Snapshot, privileges: &Privileges) -> Self {
         let speaker = &snapshot.config.speaker;
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -136,7 +137,7 @@ impl DaemonStatus {
                 .stops_at
                 .map(|at| millis(at.saturating_duration_since(snapshot.now.0))),
             bfd: (&snapshot.bfd_engine).into(),
-            privileges: (&snapshot.privileges).into(),
+            privileges: privileges.into(),
             hooks: snapshot.hooks.iter().map(HookStatus::from).collect(),
         }
     }

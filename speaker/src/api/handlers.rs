@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -24,6 +25,7 @@ use crate::capture;
 use crate::config::{OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Control, Lasting, Snapshot, Stopping, Stored};
 use crate::metrics;
+use crate::privileges::Privileges;
 use crate::status::{
     BfdStatus, DaemonStatus, GivenStatus, PeerStatus, PoolStatus, ReceivedRouteStatus,
     ReloadStatus, ServiceStatus,
@@ -244,9 +246,9 @@ async fn scrape(
     Ok((headers, text).into_response())
 }
 
-/// The speaker task answers.
+/// The speaker task and the threads of BGP and BFD answer.
 async fn healthy(State(context): State<Context>) -> Answer<&'static str> {
-    snapshot(&context).await?;
+    context.control.vitals().await?;
     Ok("ok\n")
 }
 
@@ -271,11 +273,14 @@ async fn ready(State(context): State<Context>) -> Answer<&'static str> {
 }
 
 async fn status(State(context): State<Context>) -> Answer<Json<DaemonStatus>> {
-    Ok(Json(DaemonStatus::new(&snapshot(&context).await?)))
+    let snapshot = snapshot(&context).await?;
+    // Asked of the system where it is shown: it may take files, and nobody else is to wait for those.
+    let privileges = Privileges::here(&snapshot.config, &context.file);
+    Ok(Json(DaemonStatus::new(&snapshot, &privileges)))
 }
 
 async fn config(State(context): State<Context>) -> Answer<Json<ConfigStatus>> {
-    let config = snapshot(&context).await?.config;
+    let config = context.control.config().await?;
     Ok(Json(ConfigStatus {
         file: context.file.as_ref().clone(),
         running: match context.shows_arguments {
@@ -317,10 +322,8 @@ async fn advertised(State(context): State<Context>, Segment(name): Segment) -> A
 
 /// An element is a `ReceivedRouteStatus`.
 async fn received(State(context): State<Context>, Segment(name): Segment) -> Answer<Response> {
-    let routes = context
-        .control
-        .received_routes(&known(&context, &name).await?)
-        .await?;
+    let (_, name) = context.control.config_with(&name).await?;
+    let routes = context.control.received_routes(&name).await?;
     let (mut array, answer) = Array::new();
     tokio::spawn(async move {
         for route in &routes {
@@ -346,26 +349,16 @@ async fn captured(
     Segment(name): Segment,
     Options(CaptureOptions { from }): Options<CaptureOptions>,
 ) -> Answer<Response> {
-    let snapshot = snapshot(&context).await?;
-    let name = known_to(&snapshot, &name)?;
+    let (_, name) = context.control.config_with(&name).await?;
     let (pieces, next) = context.control.captured(&name, from).await;
-    let file = capture::render(name.as_str(), snapshot.now, &pieces);
+    let now = (Instant::now(), SystemTime::now());
+    let file = capture::render(name.as_str(), now, &pieces);
     let kind = HeaderValue::from_static(capture::CONTENT_TYPE);
     let headers = [
         (header::CONTENT_TYPE, kind),
         (CAPTURE_NEXT, HeaderValue::from(next)),
     ];
     Ok((headers, file).into_response())
-}
-
-/// The peer of this name.
-async fn known(context: &Context, name: &str) -> Answer<PeerName> {
-    known_to(&snapshot(context).await?, name)
-}
-
-fn known_to(snapshot: &Snapshot, name: &str) -> Answer<PeerName> {
-    let known = PeerName::new(name).filter(|name| snapshot.config.peers.contains_key(name));
-    known.ok_or_else(|| snapshot.unknown_peer(name).into())
 }
 
 async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {

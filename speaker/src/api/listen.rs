@@ -231,6 +231,17 @@ pub async fn bind_tcp(address: SocketAddr) -> Result<Viewers, BindError> {
 #[derive(Debug)]
 pub struct Viewers(TcpListener);
 
+impl Viewers {
+    /// To wait for them on another runtime.
+    pub(super) fn into_std(self) -> io::Result<std::net::TcpListener> {
+        self.0.into_std()
+    }
+
+    pub(super) fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(listener).map(Self)
+    }
+}
+
 impl Listener for Viewers {
     type Io = TcpStream;
     type Addr = SocketAddr;

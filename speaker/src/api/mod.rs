@@ -1,8 +1,8 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
 //! `handlers` has what can be asked, `request` how it is understood, `events` how to follow what happens, `listen` the sockets,
-//! `server` the connections and `lease` their limits, `page` the page for people, `problem` the errors,
-//! `openapi` the description of it all.
+//! `server` the connections and `lease` their limits, `thread` who answers them, `page` the page for people,
+//! `problem` the errors, `openapi` the description of it all.
 
 mod array;
 mod events;
@@ -14,6 +14,7 @@ mod page;
 mod problem;
 mod request;
 mod server;
+mod thread;
 
 pub(crate) use handlers::{
     CAPTURE_NEXT, ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop,
@@ -24,3 +25,4 @@ pub use listen::{BindError, ControlSocket, Viewers, bind_tcp};
 pub use problem::Problem;
 pub(crate) use server::SERVER;
 pub use server::Server;
+pub use thread::ApiThread;

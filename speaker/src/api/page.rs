@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::control::{ByPeer, Snapshot};
+use crate::privileges::Privileges;
 use crate::status::DaemonStatus;
 
 const STYLE: &str = "body{font:15px system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}\
@@ -12,7 +13,7 @@ table{border-collapse:collapse;width:100%;margin-bottom:2em}th,td{text-align:lef
 
 /// The whole page.
 pub(super) fn render(snapshot: &Snapshot, advertised: &ByPeer<Arc<bgp::Routes>>) -> String {
-    let daemon = DaemonStatus::new(snapshot);
+    let daemon = DaemonStatus::new(snapshot, &Privileges::default());
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
          <title>herald</title><style>{STYLE}</style><h1>herald</h1>\

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::{FAILURE, SUCCESS, USAGE, complain};
 use crate::addresses;
-use crate::api::{self, ControlSocket, Server};
+use crate::api::{self, ApiThread, ControlSocket};
 use crate::config::{Checked, Config};
 use crate::control::Control;
 use crate::logging;
@@ -74,6 +74,8 @@ enum DaemonError {
     Ended(#[from] ThreadEnded),
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
+    #[error("cannot start the API's thread: {0}")]
+    Thread(std::io::Error),
 }
 
 impl DaemonError {
@@ -109,11 +111,8 @@ async fn daemon(
     }
     privileges::give_up(&needs, privileges::runs_programs(&config));
     let (speaker, control) = Speaker::start(file.to_owned(), config, level).await?;
-    let mut server = Server::default();
-    server.serve(listener, api::control(control.clone(), file.to_owned()));
-    if let Some(viewers) = viewers {
-        server.serve(viewers, api::viewing(control.clone(), file.to_owned()));
-    }
+    let server = ApiThread::start(listener, viewers, control.clone(), file);
+    let server = server.map_err(DaemonError::Thread)?;
     info!(socket = %api.socket.display(), "herald {} runs", env!("CARGO_PKG_VERSION"));
     let manager = ServiceManager::from_environment();
     let speaker = speaker.with_service_manager(manager.clone());

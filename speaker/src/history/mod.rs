@@ -347,10 +347,15 @@ impl History {
         records
     }
 
-    /// What is remembered of each session.
+    /// What is remembered of each session. Services have none, and there may be very many of them.
     #[must_use]
-    pub const fn sessions(&self) -> &BySession {
-        &self.sessions
+    pub fn of_sessions(&self) -> BySession {
+        let all = self.sessions.iter();
+        let is_service = |party: &Party| matches!(party, Party::Service(_));
+        // They come last.
+        all.take_while(|((party, _), _)| !is_service(party))
+            .map(|(session, records)| (session.clone(), records.clone()))
+            .collect()
     }
 
     /// Ends the sessions that were up when the former run ended, at its last sign of life, and returns

@@ -418,6 +418,6 @@ fn who_is_forgotten_is_so_in_every_respect_and_alone() {
     let since = history.last_id - 1;
     history.forget(peer());
     assert!(history.records(Some(&peer())).is_empty());
-    assert_eq!(history.sessions().len(), 8);
+    assert_eq!(history.sessions.len(), 8);
     assert!(history.follow(None, Some(since)).is_incomplete);
 }

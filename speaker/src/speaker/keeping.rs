@@ -4,7 +4,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use super::Speaker;
@@ -23,7 +23,7 @@ impl Speaker {
     ) -> Result<(), Refusal> {
         let changes: Vec<Change> = changes.into_iter().collect();
         let writing = self.begin_to_keep(&changes);
-        self.attend_until(writing).await?;
+        written(self.attend_until(writing).await)?;
         self.kept.apply(&changes);
         self.all_is_kept();
         Ok(())
@@ -80,7 +80,7 @@ impl Speaker {
     pub(super) async fn keep_all(&mut self, kept: Kept) -> Result<(), Refusal> {
         let snapshot = kept.clone();
         let writing = self.write(move |store| store.replace(&snapshot));
-        self.attend_until(writing).await?;
+        written(self.attend_until(writing).await)?;
         self.kept = kept;
         self.all_is_kept();
         Ok(())
@@ -112,24 +112,24 @@ impl Speaker {
         })
     }
 
-    /// A thread that has ended is the loop's affair.
-    async fn attend_until(
+    /// What the threads report is handled until this is done. A thread that has ended is the loop's affair.
+    pub(super) async fn attend_until<T>(
         &mut self,
-        mut writing: JoinHandle<Result<(), StateError>>,
-    ) -> Result<(), Refusal> {
+        mut work: JoinHandle<T>,
+    ) -> Result<T, JoinError> {
         loop {
             tokio::select! {
                 biased;
                 Some(event) = self.bfd_events.recv() => self.handle_bfd(event),
                 Some(event) = self.bgp_events.recv() => self.handle_bgp(event),
                 Some(found) = self.verdicts.recv() => self.handle_found(found),
-                result = &mut writing => return written(result),
+                result = &mut work => return result,
             }
         }
     }
 }
 
-fn written(result: Result<Result<(), StateError>, tokio::task::JoinError>) -> Result<(), Refusal> {
+fn written(result: Result<Result<(), StateError>, JoinError>) -> Result<(), Refusal> {
     let result = result.map_err(|error| Refusal::Failed(format!("nothing is kept: {error}")))?;
     result.map_err(|error| Refusal::Failed(error.to_string()))
 }

@@ -499,6 +499,7 @@ impl Speaker {
         // Whoever asked may have gone; what was asked for is done all the same.
         match command {
             Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
+            Command::Config(reply) => drop(reply.send(Arc::clone(&self.config))),
             Command::Vitals(reply) => drop(reply.send(self.vitals())),
             Command::Events(party, reply) => drop(reply.send(self.events(party.as_ref()))),
             Command::Follow(party, since, reply) => {
@@ -559,16 +560,15 @@ impl Speaker {
             conflicts: self.announcer.conflicts().clone(),
             unsendable: self.unsendable.clone(),
             malformed: self.malformed.clone(),
-            history: self.history.sessions().clone(),
+            history: self.history.of_sessions(),
             bgp: BTreeMap::new(),
             transports: BTreeMap::new(),
-            tcp_drops: TcpDrops::read(),
+            tcp_drops: TcpDrops::default(),
             neighbors: self.neighbors.clone(),
             bfd: self.bfd.report(),
             bfd_engine: self.bfd.engine_status(),
             hooks: self.hooks.counts(),
             addresses: self.addresses.report(),
-            privileges: self.privileges(),
         }
     }
 

@@ -1,19 +1,11 @@
-//! What the daemon may do, and what a reload would need beyond that.
+//! What a reload would need beyond what the daemon may do.
 
 use super::Speaker;
 use crate::config::Config;
 use crate::plan::Change;
-use crate::privileges::{self, Needs, Privileges};
+use crate::privileges::{self, Needs};
 
 impl Speaker {
-    pub(super) fn privileges(&self) -> Privileges {
-        Privileges {
-            held: privileges::held(),
-            needs: self.needs(&self.config),
-            no_new_privs: privileges::has_no_new_privs(),
-        }
-    }
-
     fn needs(&self, config: &Config) -> Needs {
         privileges::needs(config, &self.file, &self.host, privileges::owner)
     }

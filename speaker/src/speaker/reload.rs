@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bfd::engine::EngineError;
+use tokio::task::spawn_blocking;
 use tracing::{debug, error, info, warn};
 
 use super::{Speaker, StartError, pools};
 use crate::additions::{Additions, Kept};
 use crate::allocator;
-use crate::config::Config;
+use crate::config::{Checked, Config};
 use crate::control::{Refusal, Reloaded};
 use crate::history::Subject;
 use crate::plan::{self, Change};
@@ -63,8 +64,7 @@ impl Speaker {
 
     async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
         allocator::give_back_soon();
-        let checked =
-            Config::load(&self.file).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let checked = self.read().await?;
         let wanted = self.complete(checked.config)?;
         let mut kept = self.kept.clone();
         let superseded = kept.additions.give_way(&wanted);
@@ -84,11 +84,23 @@ impl Speaker {
             }
             failures = self.apply(&wanted, &changes, books);
         }
+        // Nobody waits until it has been freed bit by bit.
+        spawn_blocking(move || drop(wanted));
         Ok(Reloaded {
             changes,
             warnings: checked.warnings,
             failures,
         })
+    }
+
+    /// Very many services take a while to read, and a verdict about one of them is not kept waiting for it.
+    async fn read(&mut self) -> Result<Checked, Refusal> {
+        let file = self.file.clone();
+        let reading = spawn_blocking(move || Config::load(&file));
+        let read = self.attend_until(reading).await;
+        let read =
+            read.map_err(|error| Refusal::Failed(format!("the file is not read: {error}")))?;
+        read.map_err(|error| Refusal::Invalid(error.to_string()))
     }
 
     /// What a file says, with what it leaves to the running daemon.

@@ -4,9 +4,10 @@ use bgp::wire::{Attribute, MpNextHop};
 use bgp::{ReceivedRoute, ReceivedRoutes};
 use serde::{Deserialize, Serialize};
 
-use crate::config::PeerName;
-use crate::control::{Refusal, Snapshot};
+use crate::config::{Config, PeerName};
+use crate::control::Refusal;
 use crate::malformed;
+use crate::speaker::unknown_peer;
 
 /// An element of `GET /v1/peers/NAME/received`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,14 +39,14 @@ pub struct ReceivedRouteStatus {
     pub long_lived_stale: bool,
 }
 
-impl Snapshot {
+impl Config {
     /// Refuses to look for the routes of a peer whose routes are not kept.
     ///
     /// # Errors
     /// What to do about it.
     pub fn keeps_routes(&self, name: &PeerName) -> Result<(), Refusal> {
-        let Some(peer) = self.config.peers.get(name) else {
-            return Err(self.unknown_peer(name.as_str()));
+        let Some(peer) = self.peers.get(name) else {
+            return Err(unknown_peer(self, name.as_str()));
         };
         match peer.import.received_routes {
             ReceivedRoutes::Kept(_) => Ok(()),

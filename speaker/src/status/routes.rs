@@ -88,7 +88,7 @@ pub struct ServiceStatus {
 }
 
 impl Snapshot {
-    /// `GET /v1/routes`; `advertised` is what each peer has from us.
+    /// `GET /v1/routes`; `advertised` is what [`Control::advertised`](crate::control::Control::advertised) answers.
     pub fn routes(
         &self,
         advertised: &ByPeer<Arc<bgp::Routes>>,
@@ -180,8 +180,9 @@ impl Snapshot {
         match self.family_status(peer, Family::of(prefix)) {
             None => "down",
             Some(family) if family.next_hop.is_none() => "no next hop",
-            Some(_) if says_so(advertised.get(peer).map(Arc::as_ref)) => "announced",
             Some(_) if says_so(self.unsendable.get(peer)) => "too long",
+            Some(family) if family.pending == 0 => "announced",
+            Some(_) if says_so(advertised.get(peer).map(Arc::as_ref)) => "announced",
             Some(_) => "pending",
         }
     }
@@ -213,7 +214,7 @@ impl Snapshot {
         (session.state == State::Established).then_some(status)
     }
 
-    /// `GET /v1/services/NAME`; `advertised` is what each peer has from us.
+    /// `GET /v1/services/NAME`; `advertised` as for [`routes`](Self::routes).
     ///
     /// # Errors
     /// When there is none of that name.
@@ -232,7 +233,7 @@ impl Snapshot {
         }
     }
 
-    /// `GET /v1/services`; `advertised` is what each peer has from us.
+    /// `GET /v1/services`; `advertised` as for [`routes`](Self::routes).
     #[must_use]
     pub fn services(&self, advertised: &ByPeer<Arc<bgp::Routes>>) -> Vec<ServiceStatus> {
         let states = self.service_states(advertised);
@@ -260,7 +261,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// How many peers have every route of each service; `advertised` is what each peer has from us.
+    /// How many peers have every route of each service; `advertised` as for [`routes`](Self::routes).
     pub(crate) fn service_holders(
         &self,
         advertised: &ByPeer<Arc<bgp::Routes>>,

@@ -95,7 +95,8 @@ impl Tale {
 
     fn plot<T>(&self, tell: impl FnOnce(&Plot<'_>) -> T) -> T {
         let none = crate::history::Records::default();
-        let of = |subject| self.history.sessions().get(&(party(), subject));
+        let sessions = self.history.of_sessions();
+        let of = |subject| sessions.get(&(party(), subject));
         tell(&Plot {
             now: at(self.now),
             started: at(self.started),

@@ -7,7 +7,6 @@ use crate::announcer::Announcer;
 use crate::bfd_thread::BfdReports;
 use crate::config::Config;
 use crate::control::LastReload;
-use crate::privileges::Privileges;
 use crate::services::Services;
 
 const FILE: &str = r#"
@@ -29,7 +28,8 @@ fn tor() -> PeerName {
     PeerName::new("tor").unwrap()
 }
 
-/// An established session over which IPv4 routes have a next hop and IPv6 routes have none.
+/// An established session over which IPv4 routes have a next hop and IPv6 routes have none, and something is on its
+/// way.
 fn session() -> bgp::SessionStatus {
     let asn = bgp::Asn::new(64521).unwrap();
     let id = bgp::BgpIdentifier::new([192, 0, 2, 1].into()).unwrap();
@@ -38,7 +38,7 @@ fn session() -> bgp::SessionStatus {
         family,
         next_hop: next_hop.map(Into::into),
         advertised: 0,
-        pending: 0,
+        pending: 1,
         received: 0,
         loops: 0,
         leaks: 0,
@@ -90,7 +90,6 @@ fn states(
         bfd: BfdReports::default(),
         hooks: Vec::new(),
         addresses: Arc::default(),
-        privileges: Privileges::default(),
         transports: BTreeMap::new(),
         neighbors: BTreeMap::new(),
         tcp_drops: crate::tcp_drops::TcpDrops::default(),
@@ -127,6 +126,22 @@ fn each_prefix_has_its_own_state() {
         states,
         [
             "198.51.100.0/24 pending",
+            "203.0.113.1/32 announced",
+            "2001:db8:5::1/128 no next hop"
+        ]
+    );
+}
+
+#[test]
+fn a_peer_that_nothing_is_on_its_way_to_has_everything() {
+    let mut quiet = session();
+    quiet.families[0].pending = 0;
+    let long = routes(&[("198.51.100.0/24", Some(10))]);
+    let (states, _) = states(quiet, bgp::Routes::new(), long);
+    assert_eq!(
+        states,
+        [
+            "198.51.100.0/24 too long",
             "203.0.113.1/32 announced",
             "2001:db8:5::1/128 no next hop"
         ]
