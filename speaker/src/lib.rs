@@ -28,6 +28,7 @@ pub mod on_link;
 pub mod plan;
 pub mod privileges;
 mod program;
+mod program_text;
 pub mod router_id;
 pub mod service_manager;
 pub mod services;

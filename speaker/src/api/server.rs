@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::lease::{Lease, Limits, Load};
+use crate::allocator;
 
 /// Who answers, in each answer: a command of another version can say so.
 pub(crate) const SERVER: &str = concat!("herald/", env!("CARGO_PKG_VERSION"));
@@ -101,6 +102,8 @@ impl Doorkeeper {
                     connections.spawn(async move {
                         let _place = place;
                         connection.await;
+                        // An answer may have been long, and what it took is not needed before the next.
+                        allocator::give_back_soon();
                     });
                 }
                 _ = self.closing.changed() => break,

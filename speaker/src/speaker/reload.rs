@@ -63,7 +63,6 @@ impl Speaker {
     }
 
     async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
-        allocator::give_back_soon();
         let checked = self.read().await?;
         let wanted = self.complete(checked.config)?;
         let mut kept = self.kept.clone();
@@ -99,6 +98,7 @@ impl Speaker {
         let reading = spawn_blocking(move || Config::load(&file));
         let read = self.attend_until(reading).await;
         let read =
+        allocator::give_back_soon();
             read.map_err(|error| Refusal::Failed(format!("the file is not read: {error}")))?;
         read.map_err(|error| Refusal::Invalid(error.to_string()))
     }
