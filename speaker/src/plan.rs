@@ -88,6 +88,9 @@ pub enum Change {
     UpdateService(ServiceName, Vec<Difference>),
     /// A service has other addresses of the pools, or lacks some.
     Reassign(ServiceName, Reassignment),
+    /// A service that was added at run time is announced no more, or cannot be: advertisements contradict each other about
+    /// it. In words.
+    Contradict(ServiceName, String),
     /// A prefix is announced.
     AddRoute(IpNet),
     /// A prefix is withdrawn.
@@ -124,8 +127,8 @@ pub struct Difference {
 }
 
 impl Change {
-    /// Whether a session ends that somebody relies on: routers lose our routes for a moment, or a path is not
-    /// watched.
+    /// Whether something ends that somebody relies on: routers lose our routes for a moment, a path is not watched, or a
+    /// service goes that nobody has removed.
     #[must_use]
     pub fn interrupts(&self) -> bool {
         match self {
@@ -134,7 +137,8 @@ impl Change {
             | Self::SwitchPeer(..)
             | Self::RemoveBfdSession(_)
             | Self::RestartBfdSession(..)
-            | Self::SwitchBfdSession(..) => true,
+            | Self::SwitchBfdSession(..)
+            | Self::Contradict(..) => true,
             Self::UpdatePeer(_, differences) => differences.iter().any(bfd::ends_session),
             _ => false,
         }
@@ -208,6 +212,7 @@ impl fmt::Display for Change {
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
             Self::UpdateService(name, differences) => service::write_update(f, name, differences),
             Self::Reassign(name, reassignment) => write!(f, "service {name}: {reassignment}"),
+            Self::Contradict(name, text) => write!(f, "service {name}: {text}"),
             Self::AddRoute(prefix) => write!(f, "route {prefix}: added"),
             Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
             Self::UpdateRoute(prefix) => write!(f, "route {prefix}: attributes or peers changed"),
@@ -409,6 +414,7 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             Change::UpdateHooks => running.hooks.clone_from(&wanted.hooks),
             Change::Supersede(_)
             | Change::Reassign(..)
+            | Change::Contradict(..)
             | Change::Unprivileged(_)
             | Change::NextStart(_) => {}
         }

@@ -228,13 +228,18 @@ fn advertisements_change_one_by_one_and_contradictions_are_told() {
         causes.collect::<Vec<_>>().join("\n")
     };
     daemon.write(&advertisements("med = 20", other));
-    daemon.ok(&["reload"]);
+    let withdrawn = "service dns: will be withdrawn: [[advertisement]] \"up\" and \"other\" both fit it at peer tor, and differ in med";
+    let planned = daemon.ok(&["reload", "--dry-run"]);
+    assert!(planned.contains(withdrawn), "{planned}");
+    assert_eq!(prefixes(&daemon), ["192.0.2.53/32 api"]);
+    let done = daemon.ok(&["reload"]);
+    assert!(done.contains(withdrawn), "{done}");
     let told = events();
     for line in [
+        withdrawn,
         "reload: advertisement up: med 10 -> 20",
         "reload: advertisement other: added",
         "192.0.2.53 is not announced: ",
-        "both fit it at peer tor, and differ in med",
     ] {
         assert_eq!(told.matches(line).count(), 1, "{line}\n{told}");
     }

@@ -4,13 +4,57 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use bgp::Family;
 use tracing::{info, warn};
 
 use super::Speaker;
-use crate::config::{Conflict, ServiceName};
+use crate::additions::Additions;
+use crate::config::{Config, Conflict, ServiceName};
 use crate::history::Subject;
+use crate::plan::Change;
+use crate::services::pools::Pools;
 
 impl Speaker {
+    /// What a configuration would do to services that were added at run time: of those that the file names it is known
+    /// that it does not.
+    pub(super) fn contradictions(
+        &self,
+        wanted: &Config,
+        added: &Additions,
+        books: &Pools,
+    ) -> Vec<Change> {
+        if wanted.advertisements.len() < 2 {
+            return Vec::new();
+        }
+        let mut known = BTreeMap::new();
+        let mut conflict = |family, places: Vec<usize>| {
+            let found = known.entry((family, places));
+            let found = found.or_insert_with_key(|(family, all)| wanted.conflict(*family, all));
+            found.clone()
+        };
+        let mut changes = Vec::new();
+        for (name, service) in &added.services {
+            let assigned = books.assigned(name);
+            let addresses = service.addresses.iter().copied();
+            let mut addresses = addresses.chain(assigned.addresses());
+            let found = addresses.find_map(|address| {
+                let is_new = !self.conflicts.contains_key(&address);
+                let prefixes = wanted.advertised_as(name, address).into_iter();
+                let mut prefixes = prefixes.filter(|_| is_new);
+                prefixes.find_map(|(prefix, places)| conflict(Family::of(&prefix), places))
+            });
+            if let Some(conflict) = found {
+                let what = match self.services.may_announce(name) {
+                    true => "will be withdrawn",
+                    false => "cannot be announced",
+                };
+                let why = wanted.explain(&conflict);
+                changes.push(Change::Contradict(name.clone(), format!("{what}: {why}")));
+            }
+        }
+        changes
+    }
+
     /// One line for each two that disagree, however many addresses they are about.
     pub(super) fn tell_of_conflicts(&mut self) {
         if *self.announcer.conflicts() == self.conflicts {

@@ -74,6 +74,7 @@ impl Speaker {
             .collect();
         let (books, reassigned) = pools::settle(&wanted, &mut kept, Some(&self.pools));
         plan::add_reassignments(&mut changes, reassigned);
+        changes.extend(self.contradictions(&wanted, &kept.additions, &books));
         changes.extend(self.unprivileged(&wanted));
         let mut failures = Vec::new();
         if !dry_run && !changes.is_empty() {
@@ -97,8 +98,8 @@ impl Speaker {
         let file = self.file.clone();
         let reading = spawn_blocking(move || Config::load(&file));
         let read = self.attend_until(reading).await;
-        let read =
         allocator::give_back_soon();
+        let read =
             read.map_err(|error| Refusal::Failed(format!("the file is not read: {error}")))?;
         read.map_err(|error| Refusal::Invalid(error.to_string()))
     }
@@ -239,6 +240,7 @@ impl Speaker {
                 | Change::RemoveAdvertisement(_)
                 | Change::UpdateAdvertisement(..)
                 | Change::ReorderAdvertisements
+                | Change::Contradict(..)
                 | Change::Unprivileged(_)
                 | Change::NextStart(_) => {}
                 Change::Reassign(name, reassignment) => {
