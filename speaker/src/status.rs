@@ -14,6 +14,7 @@ mod peer;
 mod pools;
 mod privileges;
 mod received;
+mod remembered;
 mod routes;
 mod transport;
 
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Party;
+use crate::config::{Party, PeerName};
 use crate::control::{Refusal, Reloaded, Snapshot};
 use crate::drain::{DrainReason, Draining};
 use crate::history::{Records, Subject};
@@ -169,6 +170,12 @@ impl Snapshot {
 
     /// That there is no such peer, and which one may have been meant.
     pub(crate) fn unknown_peer(&self, name: &str) -> Refusal {
+        let departed = PeerName::new(name).map(Party::Peer);
+        if departed.is_some_and(|party| self.history.contains_key(&(party, Subject::Bgp))) {
+            return Refusal::NotFound(format!(
+                "peer {name} came by a range and is not there; `herald show events --peer {name}` tells what happened to it"
+            ));
+        }
         unknown_peer(&self.config, name)
     }
 

@@ -390,3 +390,51 @@ fn after_a_crash_the_history_says_how_the_sessions_ended() {
         "{page}"
     );
 }
+
+#[test]
+fn what_both_sides_said_last_is_known_after_a_restart() {
+    let ([mut here, there], _) = pair("");
+    there.ok(&["peer", "shutdown", "other", "-m", "rack 12 moves"]);
+    wait_until_written(&here, "notification_received");
+    here.kill();
+    drop(there);
+    here.launch();
+    let status = here.show(&["peer", "other"]);
+    let said = &status["last_notification_received"];
+    assert_eq!(said["communication"], "rack 12 moves", "{status:#}");
+    let page = words(&here.ok(&["show", "peer", "other"]));
+    assert!(page.contains("rack 12 moves"), "{page}");
+}
+
+#[test]
+fn a_neighbor_of_a_range_is_remembered_after_a_restart() {
+    let [own, other] = [loopback(), loopback()];
+    let mut here = Daemon::start(&format!(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"{own}\"\nlisten = [\"{own}:11179\"]\n\
+         [[peer-range]]\nname = \"rack\"\nprefix = \"{other}/32\"\nremote-as = 64521\nsource-address = \"{own}\"\n"
+    ));
+    let name = format!("rack@{other}");
+    let neighbor = || Daemon::start(&config(other, 64521, own, 64520, ""));
+    let first = neighbor();
+    here.wait_until_established(&name);
+    first.ok(&["peer", "shutdown", "other", "-m", "rack 13 moves"]);
+    wait_until_written(&here, "notification_received");
+    drop(first);
+    here.kill();
+    here.launch();
+    let events = words(&here.ok(&["show", "events", "--peer", &name]));
+    assert!(events.contains("rack 13 moves"), "{events}");
+    let said = here.fails(1, &["show", "peer", &name]);
+    assert!(said.contains("came by a range and is not there"), "{said}");
+    let second = neighbor();
+    second.wait_until_established("other");
+    let page = words(&here.ok(&["show", "peer", &name]));
+    assert!(page.contains("rack 13 moves"), "{page}");
+}
+
+fn wait_until_written(daemon: &Daemon, what: &str) {
+    let history = daemon.path("state").join("history.jsonl");
+    eventually("it is written down", || {
+        fs::read_to_string(&history).is_ok_and(|text| text.contains(what))
+    });
+}

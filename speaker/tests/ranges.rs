@@ -12,7 +12,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use support::{Daemon, eventually, loopback};
+use support::{Daemon, eventually, loopback, words};
 
 /// A router that lets neighbors in from a range around `near`.
 fn router(own: Ipv4Addr, ranges: &str) -> String {
@@ -79,8 +79,16 @@ fn a_neighbor_from_a_range_is_a_peer_while_it_is_there() {
     // And is forgotten after a while.
     drop(host_two);
     eventually("the last is forgotten", || names(&router).is_empty());
-    let events = router.ok(&["show", "events"]);
+    let events = words(&router.ok(&["show", "events"]));
     assert!(events.contains(&format!("peer {name}: gone")), "{events}");
+    // What happened to it is not, and is whole.
+    let events = router.show(&["events", "--peer", &format!("all@{one}")]);
+    let events = events.as_array().unwrap();
+    for protocol in ["bgp", "bfd"] {
+        let turns = events.iter().filter(|event| event["subject"] == protocol);
+        let kinds: Vec<_> = turns.map(|event| &event["kind"]).collect();
+        assert_eq!(kinds, ["up", "down"], "{events:?}");
+    }
 }
 
 #[test]

@@ -548,6 +548,25 @@ impl Config {
         }
     }
 
+    /// Whether a range would let in somebody of this name.
+    #[must_use]
+    pub fn may_come(&self, party: &Party) -> bool {
+        let Some((range, ip)) = party.name().rsplit_once('@') else {
+            return false;
+        };
+        match party {
+            Party::Peer(name) => {
+                let coming = ip.parse().ok().and_then(|ip| self.dynamic_peer(ip));
+                coming.is_some_and(|(coming, _)| coming == *name)
+            }
+            Party::BfdSession(_) => {
+                let range = BfdName::new(range);
+                range.is_some_and(|range| self.bfd_ranges.contains_key(&range))
+            }
+            Party::Service(_) => false,
+        }
+    }
+
     /// The most specific range with an address.
     #[must_use]
     pub fn range_of(&self, ip: IpAddr) -> Option<(&PeerName, &RangeConfig)> {

@@ -1,12 +1,14 @@
 //! What happened to whom, and why: the answer to "why did it flap last night?". Bounded for each
 //! session, not pushed out by what repeats, and kept over a restart of the daemon by its `journal`.
 
+mod departed;
 mod journal;
+mod notes;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,14 +22,14 @@ use tokio::sync::broadcast;
 use crate::config::Party;
 use crate::services::Verdict;
 
+use self::departed::Departed;
 pub(crate) use self::journal::Journal;
+use self::notes::Notes;
 
 /// How many records of one session are kept.
 const PER_SESSION: usize = 100;
 /// How many records of one service are kept: services may be a thousand, and fail together.
 const PER_SERVICE: usize = 16;
-/// How many records of the daemon itself are kept.
-const OF_SPEAKER: usize = 256;
 /// How far back the same record is looked for.
 const REPEATS_WITHIN: usize = 4;
 /// How many records may wait for the slowest who follows them.
@@ -45,7 +47,7 @@ pub enum Subject {
     Bgp,
     /// A BFD session.
     Bfd,
-    /// A service.
+    /// A service, or a route that belongs to none.
     Service,
     /// The daemon.
     Herald,
@@ -189,7 +191,8 @@ pub type BySession = BTreeMap<(Party, Subject), Records>;
 #[derive(Debug)]
 pub struct History {
     sessions: BySession,
-    speaker: VecDeque<Record>,
+    notes: Notes,
+    departed: Departed,
     /// The last record's.
     last_id: u64,
     /// The greatest of a record that is not kept any more, or of a former run.
@@ -218,7 +221,8 @@ impl History {
         let last_id = u64::try_from(micros).unwrap_or_default();
         Self {
             sessions: BTreeMap::new(),
-            speaker: VecDeque::new(),
+            notes: Notes::default(),
+            departed: Departed::default(),
             last_id,
             forgotten: last_id,
             feed: broadcast::Sender::new(FEED),
@@ -275,7 +279,7 @@ impl History {
     ) -> Record {
         let record = self.record(at, Kind::Note, party, subject, What::note(text));
         tell(&self.feed, &record);
-        let gone = push(&mut self.speaker, record.clone(), OF_SPEAKER);
+        let gone = self.notes.push(record.clone());
         self.forgotten = self.forgotten.max(gone);
         record
     }
@@ -304,15 +308,57 @@ impl History {
     /// Forgets somebody.
     pub fn forget(&mut self, party: impl Into<Party>) {
         let party = party.into();
-        let least = (party.clone(), Subject::Bgp);
-        let greatest = (party, Subject::Herald);
-        let sessions = self.sessions.range(least..=greatest);
-        let keys: Vec<_> = sessions.map(|(key, _)| key.clone()).collect();
+        self.departed.remove(&party);
+        let keys: Vec<_> = self.of_party(&party).map(|(key, _)| key.clone()).collect();
         for key in keys {
             let records = self.sessions.remove(&key).unwrap_or_default();
             let ids = records.iter().map(|record| record.id);
             self.forgotten = ids.fold(self.forgotten, u64::max);
         }
+    }
+
+    /// Somebody has gone who stands in no file, and may come back: what happened to it is kept, as long
+    /// as there are not too many of the kind. Returns those that are forgotten for that.
+    pub(crate) fn depart(&mut self, party: Party) -> Vec<Party> {
+        let records = self.of_party(&party);
+        let count = records.map(|(_, records)| records.len()).sum();
+        let gone = self.departed.push(party, count);
+        for party in &gone {
+            self.forget(party.clone());
+        }
+        gone
+    }
+
+    /// Somebody is there, perhaps again.
+    pub(crate) fn arrive(&mut self, party: &Party) {
+        self.departed.remove(party);
+    }
+
+    /// Whether anything is remembered of a session.
+    pub(crate) fn remembers(&self, party: &Party) -> bool {
+        self.of_party(party).next().is_some()
+    }
+
+    /// Those of whom something is remembered, the latest last.
+    pub(crate) fn parties(&self) -> Vec<Party> {
+        let mut latest: BTreeMap<&Party, u64> = BTreeMap::new();
+        for ((party, _), records) in &self.sessions {
+            let id = records.back().map_or(0, |record| record.id);
+            let last = latest.entry(party).or_default();
+            *last = id.max(*last);
+        }
+        let mut parties: Vec<_> = latest.into_iter().collect();
+        parties.sort_by_key(|(_, id)| *id);
+        parties
+            .into_iter()
+            .map(|(party, _)| party.clone())
+            .collect()
+    }
+
+    fn of_party(&self, party: &Party) -> btree_map::Range<'_, (Party, Subject), Records> {
+        let least = (party.clone(), Subject::Bgp);
+        let greatest = (party.clone(), Subject::Herald);
+        self.sessions.range(least..=greatest)
     }
 
     /// What happened to one party, or to all and to the daemon, after the record with the id
@@ -340,7 +386,7 @@ impl History {
         let sessions = self.sessions.iter();
         let sessions = sessions.filter(|((of, _), _)| is_wanted(Some(of)));
         let sessions = sessions.flat_map(|(_, records)| records.iter());
-        let notes = self.speaker.iter();
+        let notes = self.notes.iter();
         let notes = notes.filter(|record| is_wanted(record.party.as_ref()));
         let mut records: Vec<Record> = sessions.chain(notes).cloned().collect();
         records.sort_by_key(|record| record.id);
@@ -356,6 +402,22 @@ impl History {
         all.take_while(|((party, _), _)| !is_service(party))
             .map(|(session, records)| (session.clone(), records.clone()))
             .collect()
+    }
+
+    /// Whether this is remembered of a session already, at this time.
+    fn has(&self, at: SystemTime, party: &Party, subject: Subject, what: &What) -> bool {
+        let records = self.sessions.get(&(party.clone(), subject));
+        records.is_some_and(|records| {
+            let mut records = records.iter();
+            records.any(|record| record.last == at && record.what == *what)
+        })
+    }
+
+    fn has_note(&self, at: SystemTime, text: &str) -> bool {
+        let is_it = |record: &Record| {
+            record.last == at && matches!(&record.what, What::Note(other) if **other == *text)
+        };
+        self.notes.iter().any(is_it)
     }
 
     /// Ends the sessions that were up when the former run ended, at its last sign of life, and returns

@@ -17,6 +17,28 @@ pub(super) enum Line {
     Happened(Stored),
     /// Somebody was removed; who comes back under that name is another.
     Forgotten(Party),
+    /// More happened than could be written.
+    Lost {
+        /// Microseconds since 1970.
+        at: u64,
+        count: u64,
+    },
+}
+
+impl Line {
+    pub(super) fn lost(at: SystemTime, count: u64) -> Self {
+        let at = micros_of(at);
+        Self::Lost { at, count }
+    }
+
+    /// When, if it says so.
+    pub(super) fn at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Happened(stored) => stored.at(),
+            Self::Lost { at, .. } => UNIX_EPOCH.checked_add(Duration::from_micros(*at)),
+            Self::Forgotten(_) => None,
+        }
+    }
 }
 
 /// A record that was new.
@@ -42,15 +64,19 @@ impl Stored {
 
 impl From<&Record> for Stored {
     fn from(record: &Record) -> Self {
-        let since = record.last.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            at: u64::try_from(since.as_micros()).unwrap_or(u64::MAX),
+            at: micros_of(record.last),
             party: record.party.clone(),
             subject: record.subject,
             is_note: record.kind == Kind::Note,
             what: record.what.clone(),
         }
     }
+}
+
+fn micros_of(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize, Deserialize)]

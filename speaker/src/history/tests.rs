@@ -2,10 +2,11 @@ use std::time::UNIX_EPOCH;
 
 use bgp::State::{Active, Connect, Established, Idle, OpenSent};
 
+use super::notes::PER_SORT;
 use super::stored::{Line, Stored};
 use super::*;
 use crate::additions::StateDir;
-use crate::config::{BfdName, PeerName};
+use crate::config::{BfdName, PeerName, ServiceName};
 
 fn peer() -> Party {
     Party::Peer(PeerName::new("tor").unwrap())
@@ -101,9 +102,9 @@ fn it_is_bounded_for_each_session() {
     let records = history.records(Some(&peer()));
     assert_eq!(records.len(), PER_SESSION + 1);
     assert_eq!(records[0].what, bfd_down(), "BGP pushes nothing of BFD out");
-    assert_eq!(history.records(None).len(), PER_SESSION + 1 + OF_SPEAKER);
+    assert_eq!(history.records(None).len(), PER_SESSION + 1 + PER_SORT);
     history.forget(peer());
-    assert_eq!(history.records(None).len(), OF_SPEAKER);
+    assert_eq!(history.records(None).len(), PER_SORT);
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn every_record_survives_as_it_is() {
         let line = serde_json::to_vec(&Line::Happened(Stored::from(record))).unwrap();
         assert!(!line.contains(&b'\n'));
         let mut history = History::beginning(UNIX_EPOCH);
-        history.recall(&line, |_| true);
+        history.recall(serde_json::from_slice(&line).unwrap(), |_| true);
         let id = history.records(None)[0].id;
         assert_eq!(
             history.records(None),
@@ -226,7 +227,7 @@ fn every_record_survives_as_it_is() {
 #[tokio::test]
 async fn it_survives_the_daemon() {
     let directory = tempfile::tempdir().unwrap();
-    let state_dir = StateDir::open(directory.path()).unwrap();
+    let state_dir = Arc::new(StateDir::open(directory.path()).unwrap());
     let gone = Party::BfdSession(BfdName::new("gone").unwrap());
     let again = Party::BfdSession(BfdName::new("again").unwrap());
     let mut history = Journal::read(&state_dir, UNIX_EPOCH, |_| true);
@@ -269,7 +270,7 @@ async fn it_survives_the_daemon() {
 #[tokio::test]
 async fn its_files_are_bounded_and_what_is_latest_is_in_them() {
     let directory = tempfile::tempdir().unwrap();
-    let state_dir = StateDir::open(directory.path()).unwrap();
+    let state_dir = Arc::new(StateDir::open(directory.path()).unwrap());
     let mut history = History::beginning(UNIX_EPOCH);
     for round in 0..40 {
         let journal = Journal::start(&state_dir);
@@ -285,9 +286,9 @@ async fn its_files_are_bounded_and_what_is_latest_is_in_them() {
         .sum();
     assert!(length < 400 * 1024, "{length}");
     let recalled = Journal::read(&state_dir, UNIX_EPOCH, |_| true).records(None);
-    assert_eq!(recalled.len(), OF_SPEAKER);
+    assert_eq!(recalled.len(), PER_SORT);
     assert!(
-        recalled[OF_SPEAKER - 1]
+        recalled[PER_SORT - 1]
             .what
             .to_string()
             .ends_with("round 39")
@@ -420,4 +421,144 @@ fn who_is_forgotten_is_so_in_every_respect_and_alone() {
     assert!(history.records(Some(&peer())).is_empty());
     assert_eq!(history.sessions.len(), 8);
     assert!(history.follow(None, Some(since)).is_incomplete);
+}
+
+fn service(number: usize) -> Party {
+    Party::Service(ServiceName::new(&format!("web-{number}")).unwrap())
+}
+
+fn turn_of_service(number: usize) -> What {
+    What::Service {
+        from: Verdict::Healthy,
+        to: Verdict::Unhealthy,
+        cause: format!("500 Internal Server Error, for the {number:03}rd time").into(),
+    }
+}
+
+#[test]
+fn what_is_done_to_services_pushes_nothing_out_of_peers_and_the_daemon() {
+    let mut history = History::beginning(UNIX_EPOCH);
+    history.note(at(0), "started");
+    history.note_about(at(1), Some(peer()), Subject::Bgp, "shut down by command");
+    for number in 0..2 * PER_SORT {
+        let party = Some(service(number));
+        history.note_about(at(2), party, Subject::Service, "added at run time");
+        history.note_about(at(2), None, Subject::Service, "route 192.0.2.0/24: added");
+    }
+    let records = history.records(None);
+    let first: Vec<String> = records
+        .iter()
+        .map(|it| it.what.to_string())
+        .take(2)
+        .collect();
+    assert_eq!(first, ["started", "shut down by command"]);
+    assert_eq!(records.len(), 2 + PER_SORT);
+    for _ in 0..2 * PER_SORT {
+        history.note_about(at(3), Some(peer()), Subject::Bgp, "reset by command");
+    }
+    assert_eq!(history.records(None)[0].what.to_string(), "started");
+}
+
+/// The whole file of a session's life is not lost because others have a bad night.
+#[tokio::test]
+async fn flapping_services_and_sessions_push_no_other_session_out_of_the_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let state_dir = Arc::new(StateDir::open(directory.path()).unwrap());
+    let mut history = History::beginning(UNIX_EPOCH);
+    let quiet = peer();
+    let flapping = Party::Peer(PeerName::new("flapping").unwrap());
+    let lost = What::Bgp {
+        from: Established,
+        to: Idle,
+        cause: Cause::NotificationReceived(Notification::cease_with_communication(2, "bye")),
+    };
+    for round in 0..20 {
+        let journal = Journal::start(&state_dir);
+        let mut tell = |second, party: &Party, subject, what: What| {
+            history.happened(at(second), party.clone(), subject, what);
+            journal.tell(history.latest(party, subject).unwrap());
+        };
+        if round == 0 {
+            tell(1, &quiet, Subject::Bgp, lost.clone());
+        }
+        for number in 0..400 {
+            let second = 2 + round * 400 + number;
+            tell(second, &flapping, Subject::Bgp, lost.clone());
+            let number = usize::try_from(number).unwrap();
+            let what = turn_of_service(number);
+            tell(second, &service(number), Subject::Service, what);
+        }
+        journal.finish().await;
+    }
+    let recalled = Journal::read(&state_dir, UNIX_EPOCH, |_| true);
+    let of = |party: &Party| recalled.records(Some(party));
+    assert_eq!(of(&quiet).len(), 1);
+    assert_eq!(of(&quiet)[0].what, lost);
+    let times = of(&flapping).into_iter().map(|record| record.last);
+    assert!(
+        times.eq((8002 - 100..8002).map(at)),
+        "the last hundred, once each"
+    );
+    // By time, though they are of two files.
+    let all = recalled.records(None);
+    assert!(all.is_sorted_by_key(|record| record.last));
+    let files = std::fs::read_dir(directory.path()).unwrap();
+    let length: u64 = files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(length < 3 * 128 * 1024 + 100 * 1024, "{length}");
+}
+
+/// The queue holds 1024, and nobody takes from it before the test waits.
+#[tokio::test]
+async fn what_a_burst_loses_is_counted_and_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let state_dir = Arc::new(StateDir::open(directory.path()).unwrap());
+    let mut history = History::beginning(UNIX_EPOCH);
+    let journal = Journal::start(&state_dir);
+    for number in 0..1500 {
+        let party = service(number);
+        history.happened(
+            at(7),
+            party.clone(),
+            Subject::Service,
+            turn_of_service(number),
+        );
+        journal.tell(history.latest(&party, Subject::Service).unwrap());
+    }
+    journal.tell(&history.note_about(at(8), Some(peer()), Subject::Bgp, "reset by command"));
+    journal.finish().await;
+    let recalled = Journal::read(&state_dir, UNIX_EPOCH, |_| true).records(None);
+    let texts: Vec<String> = recalled.iter().map(|it| it.what.to_string()).collect();
+    assert!(
+        texts.contains(&"reset by command".to_owned()),
+        "a service takes no place from a peer"
+    );
+    let lost = "476 events are missing here: more happened than could be written down";
+    assert!(texts.contains(&lost.to_owned()), "{:?}", texts.last());
+    assert_eq!(texts.len(), 1024 + 2);
+}
+
+#[test]
+fn who_came_by_a_range_is_remembered_after_it_has_gone_and_strangers_are_bounded() {
+    let mut history = History::beginning(UNIX_EPOCH);
+    let guest = |number: usize| Party::Peer(PeerName::new(&format!("rack@{number}")).unwrap());
+    let came = |history: &mut History, number| {
+        history.arrive(&guest(number));
+        history.happened(at(1), guest(number), Subject::Bgp, What::note("came"));
+        history.depart(guest(number))
+    };
+    assert_eq!(history.depart(guest(7)), [], "nothing is known of it");
+    for number in 0..departed::RECORDS {
+        assert_eq!(came(&mut history, number), []);
+    }
+    // Who comes back is not among those that have been gone the longest.
+    history.arrive(&guest(0));
+    history.happened(at(2), guest(0), Subject::Bgp, What::note("came back"));
+    assert_eq!(history.depart(guest(0)), [guest(1)]);
+    assert_eq!(came(&mut history, departed::RECORDS), [guest(2)]);
+    assert_eq!(history.records(Some(&guest(0))).len(), 2);
+    assert!(!history.remembers(&guest(1)));
+    history.forget(guest(0));
+    assert_eq!(came(&mut history, departed::RECORDS + 1), []);
 }

@@ -129,7 +129,7 @@ impl Speaker {
             Arc::make_mut(&mut self.pools).reserve(prefix.addr(), Holder::Route);
         }
         self.announce();
-        self.note(format!("route {prefix}: added at run time"));
+        self.note_of_route(format!("route {prefix}: added at run time"));
         Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
     }
 
@@ -147,7 +147,7 @@ impl Speaker {
             self.serve_waiting().await;
         }
         self.announce_and_host(Self::announce);
-        self.note(format!("route {prefix}: removed at run time"));
+        self.note_of_route(format!("route {prefix}: removed at run time"));
         Ok(lasting)
     }
 

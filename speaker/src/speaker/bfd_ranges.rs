@@ -35,6 +35,7 @@ impl Speaker {
             } => {
                 debug!(bfd_range = %range, "BFD session begun: {key}");
                 if let Some(party) = self.bfd.accepted(session, key, &range) {
+                    self.history.arrive(&party);
                     self.note_of_bfd_range(&range, format!("session {}: begun", party.name()));
                 }
             }
@@ -78,7 +79,7 @@ impl Speaker {
             self.note_of_bfd_range(range.as_str(), what);
         }
         if party.bfd_session().is_some() {
-            self.forget_history(party);
+            self.remember_departed(party.clone());
         }
     }
 }

@@ -163,7 +163,12 @@ impl Speaker {
         }
     }
 
+    /// Also one that came by a range, and whose sessions end after it has gone.
     fn is_known(&self, party: &Party) -> bool {
+        self.is_configured(party) || self.history.remembers(party)
+    }
+
+    fn is_configured(&self, party: &Party) -> bool {
         match party {
             Party::Peer(name) => self.config.peers.contains_key(name),
             Party::BfdSession(name) => {

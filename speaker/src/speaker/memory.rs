@@ -30,6 +30,15 @@ impl Speaker {
         self.journal.tell(&record);
     }
 
+    /// What somebody did to a route that belongs to no service.
+    pub(super) fn note_of_route(&mut self, text: impl AsRef<str>) {
+        let at = SystemTime::now();
+        let record = self
+            .history
+            .note_about(at, None, Subject::Service, text.as_ref());
+        self.journal.tell(&record);
+    }
+
     /// What the daemon, or somebody through it, did to somebody.
     pub(super) fn note_about(
         &mut self,
@@ -40,6 +49,13 @@ impl Speaker {
         let (at, party) = (SystemTime::now(), Some(party.into()));
         let record = self.history.note_about(at, party, subject, text.as_ref());
         self.journal.tell(&record);
+    }
+
+    /// Somebody has gone who came by a range.
+    pub(super) fn remember_departed(&mut self, party: Party) {
+        for gone in self.history.depart(party) {
+            self.journal.tell_forgotten(&gone);
+        }
     }
 
     /// Who comes back under this name is another.

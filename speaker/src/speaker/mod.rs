@@ -228,13 +228,21 @@ impl Speaker {
             store.replace(&kept)?;
         }
         let started = SystemTime::now();
-        let is_known = |party: &Party| config.knows(party) || kept.knows(party);
+        let is_known =
+            |party: &Party| config.knows(party) || kept.knows(party) || config.may_come(party);
         let mut history = Journal::read(&state_dir, started, is_known);
         let last_sign = Journal::last_sign_of_life(&state_dir).unwrap_or(started);
         let cut_off = history.cut_off(last_sign.min(started), LastRun::last_word(&state_dir));
         let journal = Journal::start(&state_dir);
         for end in &cut_off {
             journal.tell(end);
+        }
+        for party in history.parties() {
+            if !config.knows(&party) && config.may_come(&party) {
+                for gone in history.depart(party) {
+                    journal.tell_forgotten(&gone);
+                }
+            }
         }
 
         let drained_since = kept.drain.all.then(Instant::now);
@@ -577,7 +585,11 @@ impl Speaker {
         Ok(self.history.records(party))
     }
 
+    /// Somebody who has gone, and came by a range, may be asked about too.
     fn refuse_unknown_party(&self, party: Option<&Party>) -> Result<(), Refusal> {
+        if party.is_some_and(|party| self.history.remembers(party)) {
+            return Ok(());
+        }
         match party {
             Some(Party::Peer(name)) => self.refuse_unknown(name),
             Some(Party::BfdSession(name)) => self.refuse_unknown_session(name),
@@ -639,6 +651,12 @@ impl Speaker {
     }
 
     fn remove_peer(&mut self, name: &PeerName) {
+        self.end_peer(name);
+        self.forget_history(&name.into());
+    }
+
+    /// What happened to it is remembered.
+    fn end_peer(&mut self, name: &PeerName) {
         self.bgp.remove_peer(name);
         self.end_bfd_after_bgp(name);
         self.scopes.remove(name);
@@ -650,7 +668,6 @@ impl Speaker {
         self.tell_hooks_of_removal(name);
         self.forget_presence(name);
         self.placed.remove(name);
-        self.forget_history(&name.into());
     }
 
     /// A router that sees BFD go before it has read BGP's last word may think that the path has

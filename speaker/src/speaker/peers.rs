@@ -112,16 +112,8 @@ impl crate::additions::Kept {
     /// Forgets commands about peers that are not in the file, and cannot come by a range either.
     pub(super) fn forget_peers_but(&mut self, config: &Config) {
         let is_or_comes =
-            |name: &PeerName| config.peers.contains_key(name) || may_come(config, name);
+            |name: &PeerName| config.peers.contains_key(name) || config.may_come(&name.into());
         self.shutdowns.retain(|name, _| is_or_comes(name));
         self.drain.peers.retain(is_or_comes);
     }
-}
-
-/// Whether a range would let in a peer of this name.
-fn may_come(config: &Config, name: &PeerName) -> bool {
-    let ip = name.as_str().rsplit_once('@').map(|(_, ip)| ip.parse());
-    let Some(Ok(ip)) = ip else { return false };
-    let coming = config.dynamic_peer(ip);
-    coming.is_some_and(|(coming, _)| coming == *name)
 }

@@ -107,6 +107,7 @@ impl Speaker {
         }
         info!(peer = %name, "dynamic peer: connected");
         self.note_of_range(range_name, format!("peer {name}: connected"));
+        self.history.arrive(&(&name).into());
         let mut config = Config::clone(&self.config);
         config.peers.insert(name.clone(), peer.clone());
         self.config = Arc::new(config);
@@ -163,7 +164,8 @@ impl Speaker {
         let mut config = Config::clone(&self.config);
         config.peers.remove(name);
         self.config = Arc::new(config);
-        self.remove_peer(name);
+        self.end_peer(name);
+        self.remember_departed(name.into());
     }
 
     pub(super) fn forget_presence(&mut self, name: &PeerName) {

@@ -25,7 +25,7 @@ pub struct EventStatus {
     /// wrong; `note`: something was done.
     #[serde(default)]
     pub kind: String,
-    /// `bgp`, `bfd`, `service` or `herald`.
+    /// `bgp`, `bfd`, `service` (also a route that belongs to none) or `herald`.
     pub subject: String,
     /// To which peer; null for what concerns none.
     pub peer: Option<String>,

@@ -1,6 +1,6 @@
 //! What there is to say of a neighbor.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bgp::{MessageCounters, Negotiated, RemoteAs, State};
 use serde::{Deserialize, Serialize};
@@ -442,39 +442,13 @@ impl Snapshot {
             established_count: session.map_or(0, |session| session.established),
             dropped_count: session.map_or(0, |session| session.dropped),
             connect_retry_counter: session.map_or(0, |session| session.connect_retry_counter),
-            last_reset: session
-                .and_then(|session| session.last_reset.as_ref())
-                .map(|reset| ResetStatus {
-                    at: self.time(reset.at),
-                    ago_ms: millis(self.ago(reset.at)),
-                    from: reset.from.to_string(),
-                    cause: reset.cause.to_string(),
-                }),
-            last_notification_sent: self
-                .notification(session.and_then(|session| session.last_notification_sent.as_ref())),
-            last_notification_received: self.notification(
-                session.and_then(|session| session.last_notification_received.as_ref()),
-            ),
+            last_reset: self.last_reset(name, session),
+            last_notification_sent: self.last_notification_sent(name, session),
+            last_notification_received: self.last_notification_received(name, session),
             last_read_ms: self.ago_ms(session.and_then(|session| session.last_read)),
             last_write_ms: self.ago_ms(session.and_then(|session| session.last_write)),
             bfd: self.bfd.of(&name.into()).map(|bfd| self.bfd_status(bfd)),
         }
-    }
-
-    fn notification(
-        &self,
-        notification: Option<&(Instant, bgp::Notification)>,
-    ) -> Option<NotificationStatus> {
-        let (at, notification) = notification?;
-        Some(NotificationStatus {
-            at: self.time(*at),
-            ago_ms: millis(self.ago(*at)),
-            text: notification.to_string(),
-            code: notification.code,
-            subcode: notification.subcode,
-            hard_reset_reason: text(notification.hard_reset_reason()),
-            communication: notification.communication().map(str::to_owned),
-        })
     }
 
     /// The state in which a neighbor is that should speak to us and does not.
