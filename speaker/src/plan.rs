@@ -703,6 +703,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> Differences {
         enabled,
         description,
         hostname,
+        capture,
         import,
         export,
     } = wanted;
@@ -769,6 +770,7 @@ fn peer_differences(running: &PeerConfig, wanted: &PeerConfig) -> Differences {
     found.compare(InPlace, "description", &old.description, description);
     // The next OPEN says it, and it is worth no session.
     found.compare(InPlace, "hostname", &old.hostname, hostname);
+    found.compare(InPlace, "capture", &old.capture, capture);
     compare_import(&mut found, &old.import, import);
     compare_export(&mut found, &old.export, export);
     bfd::compare_peer(&mut found, old.bfd.as_ref(), bfd.as_ref());

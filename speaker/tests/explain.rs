@@ -192,6 +192,21 @@ fn a_capture_holds_what_both_sides_said() {
         !packets(&fs::read(&path).unwrap()).is_empty(),
         "what was written before stays"
     );
+    // How much is kept changes while the session goes on.
+    let text = fs::read_to_string(here.file()).unwrap();
+    fs::write(
+        here.file(),
+        text.replace("[[peer]]", "[[peer]]\ncapture = \"off\""),
+    )
+    .unwrap();
+    let said = here.ok(&["reload"]);
+    assert!(
+        said.contains("updated in place: capture 16KiB -> off"),
+        "{said}"
+    );
+    let spoken = here.fails(1, &["capture", "other", "-w", file]);
+    assert!(spoken.contains("capture = \"off\""), "{spoken}");
+    assert_eq!(here.show(&["peer", "other"])["established_count"], 1);
 }
 
 #[test]

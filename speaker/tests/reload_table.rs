@@ -187,6 +187,7 @@ const SAMPLES: &[(&[&str], &[Sample])] = &[
             ("enabled", "true", "false", ""),
             ("description", "\"x\"", "\"y\"", ""),
             ("hostname", "true", "false", ""),
+            ("capture", "\"64KiB\"", "\"off\"", ""),
             ("received-routes", "\"counted\"", "\"kept\"", ""),
             (
                 "received-routes-limit",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bgp::{Asn, BgpIdentifier, RemoteAs, RouteAttributes, Routes, SessionConfig};
 use herald::bgp_thread::{BgpThread, PeerSetup, Transport};
-use herald::config::PeerName;
+use herald::config::{CaptureSize, PeerName};
 use ipnet::IpNet;
 
 use super::{child, one_more, table};
@@ -65,6 +65,7 @@ fn setup(remote: SocketAddr) -> PeerSetup {
         password: None,
         bfd: None,
         enabled: true,
+        capture: CaptureSize::default(),
         restarted: false,
         incomplete_until: None,
     }

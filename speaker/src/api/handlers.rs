@@ -22,8 +22,10 @@ use super::problem::Problem;
 use super::request::{Answer, Body, MAX_BODY, Options, Segment, invalid, named, parsed, prefixed};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::capture;
-use crate::config::{OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
-use crate::control::{Control, Lasting, Snapshot, Stopping, Stored};
+use crate::config::{
+    CaptureSize, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName,
+};
+use crate::control::{Control, Lasting, Refusal, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::privileges::Privileges;
 use crate::status::{
@@ -349,7 +351,15 @@ async fn captured(
     Segment(name): Segment,
     Options(CaptureOptions { from }): Options<CaptureOptions>,
 ) -> Answer<Response> {
-    let (_, name) = context.control.config_with(&name).await?;
+    let (config, name) = context.control.config_with(&name).await?;
+    let peer = config.peers.get(&name);
+    if peer.is_some_and(|peer| peer.capture == CaptureSize::OFF) {
+        return Err(Refusal::Conflict(format!(
+            "nothing is kept of peer {name}: it has capture = \"off\"; set capture = \"{}\" in the file and reload, no session is reset",
+            CaptureSize::default()
+        ))
+        .into());
+    }
     let (pieces, next) = context.control.captured(&name, from).await;
     let now = (Instant::now(), SystemTime::now());
     let file = capture::render(name.as_str(), now, &pieces);

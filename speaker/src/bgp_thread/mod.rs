@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::capture::Piece;
-use crate::config::{BfdName, DEFAULT_DSCP, Password, PeerName};
+use crate::config::{BfdName, CaptureSize, DEFAULT_DSCP, Password, PeerName};
 
 pub use listener::ListenError;
 
@@ -75,6 +75,8 @@ pub struct PeerSetup {
     pub bfd: Option<bfd::SessionId>,
     /// Whether the session is to run at all.
     pub enabled: bool,
+    /// How much of what its sessions carry is kept.
+    pub capture: CaptureSize,
     /// The daemon was started anew, and the neighbor may still have the routes of its last session.
     /// Of interest where the peer is new.
     pub restarted: bool,

@@ -83,6 +83,7 @@ impl PeerTask {
     ) -> Self {
         let reports = Reports::new(name.clone(), events);
         let now = Instant::now();
+        let capture = Capture::new(setup.capture);
         let mut session = Session::new(setup.session.clone(), rand::random());
         session.set_table(now, table.clone());
         // Until it is said what is to be announced, which may be after the neighbor was heard of.
@@ -105,7 +106,7 @@ impl PeerTask {
             unanswered_attempts: 0,
             inbox,
             reports,
-            capture: Capture::default(),
+            capture,
             read_buffer: vec![0; READ_SIZE],
             settling: Vec::new(),
             stopping: false,
@@ -278,6 +279,7 @@ impl PeerTask {
 
     fn set_up(&mut self, now: Instant, setup: PeerSetup) {
         let before = std::mem::replace(&mut self.setup, setup);
+        self.capture.resize(self.setup.capture);
         if before.bfd != self.setup.bfd {
             self.session.forget_liveness();
         }

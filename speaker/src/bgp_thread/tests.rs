@@ -56,6 +56,7 @@ fn setup(local_as: u32, remote_as: u32, remote: SocketAddr, local: &str) -> Peer
         password: None,
         bfd: None,
         enabled: true,
+        capture: CaptureSize::default(),
         restarted: false,
         incomplete_until: None,
     }

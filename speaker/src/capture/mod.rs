@@ -18,11 +18,7 @@ use bgp::{ConnId, Transition};
 
 use self::frames::Frames;
 pub use self::pcapng::{CONTENT_TYPE, render};
-
-/// What is kept of a peer, in octets: its messages and what is noted of each.
-const CAPACITY: usize = 16 * 1024;
-/// More than a message of this length has is not kept of it.
-const LONGEST: usize = CAPACITY / 2;
+use crate::config::CaptureSize;
 
 /// Whose octets they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +89,10 @@ struct Comment {
 const COMMENTS: usize = 32;
 
 /// What is kept of one peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Capture {
+    /// What may be kept, in octets: messages and what is noted of each.
+    capacity: usize,
     entries: VecDeque<Entry>,
     octets: VecDeque<u8>,
     streams: Vec<Stream>,
@@ -104,6 +102,29 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new(size: CaptureSize) -> Self {
+        Self {
+            capacity: size.octets(),
+            entries: VecDeque::new(),
+            octets: VecDeque::new(),
+            streams: Vec::new(),
+            comments: VecDeque::new(),
+            total: 0,
+        }
+    }
+
+    /// Keeps so much from here on.
+    pub fn resize(&mut self, size: CaptureSize) {
+        if std::mem::replace(&mut self.capacity, size.octets()) > self.capacity {
+            self.make_room();
+            self.octets.shrink_to_fit();
+            self.entries.shrink_to_fit();
+            self.forget_streams();
+        }
+    }
+
     /// A connection is there.
     pub fn opened(&mut self, conn: ConnId, ends: [SocketAddr; 2]) {
         self.streams.push(Stream {
@@ -140,10 +161,11 @@ impl Capture {
             rest = behind;
             self.total += 1;
             // Of what is to give way to the end of the same octets at once, nothing is copied.
-            if behind.len() > CAPACITY {
+            if behind.len() >= self.capacity {
                 continue;
             }
-            let kept = piece.get(..LONGEST).unwrap_or(piece);
+            // Of a message that is longer than this, no more is kept.
+            let kept = piece.get(..self.capacity / 2).unwrap_or(piece);
             self.octets.extend(kept);
             self.entries.push_back(Entry {
                 at,
@@ -155,7 +177,7 @@ impl Capture {
                 length: u32::try_from(piece.len()).unwrap_or(u32::MAX),
                 kept: u32::try_from(kept.len()).unwrap_or(u32::MAX),
             });
-            make_room(&mut self.entries, &mut self.octets);
+            make_room(&mut self.entries, &mut self.octets, self.capacity);
         }
         self.forget_streams();
     }
@@ -242,6 +264,10 @@ impl Capture {
         }
     }
 
+    fn make_room(&mut self) {
+        make_room(&mut self.entries, &mut self.octets, self.capacity);
+    }
+
     /// Connections that nothing is kept of.
     fn forget_streams(&mut self) {
         let entries = &self.entries;
@@ -253,8 +279,8 @@ impl Capture {
     }
 }
 
-fn make_room(entries: &mut VecDeque<Entry>, octets: &mut VecDeque<u8>) {
-    while octets.len() + entries.len() * size_of::<Entry>() > CAPACITY {
+fn make_room(entries: &mut VecDeque<Entry>, octets: &mut VecDeque<u8>, capacity: usize) {
+    while octets.len() + entries.len() * size_of::<Entry>() > capacity {
         let Some(oldest) = entries.pop_front() else {
             return;
         };

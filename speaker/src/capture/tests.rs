@@ -34,7 +34,7 @@ fn conn() -> ConnId {
 }
 
 fn captured(chunks: &[(Side, Vec<u8>)]) -> Capture {
-    let mut capture = Capture::default();
+    let mut capture = Capture::new(CaptureSize::default());
     capture.opened(conn(), ends());
     for (side, octets) in chunks {
         capture.carried(Instant::now(), conn(), *side, octets);
@@ -100,12 +100,12 @@ fn it_is_bounded_and_keeps_the_last() {
         );
         capture.carried(Instant::now(), conn(), Side::Received, &message(4, 19));
         let entries = capture.entries.len() * size_of::<Entry>();
-        assert!(capture.octets.len() + entries <= CAPACITY);
+        assert!(capture.octets.len() + entries <= capture.capacity);
     }
     let all = vec![message(2, 4096); 100].concat();
     capture.carried(Instant::now(), conn(), Side::Sent, &all);
     assert!(
-        capture.octets.capacity() <= 4 * CAPACITY,
+        capture.octets.capacity() <= 4 * capture.capacity,
         "{}",
         capture.octets.capacity()
     );
@@ -133,7 +133,7 @@ fn a_direction_begins_with_a_message() {
 fn changes_of_state_are_told_with_what_is_nearest() {
     let start = Instant::now();
     let at = |millis| start + Duration::from_millis(millis);
-    let mut capture = Capture::default();
+    let mut capture = Capture::new(CaptureSize::default());
     capture.opened(conn(), ends());
     capture.carried(at(0), conn(), Side::Received, &message(4, 19));
     let change = |millis, from, to| Transition {
@@ -238,4 +238,33 @@ fn the_file_is_one_that_others_read() {
             assert_eq!(ones_complement(&ip[..20]), 0xffff);
         }
     }
+}
+
+#[test]
+fn its_size_changes_while_a_session_goes_on_and_may_be_nothing() {
+    let mut capture = captured(&[]);
+    let carry = |capture: &mut Capture| {
+        for _ in 0..100 {
+            capture.carried(Instant::now(), conn(), Side::Sent, &message(2, 1000));
+        }
+        capture.pieces(0).0.len()
+    };
+    let few = carry(&mut capture);
+    assert!((10..=16).contains(&few), "{few}");
+    capture.resize(CaptureSize::new(64 * 1024).unwrap());
+    let many = carry(&mut capture);
+    assert!(many >= 4 * few, "{many}");
+    capture.resize(CaptureSize::OFF);
+    assert_eq!(capture.octets.capacity() + capture.entries.capacity(), 0);
+    assert_eq!(carry(&mut capture), 0);
+    assert_eq!(capture.octets.capacity(), 0);
+    // Messages begin where they do, though nobody has kept those before.
+    capture.resize(CaptureSize::default());
+    assert_eq!(carry(&mut capture), few);
+    let (pieces, _) = capture.pieces(0);
+    assert!(
+        pieces
+            .iter()
+            .all(|piece| piece.begins && piece.length == 1000)
+    );
 }

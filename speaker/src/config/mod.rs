@@ -10,6 +10,7 @@ mod attributes;
 mod bfd_auth;
 mod bfd_range;
 mod bfd_session;
+mod capture;
 mod document;
 mod health;
 mod hook;
@@ -43,6 +44,7 @@ pub use advertisement::{AdvertisementConfig, AggregationLengths, Conflict};
 pub use bfd_auth::{BfdAuth, BfdKey};
 pub use bfd_range::BfdRangeConfig;
 pub use bfd_session::BfdSessionConfig;
+pub use capture::CaptureSize;
 pub use health::{CheckConfig, HealthConfig, HttpProbe, Probe, parse_http_host, parse_tcp};
 pub use hook::{HookConfig, HookSubject};
 pub use name::{BfdName, Name, Party, PeerName, PoolName, ServiceName};
@@ -410,6 +412,8 @@ pub struct PeerConfig {
     pub description: Option<String>,
     /// Whether it is told what this host is called.
     pub hostname: bool,
+    /// How much of what its sessions carry is kept for `herald capture`.
+    pub capture: CaptureSize,
     /// What becomes of the routes that it announces.
     pub import: ImportConfig,
     /// What it is told of routes, and of us.

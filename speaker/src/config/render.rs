@@ -302,6 +302,7 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
         enabled,
         description,
         hostname,
+        capture,
         import,
         export,
     } = peer;
@@ -358,6 +359,7 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
         out.text("description", description);
     }
     out.plain("hostname", hostname);
+    out.text("capture", capture);
     write_import(out, import);
     write_export(out, export);
 }

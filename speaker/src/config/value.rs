@@ -18,7 +18,9 @@ use toml::de::DeValue;
 
 use super::attributes::{AnyCommunity, parse_aggregator, parse_community, parse_next_hop};
 use super::document::Expected;
-use super::{IpFamilies, IpFamily, LogFormat, LogLevel, Name, OnExit, Password, PeerAddress};
+use super::{
+    CaptureSize, IpFamilies, IpFamily, LogFormat, LogLevel, Name, OnExit, Password, PeerAddress,
+};
 
 pub(super) type Parsed<T> = Result<T, Expected>;
 
@@ -66,6 +68,14 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
 
 pub(super) fn boolean(value: &DeValue<'_>) -> Parsed<bool> {
     value.as_bool().ok_or_else(|| "true or false".into())
+}
+
+pub(super) fn capture_size(value: &DeValue<'_>) -> Parsed<CaptureSize> {
+    let size = match integer(value) {
+        Some(number) => u32::try_from(number).ok().and_then(CaptureSize::new),
+        None => value.as_str().and_then(CaptureSize::parse),
+    };
+    size.ok_or_else(|| "\"off\", or a size from \"4KiB\" to \"16MiB\"".into())
 }
 
 pub(super) fn text(value: &DeValue<'_>) -> Parsed<String> {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::Failure;
 use super::relay::{BfdPath, LOCALHOST, Relay};
 use crate::bgp_thread::{BgpEvent, BgpThread, PeerSetup, Transport};
-use crate::config::PeerName;
+use crate::config::{CaptureSize, PeerName};
 
 /// What is announced: addresses that documentation may use (RFC 5737, RFC 3849).
 pub(super) const SERVICE: [&str; 2] = ["192.0.2.150/32", "2001:db8:5::150/128"];
@@ -69,6 +69,7 @@ impl Node {
             password: None,
             bfd: Some(session),
             enabled: true,
+            capture: CaptureSize::OFF,
             restarted: false,
             incomplete_until: None,
         };

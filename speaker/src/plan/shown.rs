@@ -32,7 +32,7 @@ macro_rules! shown_as_displayed {
 shown_as_displayed! { AddPathDirection Ipv4Addr Ipv6Addr Role
     u8 u16 bool String Asn BgpIdentifier Family PeerAddress SocketAddr std::net::IpAddr
     std::num::NonZeroU8 std::num::NonZeroU16 IpNet crate::config::AddressRange crate::config::LogLevel crate::config::LogFormat
-    crate::config::Account crate::config::SocketMode
+    crate::config::Account crate::config::CaptureSize crate::config::SocketMode
 }
 
 impl<T: Shown> Shown for Option<T> {

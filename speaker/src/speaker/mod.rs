@@ -897,6 +897,7 @@ pub(crate) fn peer_setup(
         password: peer.password.clone(),
         bfd,
         enabled: peer.enabled,
+        capture: peer.capture,
         restarted: false,
         incomplete_until: None,
     }

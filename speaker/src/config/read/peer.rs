@@ -13,9 +13,9 @@ use super::{MILLISECOND, SECOND, one_of, unique};
 use crate::config::document::{Located, Section};
 use crate::config::password::exposure;
 use crate::config::{
-    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, DEFAULT_DSCP, Name,
-    Password, PeerAddress, PeerBfd, PeerConfig, PeerHops, PeerName, RangeConfig, SpeakerConfig,
-    minimum_ttl, value,
+    BFD_MULTIHOP_PORT, BFD_PORT, BGP_PORT, BfdConfig, BfdHops, BfdProfile, CaptureSize,
+    DEFAULT_DSCP, Name, Password, PeerAddress, PeerBfd, PeerConfig, PeerHops, PeerName,
+    RangeConfig, SpeakerConfig, minimum_ttl, value,
 };
 
 /// The keys of a peer that `[peer-defaults]` may have too, as far as they are there.
@@ -45,6 +45,7 @@ pub(super) struct PeerKeys {
     enabled: Option<Located<bool>>,
     description: Option<Located<String>>,
     hostname: Option<Located<bool>>,
+    capture: Option<Located<CaptureSize>>,
     import: ImportKeys,
     export: ExportKeys,
 }
@@ -95,6 +96,7 @@ impl PeerKeys {
             enabled: section.take("enabled", value::boolean),
             description: section.take("description", value::text),
             hostname: section.take("hostname", value::boolean),
+            capture: section.take("capture", value::capture_size),
             import: ImportKeys::read(section),
             export: ExportKeys::read(section),
         };
@@ -132,7 +134,7 @@ impl PeerKeys {
         merged! {
             port remote_as local_as hold_time keepalive_time connect_retry_time send_hold_time
             source_address source_interface passive password dscp families bfd_profile bfd_multihop
-            bfd_port enabled description delay_open_time hostname graceful_restart bfd_strict bfd_strict_hold_time; ebgp_multihop ttl_security
+            bfd_port enabled description delay_open_time hostname capture graceful_restart bfd_strict bfd_strict_hold_time; ebgp_multihop ttl_security
         }
     }
 }
@@ -307,6 +309,9 @@ impl PeerSection<'_> {
             enabled: keys.enabled.is_none_or(|enabled| enabled.value),
             description: keys.description.map(|description| description.value),
             hostname: keys.hostname.is_none_or(|hostname| hostname.value),
+            capture: keys
+                .capture
+                .map_or_else(CaptureSize::default, |size| size.value),
             import,
             export,
         })
