@@ -15,7 +15,7 @@ use crate::config::{
 };
 use crate::control::Refusal;
 use crate::history::{Subject, What};
-use crate::services::health::{Found, Setup, Standings, Turn, has_failed};
+use crate::services::health::{Crowded, News, Setup, Standings, Turn, has_failed};
 use crate::services::{Source, Verdict};
 
 /// How many verdicts are carried out in one step.
@@ -111,19 +111,28 @@ impl Speaker {
     }
 
     /// Whatever else has been found meanwhile is carried out in the same step.
-    pub(super) fn handle_found(&mut self, first: Found) {
-        let mut found = Some(first);
+    pub(super) fn handle_checked(&mut self, first: News) {
+        let mut news = Some(first);
         let mut turns = Vec::new();
         for _ in 0..AT_ONCE {
-            let Some(next) = found else {
-                break;
-            };
-            let at = SystemTime::now();
-            let standings = self.standings_mut();
-            turns.extend(standings.handle_check(at, next));
-            found = self.verdicts.try_recv().ok();
+            match news {
+                Some(News::Found(found)) => {
+                    let at = SystemTime::now();
+                    turns.extend(self.standings_mut().handle_check(at, found));
+                }
+                Some(News::Crowded(crowded)) => self.tell_of_crowd(&crowded),
+                None => break,
+            }
+            news = self.verdicts.try_recv().ok();
         }
         self.carry_out(turns);
+    }
+
+    fn tell_of_crowd(&mut self, crowded: &Crowded) {
+        let service = &crowded.service;
+        warn!(%service, "{crowded}");
+        let (at, what) = (SystemTime::now(), What::note(&crowded.to_string()));
+        self.remember(at, service.into(), Subject::Service, what);
     }
 
     pub(super) fn note_path(&mut self, party: &Party, change: &bfd::StateChange, cause: &str) {

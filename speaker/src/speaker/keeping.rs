@@ -122,7 +122,7 @@ impl Speaker {
                 biased;
                 Some(event) = self.bfd_events.recv() => self.handle_bfd(event),
                 Some(event) = self.bgp_events.recv() => self.handle_bgp(event),
-                Some(found) = self.verdicts.recv() => self.handle_found(found),
+                Some(news) = self.verdicts.recv() => self.handle_checked(news),
                 result = &mut work => return result,
             }
         }

@@ -61,7 +61,7 @@ use crate::privileges::Host;
 use crate::router_id;
 use crate::service_manager::ServiceManager;
 use crate::services::Services;
-use crate::services::health::{Found, HealthThread, Standings};
+use crate::services::health::{HealthThread, News, Standings};
 use crate::services::pools::Pools;
 use crate::tcp_drops::TcpDrops;
 use crate::unnumbered::{Discovery, Sighting};
@@ -159,7 +159,7 @@ pub struct Speaker {
     /// How services stand that depend on something.
     standings: Arc<Standings>,
     health: HealthThread,
-    verdicts: mpsc::Receiver<Found>,
+    verdicts: mpsc::Receiver<News>,
     /// The BGP thread does not know which session watches which path.
     paths_changed: bool,
     /// What the BGP thread has withdrawn, and wants to hear of again.
@@ -420,8 +420,8 @@ impl Speaker {
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
                 () = assumption_is_over => self.end_assumptions(),
                 // A command may write to disk, and a service that has failed is not to wait for many.
-                found = self.verdicts.recv() => {
-                    self.handle_found(found.ok_or(ThreadEnded("health"))?);
+                news = self.verdicts.recv() => {
+                    self.handle_checked(news.ok_or(ThreadEnded("health"))?);
                 }
                 command = self.commands.recv() => {
                     return Ok(command.map_or(Next::Abandoned, Next::Command));
@@ -436,6 +436,7 @@ impl Speaker {
                 Some(sighting) = self.sightings.recv() => self.handle_sighting(sighting),
                 _ = check.tick(), if self.has_checks() => {
                     self.check_interfaces();
+                    self.health.retry();
                     self.check_echo();
                     self.check_routes();
                     self.dismiss_absent();
@@ -694,6 +695,7 @@ impl Speaker {
             || self.bfd.has_echo()
             || self.unproven_peers().next().is_some()
             || !self.scopes.is_empty()
+            || self.health.lacks_thread()
             || !self.absent.is_empty()
             || !self.placed.is_empty()
             || self.retry_keeping_at.is_some()

@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::ServiceName;
+use crate::services::health::Found;
 use crate::services::{Source, Verdict};
 
 const CHECKED: &str = r#"
@@ -55,7 +56,7 @@ async fn a_verdict_is_carried_out_before_commands_that_came_earlier() {
         verdict: Verdict::Healthy,
         cause: "connected".to_owned(),
     };
-    sender.send(found).await.unwrap();
+    sender.send(News::Found(found)).await.unwrap();
     let next = speaker.next(&mut interval(INTERFACE_CHECK)).await;
     assert!(matches!(next, Ok(Next::Command(_))));
     assert!(speaker.services.may_announce(&web()));

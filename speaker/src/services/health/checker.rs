@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use super::crowd::{Crowded, LastSaid, NAMED};
 use super::tally::{Tally, Thresholds};
 use crate::config::{CheckConfig, Probe, ServiceName};
 use crate::services::Verdict;
@@ -125,7 +126,7 @@ pub struct CheckReport {
     pub failures: u64,
     /// Checks that did not end in time; not among the failures.
     pub timeouts: u64,
-    /// Checks that began late, for too many were under way.
+    /// Checks that began late, for too many were under way or this host was busy.
     pub late: u64,
 }
 
@@ -151,6 +152,7 @@ pub struct Checker {
     next_run: u64,
     aborts: VecDeque<RunId>,
     found: VecDeque<Found>,
+    crowded: VecDeque<Crowded>,
     random: SmallRng,
 }
 
@@ -188,6 +190,7 @@ struct Lane {
     at_once: usize,
     running: usize,
     waiting: VecDeque<ServiceName>,
+    said_crowded: LastSaid,
 }
 
 impl Lane {
@@ -196,6 +199,7 @@ impl Lane {
             at_once,
             running: 0,
             waiting: VecDeque::new(),
+            said_crowded: LastSaid::never(),
         }
     }
 
@@ -217,6 +221,7 @@ impl Checker {
             next_run: 0,
             aborts: VecDeque::new(),
             found: VecDeque::new(),
+            crowded: VecDeque::new(),
             random: SmallRng::seed_from_u64(seed),
         }
     }
@@ -267,6 +272,7 @@ impl Checker {
         }
         self.call_due(now);
         for program in [false, true] {
+            self.note_crowd(now, program);
             if let Some(start) = self.next_start(now, program) {
                 return Some(Action::Start(start));
             }
@@ -276,6 +282,9 @@ impl Checker {
 
     /// Takes the result of a check. One that nobody waits for only makes room.
     pub fn handle_outcome(&mut self, now: Instant, id: RunId, outcome: Outcome) {
+        if let Some(program) = self.runs.get(&id).map(|run| run.program) {
+            self.note_crowd(now, program);
+        }
         let Some(run) = self.runs.remove(&id) else {
             return;
         };
@@ -313,6 +322,11 @@ impl Checker {
     /// A verdict that was found.
     pub fn poll_found(&mut self) -> Option<Found> {
         self.found.pop_front()
+    }
+
+    /// That checks wait for others.
+    pub fn poll_crowded(&mut self) -> Option<Crowded> {
+        self.crowded.pop_front()
     }
 
     /// When there is something to do next without a result or a change.
@@ -375,6 +389,41 @@ impl Checker {
         }
     }
 
+    /// Who has waited the longest for a place, if that is too long.
+    fn note_crowd(&mut self, now: Instant, programs: bool) {
+        let lane = match programs {
+            true => &mut self.programs,
+            false => &mut self.connections,
+        };
+        let at_once = lane.at_once;
+        let Some(service) = lane.waiting.front().filter(|_| lane.running >= at_once) else {
+            return;
+        };
+        let Some(late) = self.services.get(service).and_then(|it| it.too_late(now)) else {
+            return;
+        };
+        let service = service.clone();
+        if !lane.said_crowded.may_say(now) {
+            return;
+        }
+        let runs = self.runs.values().filter(|run| run.program == programs);
+        let mut longest: Vec<_> = runs
+            .filter_map(|run| Some((run.started, run.service.clone()?)))
+            .collect();
+        longest.sort();
+        longest.truncate(NAMED);
+        let longest = longest
+            .into_iter()
+            .map(|(started, service)| (service, now.saturating_duration_since(started)));
+        self.crowded.push_back(Crowded {
+            service,
+            late,
+            at_once,
+            programs,
+            longest: longest.collect(),
+        });
+    }
+
     fn next_start(&mut self, now: Instant, program: bool) -> Option<Start> {
         let lane = self.lane(program);
         if !lane.is_free() {
@@ -394,9 +443,7 @@ impl Checker {
         );
         let watched = self.services.get_mut(&service)?;
         if let Stage::Waiting(at) = watched.stage {
-            let late = now.saturating_duration_since(at);
-            let tolerated = LATE.max(watched.setup.config.interval / 10);
-            watched.report.late += u64::from(late > tolerated);
+            watched.report.late += u64::from(watched.too_late(now).is_some());
             watched.stage = Stage::Running(run, at);
         }
         Some(Start {
@@ -410,6 +457,16 @@ impl Checker {
 }
 
 impl Watched {
+    /// How long it has waited, if that is longer than can be helped.
+    fn too_late(&self, now: Instant) -> Option<Duration> {
+        let Stage::Waiting(at) = self.stage else {
+            return None;
+        };
+        let late = now.saturating_duration_since(at);
+        let tolerated = LATE.max(self.setup.config.interval / 10);
+        (late > tolerated).then_some(late)
+    }
+
     fn conclude(
         &mut self,
         now: Instant,

@@ -6,11 +6,13 @@
 //! [`Verdict`](super::Verdict) for each service, as soon as it turns.
 
 pub mod checker;
+pub mod crowd;
 mod probe;
 pub mod standing;
 pub mod tally;
 pub mod thread;
 
 pub use checker::{CheckReport, Found, Kind, Setup};
+pub use crowd::Crowded;
 pub use standing::{Standing, Standings, Turn, has_failed};
-pub use thread::HealthThread;
+pub use thread::{HealthThread, News};

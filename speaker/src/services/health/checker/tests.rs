@@ -320,3 +320,41 @@ proptest! {
         }
     }
 }
+
+/// Programs that hang keep others waiting, and whoever looks is told which.
+#[test]
+fn checks_that_hang_and_delay_others_are_named_once_a_minute() {
+    let (mut checker, start) = (Checker::new(1), Instant::now());
+    for number in 0..PROGRAMS + 2 {
+        checker.set(start, &name(number), exec(SECOND));
+    }
+    let begun = starts(&mut checker, start);
+    assert_eq!(begun.len(), PROGRAMS);
+    assert_eq!(
+        checker.poll_crowded(),
+        None,
+        "a place may still come free in time"
+    );
+    let later = start + 2 * SECOND;
+    assert_eq!(starts(&mut checker, later), []);
+    let crowded = checker.poll_crowded().unwrap();
+    assert_eq!(crowded.late, 2 * SECOND);
+    assert!(!begun.iter().any(|start| start.service == crowded.service));
+    let said = crowded.to_string();
+    assert!(
+        said.starts_with("its check begins 2000 ms late: 16 programs of checks are under way, the most there may be; the longest: s0 (2000 ms), s1 (2000 ms), s"),
+        "{said}"
+    );
+    let mut checks = Vec::new();
+    for second in 3..62 {
+        let now = start + second * SECOND;
+        // One place is free each time, and the next waits again.
+        if let Some(ended) = checks.pop() {
+            checker.handle_outcome(now, ended, outcome(true));
+        }
+        checks.extend(starts(&mut checker, now).into_iter().map(|start| start.run));
+        assert_eq!(checker.poll_crowded(), None);
+    }
+    starts(&mut checker, start + 62 * SECOND);
+    assert!(checker.poll_crowded().is_some(), "it goes on");
+}
