@@ -78,6 +78,17 @@ impl Described {
         answer
     }
 
+    /// The media type of the metrics for who asks like this.
+    #[track_caller]
+    fn metrics_for(&self, accept: &str) -> String {
+        let stream = UnixStream::connect(self.daemon.socket()).unwrap();
+        let headers = format!("accept: {accept}\r\n");
+        let answer = ask(stream, "GET", "/metrics", &headers, "");
+        self.compare("GET", "/metrics", &answer);
+        let media = answer.head.split("\r\ncontent-type: ").nth(1).unwrap();
+        media.split(';').next().unwrap().to_owned()
+    }
+
     #[track_caller]
     fn compare(&self, method: &str, path: &str, answer: &Answer) {
         let operation = &self.document["paths"][path][method.to_lowercase()];
@@ -166,6 +177,18 @@ fn a_running_daemon_answers_what_is_described() {
     described.expect(200, "GET", "/v1/events", "/v1/events?peer=other", "");
     described.expect(404, "GET", "/v1/events", "/v1/events?peer=nobody", "");
     described.expect(404, "GET", "/v1/peers/{name}", "/v1/peers/nobody", "");
+
+    let openmetrics = "application/openmetrics-text";
+    for (accept, media) in [
+        ("*/*", openmetrics),
+        ("text/plain", "text/plain"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            openmetrics,
+        ),
+    ] {
+        assert_eq!(described.metrics_for(accept), media, "{accept}");
+    }
 
     described.expect(204, "DELETE", service, of_docs, "");
     described.expect(404, "DELETE", service, of_docs, "");

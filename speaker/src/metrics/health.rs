@@ -105,7 +105,7 @@ fn add_checks(registry: &mut Registry, snapshot: &Snapshot) {
     );
     registry.register(
         "service_checks_late",
-        "Health checks of all services that began late, for too many were under way",
+        "Health checks of all services that began late, for too many were under way or this host was busy",
         late,
     );
 }

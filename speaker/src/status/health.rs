@@ -64,7 +64,7 @@ pub struct CheckStatus {
     pub failures: u64,
     /// Checks that did not end in time; not among the failures.
     pub timeouts: u64,
-    /// Checks that began late, for too many were under way.
+    /// Checks that began late, for too many were under way or this host was busy.
     pub late: u64,
     /// The last check that has ended.
     pub last: Option<LastCheckStatus>,

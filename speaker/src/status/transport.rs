@@ -78,8 +78,12 @@ fn hints(
         && silent_or(drops.minimum_ttl)
     {
         let ttl = minimum_ttl(hops);
+        let away = match hops.get() {
+            1 => "1 hop".to_owned(),
+            hops => format!("{hops} hops"),
+        };
         hints.push(format!(
-            "ttl-security = {hops}: packets from the neighbor count only with a TTL of {ttl} and more; it must send 255 (GTSM on) and be at most {hops} hops away; this host has dropped {} TCP segments with a lower TTL",
+            "ttl-security = {hops}: packets from the neighbor count only with a TTL of {ttl} and more; it must send 255 (GTSM on) and be at most {away} away; this host has dropped {} TCP segments with a lower TTL",
             drops.minimum_ttl,
         ));
     }

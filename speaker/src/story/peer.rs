@@ -50,6 +50,7 @@ fn established(story: &mut Vec<String>, peer: &PeerStatus, plot: &Plot<'_>, cour
         for_so_long("Established", since, plot.now),
         prefixes(has)
     ));
+    story.extend(without_its_bfd(peer));
     let Some(up) = course.record(course.up) else {
         return;
     };
@@ -183,6 +184,18 @@ fn doing(peer: &PeerStatus) -> String {
         }
         other => format!("It is in {other}."),
     }
+}
+
+/// A session that looks well, and whose path nobody watches.
+fn without_its_bfd(peer: &PeerStatus) -> Option<String> {
+    let bfd = peer.bfd.as_ref()?;
+    let is_missed = bfd.enabled && bfd.state != "Up";
+    is_missed.then(|| {
+        format!(
+            "BFD is {}: until it is Up, only the hold timer would notice that the path has failed; `herald show bfd {}` tells why.",
+            bfd.state, bfd.name
+        )
+    })
 }
 
 /// Whether it is the path or BGP.

@@ -123,6 +123,25 @@ impl Tale {
 }
 
 #[test]
+fn a_session_that_is_well_while_bfd_is_not_says_so() {
+    let status = include_str!("../cli/show/peer/established.json");
+    let mut bfd = serde_json::from_str::<Value>(status).unwrap()["bfd"].take();
+    let told = |bfd: &Value| {
+        let tale = Tale::told(11_520_000).with("bfd", bfd.clone()).up(UP);
+        tale.story().get(1).cloned()
+    };
+    assert_eq!(told(&bfd), None);
+    bfd["state"] = json!("Down");
+    let said = told(&bfd).unwrap();
+    assert!(
+        said.starts_with("BFD is Down: until it is Up, only the hold timer"),
+        "{said}"
+    );
+    bfd["enabled"] = json!(false);
+    assert_eq!(told(&bfd), None);
+}
+
+#[test]
 fn a_session_that_has_been_well_all_along() {
     let tale = Tale::told(11_520_000).with("families", json!([])).up(UP);
     assert_eq!(

@@ -8,6 +8,8 @@ pub(super) enum Body {
     Many(&'static str),
     /// Something else than JSON of ours: its media type.
     Of(&'static str),
+    /// The same by two media types; `Accept` chooses.
+    Either([&'static str; 2]),
     Nothing,
 }
 
@@ -93,10 +95,14 @@ fn delete(path: &'static str, summary: &'static str) -> Operation {
 }
 
 pub(super) fn operations() -> Vec<Operation> {
-    use Body::{Many, Nothing, Of, One};
+    use Body::{Either, Many, Nothing, Of, One};
     vec![
         get("/", "A page for people").is(Of("text/html")),
-        get("/metrics", "Metrics for Prometheus").is(Of("application/openmetrics-text")),
+        get(
+            "/metrics",
+            "Metrics for Prometheus; the older text format for who prefers text/plain",
+        )
+        .is(Either(["application/openmetrics-text", "text/plain"])),
         get("/healthz", "Whether the daemon answers").is(Of("text/plain")),
         get(
             "/readyz",
@@ -120,7 +126,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .is(Many("ReceivedRouteStatus")),
         get(
             "/v1/peers/{name}/capture",
-            "The last messages of its sessions, as pcapng",
+            "The last messages of its sessions, as pcapng; 409 if none are kept",
         )
         .query(
             "from",

@@ -130,6 +130,7 @@ fn described(operation: &Operation) -> Value {
 }
 
 fn content(body: &Body) -> Option<Value> {
+    let text = json!({ "type": "string" });
     let (media, schema) = match body {
         Body::One(name) => ("application/json", reference(name)),
         Body::Many(name) => (
@@ -137,7 +138,11 @@ fn content(body: &Body) -> Option<Value> {
             json!({ "type": "array", "items": reference(name) }),
         ),
         Body::Of("application/json") => ("application/json", json!({ "type": "object" })),
-        Body::Of(media) => (*media, json!({ "type": "string" })),
+        Body::Of(media) => (*media, text),
+        Body::Either([one, other]) => {
+            let content = json!({ *one: { "schema": text }, *other: { "schema": text } });
+            return Some(content);
+        }
         Body::Nothing => return None,
     };
     Some(json!({ media: { "schema": schema } }))

@@ -7,10 +7,11 @@ use crate::status::{CheckStatus, EventStatus, HealthStatus, ServiceStatus};
 /// The whole page.
 pub(super) fn page(service: &ServiceStatus, events: &[EventStatus]) -> String {
     let mut page = Page::default();
-    page.line(
-        0,
-        format_args!("Service {}: {}", service.name, service.addresses.join(", ")),
-    );
+    let addresses = match service.addresses.as_slice() {
+        [] => "no address".to_owned(),
+        addresses => addresses.join(", "),
+    };
+    page.line(0, format_args!("Service {}: {addresses}", service.name));
     page.line(
         2,
         format_args!(
@@ -111,7 +112,7 @@ impl Page {
             self.line(
                 2,
                 format_args!(
-                    "              {} began late, for too many were under way",
+                    "              {} began late, for too many were under way or this host was busy",
                     check.late
                 ),
             );
