@@ -67,6 +67,8 @@ mod roles;
 mod routers;
 #[path = "interop/sessions.rs"]
 mod sessions;
+#[path = "interop/story.rs"]
+mod story;
 #[path = "interop/topology.rs"]
 mod topology;
 #[path = "interop/unnumbered.rs"]

@@ -1,9 +1,14 @@
-//! The dashboard and the alert rules of `examples/` ask for metrics that there are, and Prometheus itself understands the rules.
+//! The dashboard and the alert rules of `examples/` ask for metrics that there are, and Prometheus itself understands the rules, and what
+//! a running daemon tells it.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a panic is a test's verdict"
 )]
+
+#[path = "monitoring/running.rs"]
+mod running;
+mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -208,12 +213,19 @@ fn promtool() -> Option<PathBuf> {
         .then_some(found)
 }
 
-#[test]
-fn prometheus_understands_the_alerts_and_they_fire_when_they_should() {
-    let Some(promtool) = promtool() else {
+fn promtool_or_skip(what: &str) -> Option<PathBuf> {
+    let promtool = promtool();
+    if promtool.is_none() {
         let no_skip = std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
         assert!(!no_skip, "promtool is not there; scripts/test fetches it");
-        println!("skipped: alert rules: promtool is not there");
+        support::announce(&format!("skipped: {what}: promtool is not there"));
+    }
+    promtool
+}
+
+#[test]
+fn prometheus_understands_the_alerts_and_they_fire_when_they_should() {
+    let Some(promtool) = promtool_or_skip("alert rules") else {
         return;
     };
     for arguments in [
