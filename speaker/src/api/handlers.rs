@@ -22,9 +22,7 @@ use super::problem::Problem;
 use super::request::{Answer, Body, MAX_BODY, Options, Segment, invalid, named, parsed, prefixed};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::capture;
-use crate::config::{
-    CaptureSize, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName,
-};
+use crate::config::{CaptureSize, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Control, Lasting, Refusal, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::privileges::Privileges;
