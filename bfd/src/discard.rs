@@ -46,6 +46,10 @@ pub enum Discard {
         /// Interface index of the session.
         expected: u32,
     },
+    /// We have sent it ourselves: the remote system's address has become one of this host. The RFC does not speak of this; a
+    /// session with ourselves would say that the path is well.
+    #[error("it is our own: the address of the remote system is one of this host")]
+    OwnPacket,
     /// Fewer hops left than the session demands (RFC 5881 §5; RFC 5082).
     #[error("TTL {got:?} is below {minimum}")]
     Ttl {
@@ -119,6 +123,7 @@ impl Discard {
             Self::RangeFull { .. } => "range-full",
             Self::HopKind => "hop-kind",
             Self::Interface { .. } => "interface",
+            Self::OwnPacket => "own-packet",
             Self::Ttl { .. } => "ttl",
             Self::UnexpectedAuthentication => "unexpected-authentication",
             Self::MissingAuthentication => "missing-authentication",

@@ -244,6 +244,13 @@ impl Entry {
 
     /// What the encapsulation demands of a packet for this session.
     fn admit(&self, meta: &RxMeta, packet: &ControlPacket) -> Result<(), Discard> {
+        // Discriminators are unique within a system only (RFC 5880 §6.3): a remote one may have chosen ours. From our own
+        // address it is us.
+        if packet.my_discriminator == self.session.id().local_discr()
+            && meta.source.ip() == meta.destination
+        {
+            return Err(Discard::OwnPacket);
+        }
         if self.key.hop.encapsulation() != meta.encapsulation {
             return Err(Discard::HopKind);
         }
@@ -405,10 +412,12 @@ impl Endpoint {
         }
     }
 
-    /// The longest Detection Time, at either end, of any session.
+    /// The longest Detection Time, at either end, of any session whose remote system is there: nobody else has to be told that
+    /// it ends.
     pub fn longest_detection_time(&self) -> Duration {
-        let sessions = self.sessions.values();
-        let times = sessions.map(|entry| entry.session.longest_detection_time());
+        let sessions = self.sessions.values().map(|entry| &entry.session);
+        let heard = sessions.filter(|session| session.hears());
+        let times = heard.map(Session::longest_detection_time);
         times.max().unwrap_or_default()
     }
 

@@ -131,6 +131,40 @@ fn c_118_your_discriminator_selects_alone() {
 }
 
 #[test]
+fn a_session_with_ourselves_never_comes_up() {
+    let mut rig = Rig::new();
+    let id = rig.add(key(PEER));
+    let own = |your| ControlPacket {
+        my_discriminator: id.local_discr(),
+        ..packet(State::Down, your)
+    };
+    // The peer's address has become one of this host.
+    let looped = RxMeta {
+        destination: ip(PEER),
+        ..meta(PEER)
+    };
+    for your in [None, Some(id)] {
+        assert_eq!(rig.hear(&looped, &own(your)), Err(Discard::OwnPacket));
+    }
+    assert_eq!(rig.state(id), State::Down);
+    let status = rig.endpoint.session_status(id).unwrap();
+    assert_eq!(status.counters.discarded.get("own-packet"), 2);
+    // Another system may have chosen the same number, and another session may be at this address.
+    assert_eq!(rig.hear(&meta(PEER), &own(None)), Ok(id));
+    assert_eq!(rig.hear(&looped, &packet(State::Down, None)), Ok(id));
+}
+
+#[test]
+fn c_148_nobody_waits_for_who_was_never_heard() {
+    let mut rig = Rig::new();
+    rig.add(key("192.0.2.9"));
+    assert_eq!(rig.endpoint.longest_detection_time(), Duration::ZERO);
+    let id = rig.add(key(PEER));
+    rig.bring_up(&meta(PEER), id);
+    assert!(rig.endpoint.longest_detection_time() > Duration::ZERO);
+}
+
+#[test]
 fn c_118_an_unknown_discriminator_never_falls_back_to_addresses() {
     let mut rig = Rig::new();
     let id = rig.add(key(PEER));

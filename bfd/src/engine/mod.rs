@@ -475,7 +475,7 @@ impl Engine {
     }
 
     /// Says AdminDown to every remote system for a Detection Time, at least one second and at most five, and
-    /// stops.
+    /// stops. Who has not been heard is told once, and not waited for.
     pub fn shutdown(mut self) {
         self.stop(Command::Shutdown);
     }
