@@ -48,9 +48,12 @@ impl Additions {
     pub fn give_way(&mut self, config: &Config) -> Vec<String> {
         let mut gone = Vec::new();
         let taken: BTreeSet<IpAddr> = addresses(&config.services).collect();
+        let neighbors = config.neighbors();
+        let is_neighbor = |address: &IpAddr| neighbors.contains_key(address);
         self.services.retain(|name, service| {
             let stays = !config.services.contains_key(name)
                 && service.addresses.is_disjoint(&taken)
+                && !service.addresses.iter().any(is_neighbor)
                 && !service
                     .addresses
                     .iter()

@@ -19,6 +19,7 @@ pub mod demo;
 pub mod drain;
 pub mod history;
 pub mod hooks;
+mod host_addresses;
 mod hostname;
 pub mod last_run;
 pub mod logging;

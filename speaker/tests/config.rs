@@ -1913,6 +1913,27 @@ addresses = ["192.0.2.150"]
 "#
         => r#"9: [[service]] "dns": addresses: found "192.0.2.150"; must be an address that no other service has; [[service]] "web" has it (line 6)"#;
 
+    service_address_of_a_peer: r#"
+[[peer]]
+name = "frr"
+address = "10.9.0.1"
+remote-as = 64521
+[[service]]
+name = "web"
+addresses = ["10.9.0.1"]
+"#
+        => r#"10: [[service]] "web": addresses: found "10.9.0.1"; must be an address that no neighbor has; peer frr has it"#;
+
+    service_address_of_a_bfd_session: r#"
+[[service]]
+name = "web"
+addresses = ["2001:db8::9"]
+[[bfd-session]]
+name = "storage"
+address = "2001:db8::9"
+"#
+        => r#"6: [[service]] "web": addresses: found "2001:db8::9"; must be an address that no neighbor has; bfd-session storage has it"#;
+
     service_name_twice: r#"
 [[service]]
 name = "web"

@@ -51,19 +51,19 @@ fn announced(daemon: &Daemon) -> Vec<String> {
 
 #[test]
 fn what_was_assigned_survives_a_restart_a_crash_and_a_reload() {
-    let both = "\"192.0.2.0/29\", \"2001:db8:5::/64\"";
+    let both = "\"198.51.100.0/29\", \"2001:db8:5::/64\"";
     let mut daemon = Daemon::start(&config(both, &(service("m") + &service("n"))));
-    let m = json!(["192.0.2.0", "2001:db8:5::"]);
-    let n = json!(["192.0.2.1", "2001:db8:5::1"]);
+    let m = json!(["198.51.100.0", "2001:db8:5::"]);
+    let n = json!(["198.51.100.1", "2001:db8:5::1"]);
     assert_eq!(
         [addresses(&daemon, "m"), addresses(&daemon, "n")],
         [m, n.clone()]
     );
     let said = daemon.ok(&["service", "add", "api", "--ip-family", "ipv4"]);
-    assert!(said.contains("added with 192.0.2.2"), "{said}");
+    assert!(said.contains("added with 198.51.100.2"), "{said}");
     // It is written down before it is announced: whenever the daemon is killed, it is there.
     let log = fs::read_to_string(daemon.path("state/changes.log")).unwrap();
-    let assigned = r#"{"assign":["api",{"ipv4":"192.0.2.2"}]}"#;
+    let assigned = r#"{"assign":["api",{"ipv4":"198.51.100.2"}]}"#;
     assert!(log.contains(assigned), "{log}");
 
     // A service that comes before all others by name takes nothing from them, nor does a gap that
@@ -75,9 +75,9 @@ fn what_was_assigned_survives_a_restart_a_crash_and_a_reload() {
     assert_eq!(addresses(&daemon, "n"), n);
     assert_eq!(
         addresses(&daemon, "a"),
-        json!(["192.0.2.0", "2001:db8:5::"])
+        json!(["198.51.100.0", "2001:db8:5::"])
     );
-    assert_eq!(addresses(&daemon, "api"), json!(["192.0.2.2"]));
+    assert_eq!(addresses(&daemon, "api"), json!(["198.51.100.2"]));
 
     daemon.ok(&["stop"]);
     daemon.wait();
@@ -87,9 +87,9 @@ fn what_was_assigned_survives_a_restart_a_crash_and_a_reload() {
     assert_eq!(
         announced(&daemon),
         [
-            "192.0.2.0/32",
-            "192.0.2.1/32",
-            "192.0.2.2/32",
+            "198.51.100.0/32",
+            "198.51.100.1/32",
+            "198.51.100.2/32",
             "2001:db8:5::/128",
             "2001:db8:5::1/128"
         ]
@@ -165,8 +165,8 @@ fn who_finds_no_address_waits_and_gets_the_first_that_is_free() {
     assert_eq!(
         family["holders"],
         json!([
-            { "address": "192.0.2.5", "service": "web", "assigned": true },
-            { "address": "192.0.2.6", "service": "one", "assigned": true },
+            { "address": "192.0.2.5", "service": "web", "holder": "service web", "assigned": true },
+            { "address": "192.0.2.6", "service": "one", "holder": "service one", "assigned": true },
         ])
     );
     let table = daemon.ok(&["show", "services"]);
@@ -207,4 +207,39 @@ fn what_somebody_has_is_refused_by_name() {
     assert_eq!(addresses(&daemon, "dns"), json!([]));
     daemon.ok(&["withdraw", "192.0.2.6/32"]);
     assert_eq!(addresses(&daemon, "dns"), json!(["192.0.2.6"]));
+}
+
+#[test]
+fn no_service_gets_the_address_of_a_neighbor() {
+    let router = "[[peer]]\nname = \"router\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nenabled = false\n";
+    let path = "[[bfd-session]]\nname = \"path\"\naddress = \"192.0.2.2\"\nenabled = false\n";
+    let both = format!("{router}{path}");
+    let daemon = Daemon::start(&config("\"192.0.2.1-192.0.2.3\"", &both));
+    let said = daemon.ok(&["service", "add", "api"]);
+    assert!(said.contains("added with 192.0.2.3"), "{said}");
+    let said = daemon.fails(1, &["service", "add", "web", "192.0.2.1"]);
+    assert!(
+        said.contains("192.0.2.1 is the address of peer router"),
+        "{said}"
+    );
+    let said = daemon.fails(1, &["service", "add", "web", "192.0.2.2"]);
+    assert!(
+        said.contains("192.0.2.2 is the address of bfd-session path"),
+        "{said}"
+    );
+    let pools = daemon.ok(&["show", "pools", "-o", "wide"]);
+    assert!(pools.contains("192.0.2.1 peer router"), "{pools}");
+
+    // A neighbor that comes later takes what it has.
+    let late = both
+        + &router
+            .replace("router", "late")
+            .replace("192.0.2.1", "192.0.2.3");
+    daemon.write(&config("\"192.0.2.1-192.0.2.4\"", &late));
+    let said = daemon.ok(&["reload"]);
+    assert!(
+        said.contains("192.0.2.3 is the address of peer late; gets 192.0.2.4"),
+        "{said}"
+    );
+    assert_eq!(addresses(&daemon, "api"), json!(["192.0.2.4"]));
 }

@@ -571,6 +571,13 @@ impl Config {
         }
     }
 
+    /// The neighbors that are known by address, and whose each address is. None of them can be an address of a
+    /// service: who adds it to this host speaks to himself from then on.
+    #[must_use]
+    pub fn neighbors(&self) -> BTreeMap<IpAddr, Party> {
+        neighbors(&self.peers, &self.bfd_sessions)
+    }
+
     /// The most specific range with an address.
     #[must_use]
     pub fn range_of(&self, ip: IpAddr) -> Option<(&PeerName, &RangeConfig)> {
@@ -580,7 +587,7 @@ impl Config {
     }
 
     /// The peer that a neighbor with this address is, or becomes when it connects; a peer of the
-    /// file goes before a range.
+    /// file goes before a range, and nobody connects from the address of a service.
     #[must_use]
     pub fn dynamic_peer(&self, ip: IpAddr) -> Option<(PeerName, PeerConfig)> {
         let mut peers = self.peers.values();
@@ -588,10 +595,25 @@ impl Config {
             return None;
         }
         let (range_name, range) = self.range_of(ip)?;
+        if self.services.values().any(|it| it.addresses.contains(&ip)) {
+            return None;
+        }
         let name = PeerName::new(&format!("{range_name}@{ip}"))?;
         let taken = self.peers.get(&name).is_some_and(|it| it.range.is_none());
         (!taken).then(|| (name, range.peer_at(ip)))
     }
+}
+
+fn neighbors(
+    peers: &BTreeMap<PeerName, PeerConfig>,
+    bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
+) -> BTreeMap<IpAddr, Party> {
+    let of_sessions = bfd_sessions.iter();
+    let of_sessions = of_sessions.map(|(name, session)| (session.address, Party::from(name)));
+    let of_peers = peers.iter();
+    let of_peers = of_peers.filter_map(|(name, peer)| Some((peer.address.ip?, Party::from(name))));
+    // A peer is the better answer where both are at an address.
+    of_sessions.chain(of_peers).collect()
 }
 
 /// Where a neighbor is.

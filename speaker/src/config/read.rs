@@ -36,7 +36,7 @@ use super::problem::Problem;
 use super::{
     ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR,
     LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, SpeakerConfig,
-    account, value,
+    account, neighbors, value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -128,6 +128,7 @@ fn read_document(mut document: Section<'_>) -> Option<Config> {
         document.take_tables("service", &["name"]),
         &pools,
         &bfd_sessions,
+        &neighbors(&peers.configs, &bfd_sessions),
     );
     let routes = read_routes(
         document.take_tables("route", &["prefix"]),

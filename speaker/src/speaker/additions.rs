@@ -64,6 +64,11 @@ impl Speaker {
                 "service {name}: {address} is an address of service {user}; must be in no other service"
             )));
         }
+        if let Some(neighbor) = self.config.neighbors().get(&address) {
+            return Err(Refusal::Conflict(format!(
+                "service {name}: {address} is the address of {neighbor}; must be one that no neighbor has"
+            )));
+        }
         let prefix = IpNet::from(address);
         if self.services.route(&prefix).is_some() {
             return Err(Refusal::Conflict(format!(
@@ -143,7 +148,7 @@ impl Speaker {
         let lasting = self.keep_if_possible([Change::DeleteRoute(*prefix)]).await;
         self.services_mut().remove_route(prefix);
         if prefix.prefix_len() == prefix.max_prefix_len() {
-            Arc::make_mut(&mut self.pools).unreserve(prefix.addr());
+            Arc::make_mut(&mut self.pools).unreserve(prefix.addr(), &Holder::Route);
             self.serve_waiting().await;
         }
         self.announce_and_host(Self::announce);

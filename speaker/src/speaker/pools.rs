@@ -1,6 +1,7 @@
 //! Addresses of pools while the daemon runs: written to disk first, then announced.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -10,6 +11,7 @@ use crate::additions::{Change, Kept};
 use crate::config::{Config, PoolName, PoolRequest, ServiceConfig, ServiceName};
 use crate::control::{Given, Refusal};
 use crate::history::Subject;
+use crate::host_addresses;
 use crate::services::Services;
 use crate::services::pools::{Assigned, Choice, Holder, Pools, Reassignment};
 
@@ -31,10 +33,22 @@ pub(super) fn settle(
         return Default::default();
     }
     let services = Services::new(config, &kept.additions);
-    let books = Pools::of(&config.pools, &services, kept.former());
+    let barred = barred(config);
+    let books = Pools::of(&config.pools, &services, barred, kept.former());
     let changes = books.reassignments(&kept.assigned, running);
     kept.adopt(&books);
     (books, changes)
+}
+
+/// What no pool gives to anybody: addresses of neighbors, and those that this host has for itself.
+fn barred(config: &Config) -> Vec<(IpAddr, Holder)> {
+    if config.pools.is_empty() {
+        return Vec::new();
+    }
+    let neighbors = config.neighbors().into_iter();
+    let neighbors = neighbors.map(|(ip, party)| (ip, Holder::Neighbor(party)));
+    let own = host_addresses::reserved().into_iter();
+    neighbors.chain(own.map(|ip| (ip, Holder::Host))).collect()
 }
 
 impl Speaker {
@@ -133,7 +147,7 @@ impl Speaker {
         books.release(name);
         let former = self.services.get(name);
         for ip in former.iter().flat_map(|former| &former.spec.addresses) {
-            books.unreserve(*ip);
+            books.unreserve(*ip, &Holder::Fixed(name.clone()));
         }
     }
 

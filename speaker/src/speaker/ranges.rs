@@ -14,6 +14,7 @@ use crate::announcer;
 use crate::bgp_thread::RangeSetup;
 use crate::config::{Config, PeerName};
 use crate::history::{Subject, What};
+use crate::services::pools::Holder;
 
 /// How long a dynamic peer without a connection is remembered: its page tells why the session ended.
 const GRACE: Duration = Duration::from_secs(15);
@@ -97,6 +98,9 @@ impl Speaker {
         else {
             return Err("the range does not have it any more".to_owned());
         };
+        if let Some(service) = self.services.user(ip) {
+            return Err(format!("{ip} is an address of service {service}"));
+        }
         let of_range = config.peers.values();
         let of_range = of_range.filter(|peer| peer.range.as_ref() == Some(range_name));
         if of_range.count() >= usize::from(range.limit.get()) {
@@ -108,6 +112,7 @@ impl Speaker {
         info!(peer = %name, "dynamic peer: connected");
         self.note_of_range(range_name, format!("peer {name}: connected"));
         self.history.arrive(&(&name).into());
+        Arc::make_mut(&mut self.pools).reserve(ip, Holder::Neighbor((&name).into()));
         let mut config = Config::clone(&self.config);
         config.peers.insert(name.clone(), peer.clone());
         self.config = Arc::new(config);
@@ -158,6 +163,10 @@ impl Speaker {
     fn dismiss(&mut self, name: &PeerName) {
         info!(peer = %name, "dynamic peer: gone");
         let peer = self.config.peers.get(name);
+        if let Some(ip) = peer.and_then(|peer| peer.address.ip) {
+            let holder = Holder::Neighbor(name.into());
+            Arc::make_mut(&mut self.pools).unreserve(ip, &holder);
+        }
         if let Some(range) = peer.and_then(|peer| peer.range.clone()) {
             self.note_of_range(&range, format!("peer {name}: gone"));
         }

@@ -45,8 +45,11 @@ pub struct PoolFamilyStatus {
 pub struct HolderStatus {
     /// The address.
     pub address: String,
-    /// The service that has it; null: it is announced as a route.
+    /// The service that has it; null: `holder` says who does.
     pub service: Option<String>,
+    /// Who has it, in words: `service web`, `peer tor-a`, `bfd-session storage-path`, `a route`, or `this host`,
+    /// where it is an address of one of its links or names their network.
+    pub holder: String,
     /// Whether it was assigned, rather than named by the service or the route.
     pub assigned: bool,
 }
@@ -112,6 +115,7 @@ fn family_status(pool: &PoolUse<'_>, family: IpFamily) -> Option<PoolFamilyStatu
             .map(|(ip, holder)| HolderStatus {
                 address: ip.to_string(),
                 service: text(holder.service()),
+                holder: holder.to_string(),
                 assigned: matches!(holder, Holder::Assigned(_)),
             })
             .collect(),

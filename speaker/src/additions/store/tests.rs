@@ -175,6 +175,18 @@ fn the_file_goes_before_what_was_added() {
     assert_eq!(additions, Additions::default());
 }
 
+#[test]
+fn what_was_added_gives_way_to_a_neighbor() {
+    let mut additions = kept().additions;
+    let config = Config::parse(
+        Path::new("herald.toml"),
+        "[speaker]\nlocal-as = 64520\n[[peer]]\naddress = \"192.0.2.150\"\nremote-as = 64521\n",
+    )
+    .unwrap()
+    .config;
+    assert_eq!(additions.give_way(&config), ["service web"]);
+}
+
 /// One of each kind, and what they lead to.
 fn every_change() -> (Vec<Vec<Change>>, Kept) {
     let Kept {

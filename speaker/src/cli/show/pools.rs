@@ -35,7 +35,7 @@ fn row(pool: &PoolStatus, family: &PoolFamilyStatus, wide: bool) -> Vec<Cell> {
     ];
     if wide {
         let holders = family.holders.iter().map(|holder| {
-            let who = holder.service.as_deref().unwrap_or("a route");
+            let who = holder.service.as_deref().unwrap_or(&holder.holder);
             let how = match (&holder.service, holder.assigned) {
                 (Some(_), false) => " (fixed)",
                 _ => "",

@@ -145,7 +145,7 @@ fn all(wide: bool) -> Vec<(&'static str, String)> {
         json!([{"name": NAME, "auto_assign": true, "avoid_buggy_ips": true, "families": [{
         "ip_family": "ipv6", "addresses": [format!("{ADDRESS}-{ADDRESS}"), PREFIX], "size": i64::MAX,
         "in_use": u32::MAX, "free": i64::MAX,
-        "holders": [{"address": ADDRESS, "service": NAME, "assigned": false}]}]}]),
+        "holders": [{"address": ADDRESS, "service": NAME, "holder": NAME, "assigned": false}]}]}]),
     );
     let received = of::<Vec<_>>(
         json!([{"prefix": PREFIX, "path_id": u32::MAX, "next_hop": ADDRESS,

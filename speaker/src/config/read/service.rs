@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::super::document::{Located, Section};
 use super::super::{
-    BfdName, BfdSessionConfig, IpFamilies, PoolConfig, PoolName, PoolRequest, ServiceConfig,
+    BfdName, BfdSessionConfig, IpFamilies, Party, PoolConfig, PoolName, PoolRequest, ServiceConfig,
     ServiceName, value,
 };
 use super::health::{check_bfd, read_health};
@@ -19,6 +19,7 @@ pub(super) fn read_services(
     sections: Vec<Section<'_>>,
     pools: &Pools,
     bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
+    neighbors: &BTreeMap<IpAddr, Party>,
 ) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
     let mut services = Vec::with_capacity(sections.len());
     let mut names = HashMap::with_capacity(sections.len());
@@ -46,6 +47,10 @@ pub(super) fn read_services(
         }
         let addresses = addresses.unwrap_or_default();
         for address in &addresses {
+            if let Some(neighbor) = neighbors.get(&address.value) {
+                let expected = format!("an address that no neighbor has; {neighbor} has it");
+                section.refuse("addresses", address, &expected);
+            }
             match users.get(&address.value) {
                 Some((line, user)) => section.refuse(
                     "addresses",

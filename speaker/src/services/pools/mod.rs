@@ -20,7 +20,7 @@ pub use self::report::{PoolUse, Reassignment};
 use self::space::FreeSpace;
 use super::Services;
 use crate::config::{
-    AddressRange, IpFamilies, IpFamily, PoolConfig, PoolName, PoolRequest, ServiceName,
+    AddressRange, IpFamilies, IpFamily, Party, PoolConfig, PoolName, PoolRequest, ServiceName,
     ip_from_number, ip_to_number,
 };
 
@@ -75,6 +75,10 @@ pub enum Holder {
     Fixed(ServiceName),
     /// It is announced as a route.
     Route,
+    /// It is that of a peer or a BFD session.
+    Neighbor(Party),
+    /// It names this host, or the network that this host is in.
+    Host,
 }
 
 impl Holder {
@@ -83,7 +87,18 @@ impl Holder {
     pub const fn service(&self) -> Option<&ServiceName> {
         match self {
             Self::Assigned(name) | Self::Fixed(name) => Some(name),
-            Self::Route => None,
+            Self::Route | Self::Neighbor(_) | Self::Host => None,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Assigned(name) | Self::Fixed(name) => write!(f, "service {name}"),
+            Self::Route => f.write_str("a route"),
+            Self::Neighbor(party) => write!(f, "{party}"),
+            Self::Host => f.write_str("this host"),
         }
     }
 }
@@ -209,11 +224,12 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// Opens the books on these services and routes.
+    /// Opens the books on these services and routes; `barred` is what nobody may be given whatever they say.
     #[must_use]
     pub fn of(
         pools: &BTreeMap<PoolName, PoolConfig>,
         services: &Services,
+        barred: impl IntoIterator<Item = (IpAddr, Holder)>,
         former: Former<'_>,
     ) -> Self {
         let named = services.iter().flat_map(|(name, service)| {
@@ -223,6 +239,8 @@ impl Pools {
         let routes = services.routes().map(|(prefix, _)| *prefix);
         let hosts = routes.filter(|prefix| prefix.prefix_len() == prefix.max_prefix_len());
         let fixed = named.chain(hosts.map(|prefix| (prefix.addr(), Holder::Route)));
+        // What is barred stays so when a service that names it is removed.
+        let fixed = barred.into_iter().chain(fixed);
         let requests = services
             .iter()
             .filter_map(|(name, service)| Some((name, service.spec.request()?)));
@@ -351,9 +369,9 @@ impl Pools {
         self.hold(ip, holder);
     }
 
-    /// Puts back what was [reserved](Self::reserve).
-    pub fn unreserve(&mut self, ip: IpAddr) {
-        if !matches!(self.holders.get(&ip), Some(Holder::Assigned(_))) {
+    /// Puts back what was [reserved](Self::reserve), unless somebody else has it.
+    pub fn unreserve(&mut self, ip: IpAddr, holder: &Holder) {
+        if self.holders.get(&ip) == Some(holder) {
             self.let_go(ip);
         }
     }
@@ -468,7 +486,7 @@ impl Pools {
         match self.holders.get(&ip) {
             None => true,
             Some(Holder::Assigned(holder)) => holder == name,
-            Some(Holder::Fixed(_) | Holder::Route) => false,
+            Some(Holder::Fixed(_) | Holder::Route | Holder::Neighbor(_) | Holder::Host) => false,
         }
     }
 

@@ -149,6 +149,8 @@ impl Pools {
                 return format!("{ip} is an address of service {holder}");
             }
             Some(Holder::Route) => return format!("{ip} is announced as a route"),
+            Some(Holder::Neighbor(party)) => return format!("{ip} is the address of {party}"),
+            Some(Holder::Host) => return format!("{ip} names this host or its network"),
             Some(Holder::Assigned(holder)) if holder != name => {
                 return format!("{ip} was assigned to service {holder}");
             }

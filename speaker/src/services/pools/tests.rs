@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::PeerName;
 
 type Configured = BTreeMap<PoolName, PoolConfig>;
 type Requests = BTreeMap<ServiceName, PoolRequest>;
@@ -75,6 +76,37 @@ fn settle(
         &requests.iter().collect::<Vec<_>>(),
         former,
     )
+}
+
+#[test]
+fn nobody_is_given_what_is_a_neighbor_s_or_the_host_s_own() {
+    let pools = pools([("public", pool(&["10.9.0.0/29"]))]);
+    let router = Holder::Neighbor(Party::Peer(PeerName::new("frr").unwrap()));
+    let barred = [
+        (ip("10.9.0.0"), Holder::Host),
+        (ip("10.9.0.1"), router.clone()),
+        (ip("10.9.0.2"), Holder::Host),
+    ];
+    // It may have been given away before the router came.
+    let had = Assigned {
+        ipv4: Some("10.9.0.1".parse().unwrap()),
+        ipv6: None,
+    };
+    let kept: Assignments = [(name("web"), had)].into();
+    let mut books = settle(&pools, &barred, &requests([("web", any_pool())]), &kept);
+    let has: Vec<_> = books.assigned(&name("web")).addresses().collect();
+    assert_eq!(has, [ip("10.9.0.3")]);
+    let said = books.reassignments(&kept, None);
+    assert_eq!(
+        said[&name("web")].to_string(),
+        "10.9.0.1 is the address of peer frr; gets 10.9.0.3 of pool public"
+    );
+    // A service that names the host's address, and is removed, does not set it free.
+    books.reserve(ip("10.9.0.2"), Holder::Fixed(name("own")));
+    books.unreserve(ip("10.9.0.2"), &Holder::Fixed(name("own")));
+    assert_eq!(books.holder(ip("10.9.0.2")), Some(&Holder::Host));
+    books.unreserve(ip("10.9.0.1"), &router);
+    assert_eq!(books.holder(ip("10.9.0.1")), None);
 }
 
 fn assignments(books: &Pools) -> Assignments {
@@ -467,7 +499,7 @@ proptest! {
                     books.release(&name);
                 }
                 _ if books.holder(address).is_none() => books.reserve(address, Holder::Route),
-                _ => books.unreserve(address),
+                _ => books.unreserve(address, &Holder::Route),
             }
             let served = books.serve_waiting();
             for (name, choice) in served {
