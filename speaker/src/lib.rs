@@ -26,6 +26,7 @@ pub mod logging;
 pub mod malformed;
 pub mod metrics;
 pub mod on_link;
+mod output;
 pub mod plan;
 pub mod privileges;
 mod program;

@@ -298,3 +298,24 @@ fn a_state_directory_that_cannot_be_made_is_named() {
     );
     assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
 }
+
+#[test]
+fn what_standard_output_does_not_take_is_a_failure() {
+    let (_directory, path) = file(SMALL);
+    let path = path.display().to_string();
+    for arguments in [&["check", "-c", &path][..], &["completions", "bash"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = run(herald().args(arguments).stdout(full.unwrap()));
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(
+            stderr(&output),
+            "herald: cannot write to standard output: No space left on device (os error 28)\n"
+        );
+        // Whoever closed it has seen enough.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = run(herald().args(arguments).stdout(writer));
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(stderr(&output), "");
+    }
+}

@@ -1,6 +1,5 @@
 //! What a shell completes: commands, options, and the names that the running daemon knows.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory, ValueEnum};
@@ -10,7 +9,7 @@ use serde::Deserialize;
 
 use super::client::Client;
 use super::{Arguments, FAILURE, SUCCESS, complain};
-use crate::config;
+use crate::{config, output};
 
 /// The variable by which a shell's script asks for completions.
 const ASKS: &str = "HERALD_COMPLETE";
@@ -50,9 +49,9 @@ pub(super) fn script(shell: Shell) -> u8 {
         return FAILURE;
     };
     let mut script = Vec::new();
-    // Writing to memory cannot fail, and whoever closed standard output has seen enough.
+    // Writing to memory cannot fail.
     let _ = completer.write_registration(ASKS, "herald", "herald", "herald", &mut script);
-    let _ = std::io::stdout().write_all(&script);
+    let _ = output::put(&script);
     SUCCESS
 }
 

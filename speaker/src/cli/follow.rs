@@ -1,12 +1,12 @@
 //! `herald events`: what happened, and what happens while one looks.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 
 use super::client::{Client, ClientError, segment};
 use super::{EventsOf, FAILURE, Follow, Output, SUCCESS, complain, show};
-use crate::logging;
 use crate::status::EventStatus;
+use crate::{logging, output};
 
 /// What the API calls the events that are asked for.
 pub(super) fn path(of: &EventsOf) -> String {
@@ -106,13 +106,7 @@ fn write(event: &EventStatus, output: Output) -> ControlFlow<()> {
             )
         }
     };
-    let mut out = io::stdout().lock();
-    let written = writeln!(out, "{line}").and_then(|()| out.flush());
-    match written {
-        Ok(()) => ControlFlow::Continue(()),
-        // Whoever closed it has seen enough.
-        Err(_) => ControlFlow::Break(()),
-    }
+    output::put(format!("{line}\n").as_bytes())
 }
 
 fn kind(kind: &str, colored: bool) -> String {

@@ -20,6 +20,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use crate::config;
 use crate::demo::{self, DemoOptions};
+use crate::output::{self, say};
 
 /// Everything went well.
 pub const SUCCESS: u8 = 0;
@@ -520,6 +521,10 @@ Example: herald peer reset tor-a --message \"new keys\"")]
 pub fn main() -> ExitCode {
     completion::answer();
     let Arguments { socket, command } = Arguments::parse();
+    output::checked(obey(socket, command))
+}
+
+fn obey(socket: PathBuf, command: Command) -> ExitCode {
     let client = client::Client::new(socket);
     let code = match command {
         Command::Run(file) => run::run(&file.config),
@@ -567,12 +572,6 @@ pub fn main() -> ExitCode {
         } => command::stop(&client, restart, withdraw, message),
     };
     ExitCode::from(code)
-}
-
-/// Writes to standard output. Whoever closed it has seen enough.
-fn say(text: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Says what went wrong, on standard error.

@@ -1,11 +1,12 @@
 //! `--watch`: the same once more at each interval, in place of the former on a terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use super::client::ClientError;
 use super::{SUCCESS, complain};
+use crate::output;
 
 /// The shortest interval: whoever looks must not keep the daemon busy.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -45,16 +46,9 @@ pub(super) fn run(
             (false, true) => format!("{}\n", text.trim_end()),
             (false, false) => format!("\n{}\n", text.trim_end()),
         };
-        let mut out = io::stdout().lock();
-        if out
-            .write_all(block.as_bytes())
-            .and_then(|()| out.flush())
-            .is_err()
-        {
-            // Whoever closed it has seen enough.
+        if output::put(block.as_bytes()).is_break() {
             return SUCCESS;
         }
-        drop(out);
         is_first = false;
         sleep(interval);
     }

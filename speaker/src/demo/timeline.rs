@@ -1,9 +1,9 @@
 //! What happened when, for a reader or for a program.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::node::{BFD_DETECT_MULT, BFD_INTERVAL, SERVICE};
+use crate::output::say;
 
 /// The steps of the demonstration, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,9 +95,9 @@ impl Timeline {
 
     pub(super) fn finish(&self) {
         if self.json {
-            print(&self.to_json().to_string());
+            say(self.to_json());
         } else {
-            print("Every step succeeded.");
+            say("Every step succeeded.");
         }
     }
 
@@ -115,16 +115,11 @@ impl Timeline {
 
     fn tell(&self, line: &str) {
         if !self.json {
-            print(line);
+            say(line);
         }
     }
 }
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-fn print(line: &str) {
-    // Who closed our standard output does not want to read it.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
