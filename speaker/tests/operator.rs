@@ -125,6 +125,44 @@ fn a_peer_that_is_shut_down_stays_so_until_it_is_enabled() {
 }
 
 #[test]
+fn a_peer_is_called_by_its_address_too() {
+    let pair = Pair::start();
+    let Pair { host, .. } = &pair;
+    let address = host.show(&["peer", "other"])["address"].clone();
+    let address = address.as_str().unwrap();
+    assert_eq!(host.show(&["peer", address])["name"], "other");
+    assert!(
+        host.ok(&["show", "peer", address])
+            .starts_with("Peer other")
+    );
+    let has_web = host.ok(&["show", "routes", "--advertised", address]);
+    assert!(has_web.contains("192.0.2.150/32"), "{has_web}");
+    assert_eq!(
+        host.ok(&["events", "--peer", address]),
+        host.ok(&["events", "--peer", "other"])
+    );
+    assert!(host.herald(&["capture", address]).status.success());
+    host.ok(&["announce", "198.51.100.0/24", "--peer", address]);
+    let routes = host.show(&["routes"]);
+    assert_eq!(routes[1]["peers"][0]["peer"], "other", "{routes:#}");
+    host.ok(&["drain", address]);
+    assert_eq!(pair.host_peer()["draining"], "peer");
+    host.ok(&["undrain", address]);
+    assert_eq!(pair.host_peer()["draining"], Value::Null);
+    for command in ["shutdown", "enable", "reset", "refresh"] {
+        host.ok(&["peer", command, address]);
+        if command != "shutdown" {
+            host.wait_until_established("other");
+        }
+    }
+    let complaint = host.fails(1, &["show", "peer", "192.0.2.9"]);
+    assert!(
+        complaint.contains("there is no peer 192.0.2.9"),
+        "{complaint}"
+    );
+}
+
+#[test]
 fn a_peer_that_leaves_the_file_is_not_remembered_as_shut_down() {
     let pair = Pair::start();
     pair.host.ok(&["peer", "shutdown", "other"]);

@@ -16,9 +16,10 @@ use tokio::time::{Interval, interval, timeout};
 
 use super::handlers::Context;
 use super::lease::Lease;
+use super::naming;
 use super::problem::Problem;
 use super::request::{Answer, Options, named};
-use crate::config::Party;
+use crate::config::{Config, Party};
 use crate::history::{Followed, Record};
 use crate::status::EventStatus;
 
@@ -41,8 +42,10 @@ pub(super) struct EventFilter {
 }
 
 impl EventFilter {
-    fn party(&self) -> Answer<Option<Party>> {
-        let peer = self.peer.as_deref().map(named).transpose()?;
+    fn party(&self, config: &Config) -> Answer<Option<Party>> {
+        let peer = self.peer.as_deref();
+        let peer = peer.map(|text| naming::peer_or_name(config, text));
+        let peer = peer.transpose()?;
         let bfd_session = self.bfd_session.as_deref().map(named).transpose()?;
         let service = self.service.as_deref().map(named).transpose()?;
         let peer = peer.map(Party::Peer);
@@ -65,7 +68,7 @@ pub(super) async fn events(
     Extension(lease): Extension<Lease>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let party = filter.party()?;
+    let party = filter.party(&*context.control.config().await?)?;
     if !filter.follow {
         let records = context.control.events(party).await?;
         let events: Vec<EventStatus> = records.iter().map(EventStatus::from).collect();

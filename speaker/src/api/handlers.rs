@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::array::Array;
 use super::events::{FOLLOWERS, events};
 use super::lease::Lease;
+use super::naming;
 use super::openapi;
 use super::page;
 use super::problem::Problem;
@@ -296,18 +297,15 @@ async fn peers(State(context): State<Context>) -> Answer<Json<Vec<PeerStatus>>> 
 
 async fn peer(State(context): State<Context>, Segment(name): Segment) -> Answer<Json<PeerStatus>> {
     let snapshot = snapshot(&context).await?;
-    let status = PeerName::new(&name).and_then(|name| snapshot.peer(&name));
-    status
-        .map(Json)
-        .ok_or_else(|| snapshot.unknown_peer(&name).into())
+    let name = naming::peer(&snapshot.config, &name)?;
+    let status = snapshot.peer(&name).map(Json);
+    status.ok_or_else(|| snapshot.unknown_peer(name.as_str()).into())
 }
 
 /// An element is an `AdvertisedRouteStatus`.
 async fn advertised(State(context): State<Context>, Segment(name): Segment) -> Answer<Response> {
     let snapshot = snapshot(&context).await?;
-    let name = PeerName::new(&name)
-        .filter(|name| snapshot.config.peers.contains_key(name))
-        .ok_or_else(|| snapshot.unknown_peer(&name))?;
+    let name = naming::peer(&snapshot.config, &name)?;
     let routes = context.control.advertised_to(&name).await;
     let (mut array, answer) = Array::new();
     tokio::spawn(async move {
@@ -322,7 +320,7 @@ async fn advertised(State(context): State<Context>, Segment(name): Segment) -> A
 
 /// An element is a `ReceivedRouteStatus`.
 async fn received(State(context): State<Context>, Segment(name): Segment) -> Answer<Response> {
-    let (_, name) = context.control.config_with(&name).await?;
+    let name = naming::peer(&*context.control.config().await?, &name)?;
     let routes = context.control.received_routes(&name).await?;
     let (mut array, answer) = Array::new();
     tokio::spawn(async move {
@@ -349,7 +347,8 @@ async fn captured(
     Segment(name): Segment,
     Options(CaptureOptions { from }): Options<CaptureOptions>,
 ) -> Answer<Response> {
-    let (config, name) = context.control.config_with(&name).await?;
+    let config = context.control.config().await?;
+    let name = naming::peer(&config, &name)?;
     let peer = config.peers.get(&name);
     if peer.is_some_and(|peer| peer.capture == CaptureSize::OFF) {
         return Err(Refusal::Conflict(format!(
@@ -377,7 +376,9 @@ async fn bfd_session(
     State(context): State<Context>,
     Segment(name): Segment,
 ) -> Answer<Json<BfdStatus>> {
-    Ok(Json(snapshot(&context).await?.bfd_of(&name)?))
+    let snapshot = snapshot(&context).await?;
+    let name = naming::bfd_session(&snapshot.config, &name);
+    Ok(Json(snapshot.bfd_of(name)?))
 }
 
 /// An element is a `RouteStatus`.
@@ -446,7 +447,10 @@ async fn put_route(
     } else {
         parsed(&body)?
     };
-    let route = RouteConfig::try_from(&spec).map_err(invalid)?;
+    let mut route = RouteConfig::try_from(&spec).map_err(invalid)?;
+    if let Some(peers) = route.peers {
+        route.peers = Some(meant(&context, peers).await?);
+    }
     Ok(code(
         context.control.put_route(prefixed(&prefix)?, route).await?,
     ))
@@ -468,7 +472,7 @@ async fn reset_peer(
     let communication = farewell(&body)?;
     context
         .control
-        .reset_peer(named(&name)?, communication)
+        .reset_peer(acted_on(&context, &name).await?, communication)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -479,13 +483,14 @@ async fn shut_down_peer(
     Body(body): Body,
 ) -> Answer<Response> {
     let communication = farewell(&body)?;
-    let name = named(&name)?;
+    let name = acted_on(&context, &name).await?;
     let lasting = context.control.shut_down_peer(name, communication).await?;
     Ok(done(lasting))
 }
 
 async fn enable_peer(State(context): State<Context>, Segment(name): Segment) -> Answer<StatusCode> {
-    context.control.enable_peer(named(&name)?).await?;
+    let name = acted_on(&context, &name).await?;
+    context.control.enable_peer(name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -522,7 +527,7 @@ async fn refresh_peer(
             ))
         })
     });
-    let name = named(&name)?;
+    let name = acted_on(&context, &name).await?;
     let families = context
         .control
         .refresh_peer(&name, family.transpose()?)
@@ -547,19 +552,40 @@ async fn reload(
 }
 
 async fn drain(State(context): State<Context>, Body(body): Body) -> Answer<Response> {
-    Ok(done(context.control.drain(drained(&body)?).await?))
+    Ok(done(
+        context
+            .control
+            .drain(drained(&context, &body).await?)
+            .await?,
+    ))
 }
 
 async fn undrain(State(context): State<Context>, Body(body): Body) -> Answer<StatusCode> {
-    context.control.undrain(drained(&body)?).await?;
+    let peers = drained(&context, &body).await?;
+    context.control.undrain(peers).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn drained(body: &[u8]) -> Answer<BTreeSet<PeerName>> {
+async fn drained(context: &Context, body: &[u8]) -> Answer<BTreeSet<PeerName>> {
     if body.is_empty() {
         return Ok(BTreeSet::new());
     }
-    parsed::<DrainRequest>(body).map(|request| request.peers)
+    let DrainRequest { peers } = parsed(body)?;
+    meant(context, peers).await
+}
+
+/// The peer that something is to be done to.
+async fn acted_on(context: &Context, text: &str) -> Answer<PeerName> {
+    naming::peer_or_name(&*context.control.config().await?, text)
+}
+
+/// The names of those who are called so.
+async fn meant(context: &Context, peers: BTreeSet<PeerName>) -> Answer<BTreeSet<PeerName>> {
+    let config = context.control.config().await?;
+    let peers = peers.iter();
+    peers
+        .map(|peer| naming::peer_or_name(&config, peer.as_str()))
+        .collect()
 }
 
 /// Answers when every neighbor has been told, or when it has begun to drain them.

@@ -1,6 +1,6 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
-//! `handlers` has what can be asked, `request` how it is understood, `events` how to follow what happens, `listen` the sockets,
+//! `handlers` has what can be asked, `request` how it is understood, `naming` whom it means, `events` how to follow what happens, `listen` the sockets,
 //! `server` the connections and `lease` their limits, `thread` who answers them, `page` the page for people,
 //! `problem` the errors, `openapi` the description of it all.
 
@@ -9,6 +9,7 @@ mod events;
 mod handlers;
 mod lease;
 mod listen;
+mod naming;
 mod openapi;
 mod page;
 mod problem;
