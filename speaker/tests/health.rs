@@ -76,9 +76,13 @@ fn service(health: &str) -> String {
 }
 
 fn has_route(router: &Daemon) -> bool {
+    has_prefix(router, SERVICE)
+}
+
+fn has_prefix(router: &Daemon, prefix: &str) -> bool {
     let routes = router.show(&["routes", "--received", "tor"]);
     let routes = routes.as_array().unwrap();
-    routes.iter().any(|route| route["prefix"] == SERVICE)
+    routes.iter().any(|route| route["prefix"] == prefix)
 }
 
 fn web(daemon: &Daemon) -> Value {
@@ -234,9 +238,14 @@ fn a_service_that_nobody_knows_of_yet_is_not_announced() {
 
 /// The BFD session `storage` between two ends.
 fn watch(own: Ipv4Addr, other: Ipv4Addr) -> String {
+    "[[bfd-profile]]\nname = \"default\"\ntransmit-interval = \"100ms\"\nreceive-interval = \"100ms\"\n"
+        .to_owned()
+        + &session("storage", own, other)
+}
+
+fn session(name: &str, own: Ipv4Addr, other: Ipv4Addr) -> String {
     format!(
-        "[[bfd-profile]]\nname = \"default\"\ntransmit-interval = \"100ms\"\nreceive-interval = \"100ms\"\n\
-         [[bfd-session]]\nname = \"storage\"\naddress = \"{other}\"\nsource-address = \"{own}\"\nport = 13784\n"
+        "[[bfd-session]]\nname = \"{name}\"\naddress = \"{other}\"\nsource-address = \"{own}\"\nport = 13784\n"
     )
 }
 
@@ -316,6 +325,62 @@ fn the_verdict_of_a_path_does_not_outlive_its_session() {
     assert!(cause().contains("is disabled"), "{}", cause());
     reload(watch(one, storage_address));
     eventually("it is announced again", || has_route(&router));
+    assert_eq!(router.show(&["peer", "tor"])["established_count"], 1);
+}
+
+/// Services at addresses of 203.0.113.0/24 and 203.0.114.0/24, and the paths that each depends on.
+fn aggregated(services: &[(&str, &str)]) -> String {
+    let services = services.iter().zip(1..).map(|((address, path), number)| {
+        format!(
+            "[[service]]\nname = \"web{number}\"\naddresses = [\"{address}\"]\n[service.health]\nbfd = \"{path}\"\n"
+        )
+    });
+    "[[advertisement]]\naggregation-length = 24\n".to_owned() + &services.collect::<String>()
+}
+
+#[test]
+fn an_aggregate_goes_with_the_last_path_that_its_members_depend_on() {
+    const ON_ONE: &str = "203.0.113.0/24";
+    const ON_TWO: &str = "203.0.114.0/24";
+    let [one, two, storage_address, cache_address] = std::array::from_fn(|_| loopback());
+    let router = config(two, one, 64521, 64520) + "received-routes = \"kept\"\n";
+    let router = Daemon::start(&router);
+    let services = aggregated(&[
+        ("203.0.113.1", "storage"),
+        ("203.0.113.2", "storage"),
+        ("203.0.114.1", "storage"),
+        ("203.0.114.2", "cache"),
+    ]);
+    let here = Daemon::start(
+        &(config(one, two, 64520, 64521)
+            + &watch(one, storage_address)
+            + &session("cache", one, cache_address)
+            + &services),
+    );
+    let [storage, cache] =
+        [storage_address, cache_address].map(|address| Daemon::start(&storage(address, one)));
+    let are = |on_one: bool, on_two: bool| {
+        (has_prefix(&router, ON_ONE), has_prefix(&router, ON_TWO)) == (on_one, on_two)
+    };
+    let is_healthy =
+        |service: &str, is: bool| (here.show(&["service", service])["state"] == "healthy") == is;
+    eventually("both are announced", || {
+        are(true, true) && is_healthy("web3", true) && is_healthy("web4", true)
+    });
+
+    storage.signal(nix::sys::signal::Signal::SIGSTOP);
+    eventually("what depends on it alone is withdrawn", || {
+        are(false, true) && is_healthy("web3", false)
+    });
+    cache.signal(nix::sys::signal::Signal::SIGSTOP);
+    eventually("nothing is left of the other", || are(false, false));
+    storage.signal(nix::sys::signal::Signal::SIGCONT);
+    eventually("both come back with one path", || {
+        are(true, true) && is_healthy("web4", false)
+    });
+    cache.signal(nix::sys::signal::Signal::SIGCONT);
+    eventually("all is well", || is_healthy("web4", true));
+    assert!(are(true, true));
     assert_eq!(router.show(&["peer", "tor"])["established_count"], 1);
 }
 
