@@ -5,6 +5,7 @@
     clippy::indexing_slicing
 )]
 
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -395,6 +396,43 @@ fn c_133_low_ttl_is_dropped_and_counted_over_ipv6() {
 }
 
 #[test]
+fn a_change_is_told_before_the_packet_that_says_it() {
+    let remote = UdpSocket::bind((V4, 0)).unwrap();
+    let key = to(remote.local_addr().unwrap());
+    remote.set_nonblocking(true).unwrap();
+    // Over loopback, what has been sent is there.
+    let has_said_admin_down = |remote: &UdpSocket| {
+        let mut packet = [0; 64];
+        let packets = iter::from_fn(|| {
+            let length = remote.recv(&mut packet).ok()?;
+            ControlPacket::parse(&packet[..length]).ok()
+        });
+        packets.fold(false, |said, packet| {
+            said | (packet.state == State::AdminDown)
+        })
+    };
+    let ear = remote.try_clone().unwrap();
+    let (sender, told) = mpsc::channel();
+    let config = EngineConfig {
+        single_hop_listen: vec![free_port(V4)],
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config, move |_: &StateChange| {
+        let _ = sender.send(has_said_admin_down(&ear));
+    })
+    .unwrap();
+    let session = engine.add(key, fast()).unwrap();
+    engine.set_admin_down(session, true);
+    let was_said_before = told.recv_timeout(PATIENCE).unwrap();
+    assert!(!was_said_before);
+    let deadline = Instant::now() + PATIENCE;
+    while !has_said_admin_down(&remote) {
+        assert!(Instant::now() < deadline, "the packet follows");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn what_waits_in_the_socket_is_read_before_silence_is_believed() {
     let stall = DETECTION_TIME * 2;
     let (a, b) = (free_port(V4), free_port(V4));
@@ -756,7 +794,7 @@ fn c_148_an_engine_that_is_dropped_tells_every_neighbor() {
     for neighbor in &neighbors {
         neighbor.set_nonblocking(true).unwrap();
         let mut buffer = [0; 256];
-        let received = std::iter::from_fn(|| {
+        let received = iter::from_fn(|| {
             neighbor
                 .recv(&mut buffer)
                 .ok()

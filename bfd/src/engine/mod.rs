@@ -331,8 +331,8 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// Starts the thread. It binds nothing before the first session is added.
     ///
-    /// `on_change` is called on the thread, after the packets that go with the change have been sent. It must return at once and
-    /// not panic: hand the change on and do the work elsewhere.
+    /// `on_change` is called on the thread, before the packets that go with the change are sent: what depends on a path is
+    /// not to wait for them. It must return at once and not panic: hand the change on and do the work elsewhere.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The thread: waits, reads what came in, does what is due, sends, reports; in this order, so that a packet that waits in a
+//! The thread: waits, reads what came in, does what is due, reports, sends; in this order, so that a packet that waits in a
 //! socket is read before its absence is believed.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ const SNAPSHOTS_PER_TURN: usize = 64;
 const COMMANDS_PER_TURN: usize = 32;
 /// Batches read from each socket of the echo function in one turn: more than its buffer holds, as with control packets.
 const ECHO_BATCHES_PER_TURN: usize = 8192 / BATCH_SIZE;
+/// By how much `poll` exceeds a timeout at most, however long it is.
+const MAX_POLL_SLACK: Duration = Duration::from_millis(100);
 /// How often interfaces are looked at.
 const INTERFACE_CHECK: Duration = Duration::from_secs(1);
 /// How often what is in the way of the echo function is looked at again.
@@ -129,6 +131,8 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
             self.receive_echo();
             self.check_echo();
             self.endpoint.handle_timeout(now);
+            // Whoever acts on a Down is told before the neighbor: a packet may take longer to send than what there is to do.
+            self.report();
             self.transmit();
             self.check_interfaces(now);
             self.check_links(now);
@@ -161,7 +165,7 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
         let echo_rests = self.echo.rests_until(now);
         let deadlines = deadlines.chain(rests).chain([echo_rests]);
         let deadline = deadlines.flatten().min();
-        let mut timeout = deadline.map(|at| at.saturating_duration_since(now));
+        let mut timeout = deadline.map(|at| self.punctual(at.saturating_duration_since(now)));
         if self.commands_waiting || self.transmissions_waiting || !self.inquiries.is_empty() {
             timeout = Some(Duration::ZERO);
         }
@@ -187,6 +191,15 @@ impl<F: Fn(&EngineEvent)> Worker<F> {
         }
         self.interest = emptied(interest);
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+    }
+
+    /// What to ask `poll` for so that it returns on time. It may exceed a timeout by a thousandth, and does, whatever the timer
+    /// slack of the thread; only real-time threads are excepted. If it returns early, what is left of the timeout has next to no slack.
+    fn punctual(&self, timeout: Duration) -> Duration {
+        match self.realtime {
+            Grant::Granted => timeout,
+            Grant::NotAsked | Grant::Refused(_) => timeout - (timeout / 1000).min(MAX_POLL_SLACK),
+        }
     }
 
     fn handle_commands(&mut self) {
