@@ -244,7 +244,7 @@ impl Speaker {
         let bfd_session = party.bfd_session().map(tracing::field::display);
         let remote = self.bfd.remote(change.session);
         let remote = remote.map(tracing::field::display);
-        let span = error_span!("bfd", remote, session = %change.session);
+        let span = error_span!("bfd", remote, session = change.session.local_discr().get());
         let _entered = span.enter();
         let cause = What::from(change);
         let states = [from.to_string(), to.to_string()];
@@ -323,18 +323,64 @@ const fn is_failure(cause: &Cause) -> bool {
     )
 }
 
-/// Whether the operator of this host wanted it: Cease, other than for BFD Down.
+/// Whether the operator of this host wanted it: a restart, or Cease other than for BFD Down, whatever is around
+/// it (RFC 8538 §3).
 fn is_our_will(cause: &Cause) -> bool {
     use bgp::wire::code;
     use bgp::wire::subcode::cease;
-    matches!(
-        cause,
-        Cause::NotificationSent(notification) if notification.code == code::CEASE
-            && matches!(notification.subcode, cease::ADMINISTRATIVE_SHUTDOWN..=cease::ADMINISTRATIVE_RESET
-                | cease::OTHER_CONFIGURATION_CHANGE)
-    )
+    let sent = match cause {
+        Cause::Restarting => return true,
+        Cause::NotificationSent(notification) => notification,
+        _ => return false,
+    };
+    let reason = sent.hard_reset_reason();
+    let reason = reason.as_ref().unwrap_or(sent);
+    reason.code == code::CEASE
+        && matches!(
+            reason.subcode,
+            cease::ADMINISTRATIVE_SHUTDOWN
+                ..=cease::ADMINISTRATIVE_RESET | cease::OTHER_CONFIGURATION_CHANGE
+        )
 }
 
 fn is_prefix_limit(cause: &Cause) -> bool {
     matches!(cause, Cause::NotificationSent(notification) if notification.prefix_limit().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use bgp::Notification;
+    use bgp::wire::code;
+    use bgp::wire::subcode::cease;
+
+    use super::*;
+
+    #[test]
+    fn a_planned_end_is_our_will() {
+        let cease = |subcode| Notification::with_data(code::CEASE, subcode, &[]);
+        let ended = [
+            cease(cease::ADMINISTRATIVE_SHUTDOWN),
+            cease(cease::PEER_DECONFIGURED),
+            Notification::hard_reset(&cease(cease::ADMINISTRATIVE_SHUTDOWN)),
+            Notification::hard_reset(&cease(cease::ADMINISTRATIVE_RESET)),
+        ];
+        for notification in ended {
+            let cause = Cause::NotificationSent(notification);
+            assert!(is_our_will(&cause), "{cause}");
+        }
+        assert!(is_our_will(&Cause::Restarting));
+
+        let lost = [
+            cease(cease::BFD_DOWN),
+            Notification::hard_reset(&cease(cease::BFD_DOWN)),
+            Notification::with_data(code::HOLD_TIMER_EXPIRED, 0, &[]),
+        ];
+        for notification in lost {
+            let cause = Cause::NotificationSent(notification);
+            assert!(!is_our_will(&cause), "{cause}");
+        }
+        let theirs = cease(cease::ADMINISTRATIVE_SHUTDOWN);
+        assert!(!is_our_will(&Cause::NotificationReceived(theirs)));
+        assert!(!is_our_will(&Cause::NeighborRestarted));
+    }
 }
