@@ -45,7 +45,12 @@ fn the_examples_are_right() {
     for example in examples {
         let output = run(herald().args(["check", "-c"]).arg(&example));
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        assert_eq!(stderr(&output), "");
+        // Their programs are on the reader's host.
+        let doubts = stderr(&output);
+        let mut doubts = doubts
+            .lines()
+            .filter(|line| !line.contains("cannot be run here"));
+        assert_eq!(doubts.next(), None);
     }
 }
 

@@ -632,6 +632,7 @@ fn a_service_that_the_file_does_not_have_is_doubtful() {
             "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.1\"]\n[[advertisement]]\nservices = [\"wbe\"]\n"
         ),
         [
+            "herald.toml:6: [[advertisement]] 1: services: neither this nor another [[advertisement]] fits service web: announced to nobody",
             "herald.toml:7: [[advertisement]] 1: services: \"wbe\" is no [[service]] of this file; the nearest name is \"web\""
         ]
     );
@@ -649,6 +650,7 @@ fn an_advertisement_that_fits_no_service_of_the_file_is_doubtful() {
     assert_eq!(
         file(&web("addresses = [\"192.0.2.1\"]"), "[\"public\"]"),
         [
+            "herald.toml:6: [[advertisement]] 1: services: neither this nor another [[advertisement]] fits service web: announced to nobody",
             "herald.toml:6: [[advertisement]] 1: pools: no [[service]] of this file has, or may be given, an address of these; only services that are added at run time can be announced by it"
         ]
     );
@@ -2214,4 +2216,76 @@ fn the_socket_belongs_to_accounts_that_exist() {
         let error = api(keys).unwrap_err();
         assert!(error.contains(told), "{error}");
     }
+}
+
+#[test]
+fn a_hook_that_cannot_be_run_is_a_warning() {
+    let hook = |program: &str| {
+        warnings(&format!(
+            "[[hook]]\nname = \"page\"\non = [\"peer\"]\nexec = [{program:?}]\n"
+        ))
+    };
+    assert_eq!(
+        hook("/nonexistent/page-me"),
+        [
+            "herald.toml:6: [[hook]] \"page\": exec: /nonexistent/page-me: cannot be run here: No such file or directory (os error 2); nobody is told until it can"
+        ]
+    );
+    assert_eq!(hook("/bin/sh"), [""; 0]);
+}
+
+#[test]
+fn a_socket_for_everybody_is_a_warning() {
+    let mode = |mode: &str| warnings(&format!("[api]\nsocket-mode = {mode:?}\n"));
+    assert_eq!(
+        mode("0666"),
+        [
+            "herald.toml:4: [api]: socket-mode: \"0666\" lets every user of this host control the daemon; \"0660\" is for its user and group"
+        ]
+    );
+    assert_eq!(mode("0664"), [""; 0]);
+}
+
+#[test]
+fn a_service_that_no_advertisement_fits_is_a_warning() {
+    let service = "[[service]]\nname = \"web\"\naddresses = [\"192.0.2.1\"]\n";
+    let other = service
+        .replace("web", "dns")
+        .replace("192.0.2.1", "192.0.2.53");
+    let one = "[[advertisement]]\nname = \"one\"\nservices = [\"dns\"]\n";
+    assert_eq!(
+        warnings(&format!("{service}{other}{one}")),
+        [
+            "herald.toml:9: [[advertisement]] \"one\": services: neither this nor another [[advertisement]] fits service web: announced to nobody"
+        ]
+    );
+    let all = "[[advertisement]]\nname = \"all\"\n";
+    assert_eq!(warnings(&format!("{service}{other}{one}{all}")), [""; 0]);
+}
+
+#[test]
+fn a_pool_that_is_too_small_is_a_warning() {
+    let pool = "[[pool]]\nname = \"public\"\naddresses = [\"192.0.2.1\"]\n";
+    let one = "[[service]]\nname = \"one\"\n";
+    let two = "[[service]]\nname = \"two\"\npool = \"public\"\n";
+    assert_eq!(warnings(&format!("{pool}{one}")), [""; 0]);
+    assert_eq!(
+        warnings(&format!("{pool}{one}{two}")),
+        [
+            "herald.toml:8: [[service]] \"two\": pool: [[pool]] \"public\" has 1 ipv4 address, and more services than that ask for one"
+        ]
+    );
+}
+
+#[test]
+fn an_address_interface_that_is_not_there_is_a_warning() {
+    let text = "[speaker]\nlocal-as = 64520\naddress-interface = \"nowhere9\"\n";
+    let checked = Config::parse(Path::new("herald.toml"), text).unwrap();
+    let [warning] = checked.warnings.as_slice() else {
+        panic!("{:?}", checked.warnings);
+    };
+    assert!(
+        warning.text.contains("no interface \"nowhere9\""),
+        "{warning:?}"
+    );
 }

@@ -40,6 +40,11 @@ impl SocketMode {
     pub const fn bits(self) -> u32 {
         self.0
     }
+
+    /// Whether others than owner and group may connect, which takes writing.
+    pub(super) const fn lets_everybody_in(self) -> bool {
+        self.0 & 0o002 != 0
+    }
 }
 
 /// For owner and group.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bgp::RouteAttributes;
 use ipnet::IpNet;
+use nix::net::if_::if_nametoindex;
 use toml::de::{DeTable, DeValue};
 
 mod advertisement;
@@ -184,6 +185,15 @@ fn read_speaker(
     let drain_time = section.take("drain-time", drain_time);
     let reload_on_change = section.take("reload-on-change", value::boolean);
     let address_interface = section.take("address-interface", value::interface);
+    if let Some(interface) = &address_interface
+        && if_nametoindex(interface.value.as_str()).is_err()
+    {
+        let text = format!(
+            "there is no interface {:?} on this host; what is not on the host is not announced before it comes",
+            interface.value
+        );
+        section.warning(interface.line, "address-interface", text);
+    }
     let blackhole_v4 = section.take("blackhole-length", value::number_between::<u8>(0, 32));
     let blackhole_v6 = section.take("blackhole-length-v6", value::number_between::<u8>(0, 128));
     let blackhole = BlackholeLengths::default();
@@ -234,6 +244,15 @@ fn read_api(mut section: Section<'_>) -> ApiConfig {
     let group = section.take("socket-group", account::group);
     let listen = section.take("listen", value::socket_address);
     section.finish();
+    if let Some(mode) = &mode
+        && mode.value.lets_everybody_in()
+    {
+        let text = format!(
+            "{} lets every user of this host control the daemon; \"0660\" is for its user and group",
+            mode.found
+        );
+        section.warning(mode.line, "socket-mode", text);
+    }
     ApiConfig {
         socket: socket.map_or_else(|| DEFAULT_SOCKET.into(), |socket| socket.value),
         socket_mode: mode.map(|mode| mode.value).unwrap_or_default(),

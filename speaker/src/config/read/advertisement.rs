@@ -111,7 +111,9 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
     let mut reported = BTreeSet::new();
     let mut hidden = BTreeSet::new();
     let mut fitting = BTreeSet::new();
+    let mut lonely = Vec::new();
     for (name, service) in &config.services {
+        let mut fits = false;
         for address in possible_addresses(config, service) {
             for (prefix, places) in config.advertised_as(name, address) {
                 if prefix != IpNet::from(address)
@@ -121,6 +123,7 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
                     warn_of_route(sections, &places, &prefix);
                 }
                 fitting.extend(places.iter().copied());
+                fits = true;
                 let key = (Family::of(&prefix), places);
                 let conflict = conflicts
                     .entry(key)
@@ -132,8 +135,27 @@ pub(super) fn check_advertisements(config: &Config, sections: &[Section<'_>]) {
                 }
             }
         }
+        if !fits {
+            lonely.push(name);
+        }
     }
+    warn_of_lonely(sections, &lonely);
     warn_if_idle(config, sections, &fitting);
+}
+
+/// Where there is one advertisement, those that it does not fit are announced to nobody.
+fn warn_of_lonely(sections: &[Section<'_>], lonely: &[&ServiceName]) {
+    if let (Some(section), Some(first)) = (sections.first(), lonely.first()) {
+        let more = match lonely.len() {
+            1 => String::new(),
+            number => format!(" and {} more", number - 1),
+        };
+        section.warning(
+            section.line,
+            "services",
+            format!("neither this nor another [[advertisement]] fits service {first}{more}: announced to nobody"),
+        );
+    }
 }
 
 /// Services may be added at run time, so that this is no error; with a name that the file does not have it is said already.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::super::document::{Expected, Located, Section, nearest};
+use super::super::health::why_not_executable;
 use super::super::{HookConfig, HookSubject, Name, ServiceConfig, ServiceName, value};
 use super::{MILLISECOND, SECOND, one_of, unique};
 
@@ -60,6 +61,15 @@ pub(super) fn read_hooks(
         );
         if !is_absolute(&section, &exec) || !is_new {
             continue;
+        }
+        if let Some(program) = exec.first()
+            && let Some(reason) = why_not_executable(&program.value)
+        {
+            let text = format!(
+                "{}: cannot be run here: {reason}; nobody is told until it can",
+                program.value
+            );
+            section.warning(program.line, "exec", text);
         }
         hooks.push(HookConfig {
             name: name.value,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::super::document::{Located, Section};
 use super::super::{
-    BfdName, BfdSessionConfig, IpFamilies, Party, PoolConfig, PoolName, PoolRequest, ServiceConfig,
-    ServiceName, value,
+    BfdName, BfdSessionConfig, IpFamilies, IpFamily, Party, PoolConfig, PoolName, PoolRequest,
+    ServiceConfig, ServiceName, value,
 };
 use super::health::{check_bfd, read_health};
 use super::pool::Pools;
@@ -24,6 +24,7 @@ pub(super) fn read_services(
     let mut services = Vec::with_capacity(sections.len());
     let mut names = HashMap::with_capacity(sections.len());
     let mut users: HashMap<IpAddr, (usize, Rc<str>)> = HashMap::with_capacity(sections.len());
+    let mut demand = Demand::new();
     for mut section in sections {
         let name = section.require(
             "name",
@@ -32,6 +33,9 @@ pub(super) fn read_services(
         );
         let addresses = section.take_list("addresses", value::service_address);
         let request = read_request(&mut section, addresses.is_some(), pools);
+        if addresses.is_none() {
+            warn_of_want(&section, &request, pools, &mut demand);
+        }
         let health = read_health(&mut section);
         section.finish();
         if let Some(health) = &health {
@@ -78,6 +82,33 @@ pub(super) fn read_services(
         }
     }
     services.into_iter().collect()
+}
+
+/// How many services ask for an address of a family, by pool.
+type Demand = BTreeMap<(PoolName, IpFamily), u128>;
+
+/// The first service for which a pool is too small is told.
+fn warn_of_want(section: &Section<'_>, request: &PoolRequest, pools: &Pools, demand: &mut Demand) {
+    let mut assigning = pools.configs.iter().filter(|(_, pool)| pool.auto_assign);
+    let home = match (&request.pool, assigning.next(), assigning.next()) {
+        (Some(name), ..) => pools.configs.get_key_value(name),
+        (None, Some(only), None) => Some(only),
+        _ => None,
+    };
+    let Some((name, pool)) = home else { return };
+    let families = request.ip_families.or(pool.families());
+    for family in families.iter().flat_map(|families| families.iter()) {
+        let asking = demand.entry((name.clone(), family)).or_default();
+        *asking += 1;
+        let size = pool.size(family);
+        if size > 0 && *asking == size.saturating_add(1) {
+            let addresses = if size == 1 { "address" } else { "addresses" };
+            let text = format!(
+                "[[pool]] {name:?} has {size} {family} {addresses}, and more services than that ask for one"
+            );
+            section.warning(section.line, "pool", text);
+        }
+    }
 }
 
 /// What a service asks for that names no address.
