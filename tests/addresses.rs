@@ -217,3 +217,59 @@ fn a_daemon_that_may_not_add_addresses_says_so_and_ends() {
     assert!(!output.status.success());
     assert!(said.contains("CAP_NET_ADMIN"), "{said}");
 }
+
+#[test]
+fn an_interface_that_is_not_there_takes_no_address_from_where_it_is() {
+    let Some(host) = Host::create("addr-typo") else {
+        return;
+    };
+    let herald = host.start(LO, WEB);
+    assert!(host.has("lo", "192.0.2.150"));
+    let typo = "address-interface = \"dummy9\"";
+    herald.write_config(&host.config(typo, WEB));
+    let absent = "! address-interface: there is no interface dummy9; addresses stay where they are";
+    let planned = herald.command(&["reload", "--dry-run"]);
+    assert!(planned.contains(absent), "{planned}");
+    let told = herald.try_command(&["reload"]).unwrap_err();
+    assert!(
+        told.contains("exit status: 1") && told.contains(absent),
+        "{told}"
+    );
+    wait_until("it is known where they are", PATIENCE, || {
+        let state = state(&herald, "192.0.2.150");
+        (state == "elsewhere").then_some(()).ok_or(state)
+    });
+    let prefixes = ["192.0.2.150/32", "2001:db8::150/128"];
+    assert_eq!(announced(&herald), prefixes);
+    assert!(host.has("lo", "192.0.2.150") && host.has("lo", "2001:db8::150"));
+
+    // A look at what has changed comes with any address.
+    host.namespace
+        .ip("link add dummy9 type veth peer name dummy8");
+    host.namespace.ip("addr add 192.0.2.200/32 dev dummy9");
+    wait_for(&host, "dummy9", &["192.0.2.150", "2001:db8::150"], true);
+    wait_for(&host, "lo", &["192.0.2.150", "2001:db8::150"], false);
+    assert_eq!(announced(&herald), prefixes);
+}
+
+#[test]
+fn no_router_id_is_derived_from_what_a_herald_has_added() {
+    let Some(host) = Host::create("addr-id") else {
+        return;
+    };
+    let ip = |command: &str| drop(host.namespace.ip(command));
+    ip("link add eth7 type veth peer name eth8");
+    ip("link set eth7 up");
+    ip("addr add 10.9.0.2/24 dev eth7");
+    // Another configuration has left addresses that are higher, and would be taken.
+    let mut other = host.start(LO, WEB);
+    other.signal(Signal::KILL);
+    other.wait_exit(PATIENCE);
+    assert!(host.has("lo", "192.0.2.150"));
+    let config = host
+        .config("", "")
+        .replace("/state\"", "/state-of-its-own\"");
+    let config = config.replace("router-id = \"192.0.2.71\"\n", "");
+    let herald = Herald::start(&host.namespace, host.directory(), &config);
+    assert_eq!(herald.show("status")["router_id"], "10.9.0.2");
+}

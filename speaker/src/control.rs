@@ -121,10 +121,13 @@ impl LastReload {
 }
 
 /// How far a stop has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stopping {
     /// Every neighbor has been told.
-    Done,
+    Done {
+        /// Who had our routes and keeps none of them, though they were to stay.
+        losing: BTreeSet<PeerName>,
+    },
     /// Every peer is drained for so long; then they are told.
     After(Duration),
 }

@@ -107,6 +107,8 @@ pub enum Change {
     ReorderAdvertisements,
     /// Other programs are run, or they are run otherwise.
     UpdateHooks,
+    /// This interface is not there; addresses stay where they are, and are added to it when it comes.
+    AwaitInterface(String),
     /// Something does not work until the daemon is started again: it takes a privilege that was given up.
     Unprivileged(String),
     /// This has to wait until the daemon is started again.
@@ -138,7 +140,8 @@ impl Change {
             | Self::RemoveBfdSession(_)
             | Self::RestartBfdSession(..)
             | Self::SwitchBfdSession(..)
-            | Self::Contradict(..) => true,
+            | Self::Contradict(..)
+            | Self::AwaitInterface(_) => true,
             Self::UpdatePeer(_, differences) => differences.iter().any(bfd::ends_session),
             _ => false,
         }
@@ -212,6 +215,10 @@ impl fmt::Display for Change {
             Self::RemoveService(name) => write!(f, "service {name}: removed"),
             Self::UpdateService(name, differences) => service::write_update(f, name, differences),
             Self::Reassign(name, reassignment) => write!(f, "service {name}: {reassignment}"),
+            Self::AwaitInterface(name) => write!(
+                f,
+                "address-interface: there is no interface {name}; addresses stay where they are, and are added to it when it comes"
+            ),
             Self::Contradict(name, text) => write!(f, "service {name}: {text}"),
             Self::AddRoute(prefix) => write!(f, "route {prefix}: added"),
             Self::RemoveRoute(prefix) => write!(f, "route {prefix}: removed"),
@@ -415,6 +422,7 @@ pub fn apply(running: &mut Config, wanted: &Config, changes: &[Change]) {
             Change::Supersede(_)
             | Change::Reassign(..)
             | Change::Contradict(..)
+            | Change::AwaitInterface(_)
             | Change::Unprivileged(_)
             | Change::NextStart(_) => {}
         }

@@ -141,6 +141,14 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Whether to listen at a port takes CAP_NET_BIND_SERVICE.
+    #[must_use]
+    pub const fn is_privileged(&self, port: u16) -> bool {
+        port != 0 && port < self.unprivileged_port
+    }
+}
+
 /// "6.18.44-generic"
 fn is_at_least_5_7(release: &[u8]) -> bool {
     let release = String::from_utf8_lossy(release);
@@ -166,7 +174,7 @@ pub fn needs(
     let speaker = &config.speaker;
     // Listeners of link-local peers are opened when their interface comes.
     for address in &speaker.listen {
-        if address.port() != 0 && address.port() < host.unprivileged_port {
+        if host.is_privileged(address.port()) {
             need(
                 Capability::NetBindService,
                 format!("[speaker] listen = \"{address}\""),

@@ -10,7 +10,7 @@ use crate::config::Config;
 
 /// An address that names this host: the one it speaks to the first IPv4 peer with, or else its
 /// highest. Loopback and announced addresses, which other hosts have too, do not count, nor do
-/// those of pools and those in `taken`. `None` when there is no other.
+/// those of pools and those in `taken`, such as what another configuration has left on this host. `None` when there is no other.
 #[must_use]
 pub fn derive(config: &Config, taken: &BTreeSet<IpAddr>) -> Option<BgpIdentifier> {
     let announced: BTreeSet<IpAddr> = addresses(&config.services).collect();

@@ -425,7 +425,12 @@ fn stop_and_reset_carry_a_text_to_the_neighbor() {
 fn a_text_goes_with_a_restart_to_who_is_told() {
     let mut pair = Pair::start(WEB);
     let stop = ["stop", "--restart", "-m", "back at noon"];
-    assert_eq!(pair.host.ok(&stop), "stopped\n");
+    let output = pair.host.herald(&stop);
+    assert_eq!(support::stdout(&output), "stopped\n");
+    assert_eq!(
+        support::stderr(&output),
+        "warning: our routes are withdrawn from other: no graceful-restart is negotiated\n"
+    );
     assert!(pair.host.wait().success());
     pair.wait_for_loss("received 6/2 Cease, Administrative Shutdown: \"back at noon\"");
 }

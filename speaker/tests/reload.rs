@@ -173,10 +173,29 @@ fn what_is_refused_late_leaves_everything_as_it_was() {
         route(1)
     );
     daemon.write(&speaker(&listening(other), &wanted));
-    let refused = daemon.fails(1, &["reload"]);
-    assert!(refused.contains(&format!("{other}:11179")), "{refused}");
-    as_it_was(&daemon);
+    for reload in [&["reload", "--dry-run"][..], &["reload"]] {
+        let refused = daemon.fails(1, reload);
+        assert!(refused.contains(&format!("{other}:11179")), "{refused}");
+        as_it_was(&daemon);
+    }
     drop(taken);
+    daemon.ok(&["reload", "--dry-run"]);
+
+    // It may be an address of another host.
+    let elsewhere = wanted.clone();
+    daemon.write(&speaker(
+        &listening(Ipv4Addr::new(198, 51, 100, 7)),
+        &elsewhere,
+    ));
+    for reload in [&["reload", "--dry-run"][..], &["reload"]] {
+        let refused = daemon.fails(1, reload);
+        assert!(
+            refused.contains("no interface of this host has that address"),
+            "{refused}"
+        );
+        as_it_was(&daemon);
+    }
+    daemon.write(&speaker(&listening(other), &wanted));
 
     // The state directory takes nothing, and the file would have something removed there.
     let in_the_way = daemon.path("state").join("state.json.new");

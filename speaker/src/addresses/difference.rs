@@ -19,6 +19,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether it says that a herald has added it.
+    pub(super) fn is_marked(&self) -> bool {
+        self.mark == Some(MARK) && self.is_alone_in_its_prefix()
+    }
+
     fn is_alone_in_its_prefix(&self) -> bool {
         self.prefix_len == if self.address.is_ipv4() { 32 } else { 128 }
     }
@@ -53,11 +58,10 @@ pub(super) fn difference(
     let mut difference = Difference::default();
     for found in host {
         let place = (found.interface_index, found.address);
-        let is_marked = found.mark == Some(MARK) && found.is_alone_in_its_prefix();
         let is_wanted = interface_index == Some(place.0) && wanted.contains(&place.1);
         let is_ours = match has_marks {
             // One of a herald that has lost its ledger is adopted where it is wanted.
-            true => is_marked && (owned.contains(&place) || is_wanted),
+            true => found.is_marked() && (owned.contains(&place) || is_wanted),
             false => owned.contains(&place) && found.is_alone_in_its_prefix(),
         };
         match (is_ours, is_wanted) {

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use self::difference::{Difference, difference};
+use self::difference::{Difference, Found, difference};
 use self::ledger::Ledger;
 use self::netlink::{Changes, Kernel};
 use crate::additions::StateDir;
@@ -67,6 +67,13 @@ pub enum Presence {
     Added,
     /// It is on this interface, and we have not added it.
     Foreign(String),
+    /// We have added it to another interface, and it stays there for as long as it cannot be where it is wanted.
+    Elsewhere {
+        /// Where it is.
+        interface: String,
+        /// Why it cannot be where it is wanted.
+        reason: String,
+    },
     /// It is not there, for this reason.
     Missing(String),
     /// The kernel has never said, for this reason.
@@ -81,7 +88,10 @@ impl Report {
     pub fn hosted(&self) -> Option<BTreeSet<IpAddr>> {
         self.interface.as_ref()?;
         let is_there = |presence: &Presence| match presence {
-            Presence::Added | Presence::Foreign(_) | Presence::Unknown(_) => true,
+            Presence::Added
+            | Presence::Foreign(_)
+            | Presence::Elsewhere { .. }
+            | Presence::Unknown(_) => true,
             Presence::Missing(_) => self.refused,
         };
         let all = self.addresses.iter();
@@ -349,7 +359,7 @@ impl Keeper {
                 return false;
             }
         };
-        let found = difference(&wanted, index, &host, self.ledger.places());
+        let mut found = difference(&wanted, index, &host, self.ledger.places());
         let mut addresses: BTreeMap<IpAddr, Presence> = BTreeMap::new();
         for (address, on) in &found.foreign {
             addresses.insert(*address, Presence::Foreign(interface_name(*on)));
@@ -358,9 +368,12 @@ impl Keeper {
             addresses.insert(*address, Presence::Added);
         }
         let refused = self.add(&found, index, &mut addresses);
+        leave(&mut found, &mut addresses);
         self.remove(&found, index);
-        let is_missing = |presence: &Presence| matches!(presence, Presence::Missing(_));
-        let is_complete = !addresses.values().any(is_missing);
+        let is_to_come = |presence: &Presence| {
+            matches!(presence, Presence::Missing(_) | Presence::Elsewhere { .. })
+        };
+        let is_complete = !addresses.values().any(is_to_come);
         self.silence = None;
         self.tell(addresses, refused);
         is_complete
@@ -481,7 +494,7 @@ impl Keeper {
         let mut news: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         for (address, presence) in &addresses {
             if before.get(address) != Some(presence)
-                && let Presence::Missing(reason) = presence
+                && let Presence::Missing(reason) | Presence::Elsewhere { reason, .. } = presence
             {
                 news.entry(reason.clone()).or_default().push(*address);
             }
@@ -513,6 +526,34 @@ impl Keeper {
             self.told.send_replace(Arc::new(report.clone()));
         }
         self.report = report;
+    }
+}
+
+/// The addresses on this host that a herald has added, this one or another: they are of services, and name no
+/// host.
+pub(crate) fn of_services(state_dir: &Arc<StateDir>) -> BTreeSet<IpAddr> {
+    let ledger = Ledger::read(Arc::clone(state_dir));
+    let remembered = ledger.places().iter().map(|(_, address)| *address);
+    let there = Kernel::open().and_then(|mut kernel| kernel.addresses());
+    let there = there.unwrap_or_default().into_iter();
+    let marked = there.filter(Found::is_marked).map(|found| found.address);
+    remembered.chain(marked).collect()
+}
+
+/// What cannot be where it is wanted stays where it was.
+fn leave(found: &mut Difference, addresses: &mut BTreeMap<IpAddr, Presence>) {
+    for (index, address) in std::mem::take(&mut found.remove) {
+        if let Some(presence) = addresses.get_mut(&address)
+            && let Presence::Missing(reason) = presence
+        {
+            *presence = Presence::Elsewhere {
+                interface: interface_name(index),
+                reason: std::mem::take(reason),
+            };
+            found.keep.insert((index, address));
+        } else {
+            found.remove.insert((index, address));
+        }
     }
 }
 

@@ -191,7 +191,7 @@ pub(crate) struct StopStatus {
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct WarningStatus {
-    /// That it is not kept, and why.
+    /// What that is: that it is not kept, or not by everybody, and why.
     pub(crate) warning: String,
 }
 
@@ -600,7 +600,15 @@ async fn stop(State(context): State<Context>, Body(body): Body) -> Answer<Respon
     });
     let communication = communication.map(bounded).transpose()?;
     Ok(match context.control.stop(how, communication).await? {
-        Stopping::Done => StatusCode::NO_CONTENT.into_response(),
+        Stopping::Done { losing } if losing.is_empty() => StatusCode::NO_CONTENT.into_response(),
+        Stopping::Done { losing } => {
+            let names: Vec<&str> = losing.iter().map(PeerName::as_str).collect();
+            let warning = format!(
+                "our routes are withdrawn from {}: no graceful-restart is negotiated",
+                names.join(", ")
+            );
+            Json(WarningStatus { warning }).into_response()
+        }
         Stopping::After(drain) => {
             let draining_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
             (StatusCode::ACCEPTED, Json(StopStatus { draining_ms })).into_response()

@@ -229,6 +229,29 @@ impl BgpThread {
         outcome.await.unwrap_or(Err(ListenError::Ended))
     }
 
+    /// Whether [`listen`](Self::listen) would work that listens at `before` at the moment, as far as that can be
+    /// seen without doing it.
+    ///
+    /// # Errors
+    /// The first address that could not be listened on.
+    pub fn try_listen(before: &[SocketAddr], addresses: &[SocketAddr]) -> Result<(), ListenError> {
+        for address in addresses.iter().filter(|address| !before.contains(address)) {
+            let overlaps = |other: &SocketAddr| {
+                let is_wide = other.ip().is_unspecified() || address.ip().is_unspecified();
+                is_wide && other.port() == address.port()
+            };
+            let is_ours = before.iter().any(overlaps);
+            // Our own sockets are in the way of none, for they are closed before.
+            let port = if is_ours { 0 } else { address.port() };
+            let tried = socket::try_address(SocketAddr::new(address.ip(), port));
+            tried.map_err(|source| ListenError::Bind {
+                address: *address,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Adds a peer, or changes one: in place as far as its OPEN and its TCP connection stay as they
     /// are, else with Cease/6 and a new session.
     pub fn set_peer(&self, name: PeerName, setup: PeerSetup) {

@@ -92,6 +92,11 @@ fn is_near(stream: &TcpStream, remote: SocketAddr, minimum_ttl: u8) -> io::Resul
     )))
 }
 
+/// Whether this host could listen here, or why not. Nobody is let in.
+pub(super) fn try_address(address: SocketAddr) -> io::Result<()> {
+    listening_socket(address)?.bind(&address.into())
+}
+
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = listening_socket(address)?;
     socket.bind(&address.into())?;

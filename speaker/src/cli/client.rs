@@ -24,9 +24,13 @@ use super::FAILURE;
 use super::follow::Frames;
 use crate::api::{Problem, SERVER};
 use crate::config::DEFAULT_SOCKET;
+use crate::hooks;
 
-/// A reload waits for nothing and a stop for a few seconds at most.
+/// A reload waits for nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// A stop waits for the last words of BGP, and for BFD and hooks, which have ten seconds for theirs.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const _: () = assert!(STOP_TIMEOUT.as_secs() >= 2 * hooks::FAREWELL.as_secs());
 
 /// For completions, while somebody types.
 const HASTE: Duration = Duration::from_millis(500);
@@ -142,6 +146,14 @@ impl Client {
         Self {
             timeout: HASTE,
             ..Self::new(socket)
+        }
+    }
+
+    /// One that waits for as long as a daemon takes to stop.
+    pub(super) fn patient(&self) -> Self {
+        Self {
+            timeout: STOP_TIMEOUT,
+            ..Self::new(self.socket.clone())
         }
     }
 

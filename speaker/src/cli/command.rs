@@ -1,6 +1,7 @@
 //! The commands that change something.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::client::{Client, ClientError, segment};
@@ -12,6 +13,9 @@ use crate::api::{
 use crate::config::{BfdName, PeerName, PoolName};
 use crate::plan;
 use crate::status::{ChangeStatus, GivenStatus, ReloadStatus};
+
+/// Whoever waits longer for a stop wants to know for what.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
     let mut peers = Vec::new();
@@ -245,8 +249,17 @@ pub(super) fn stop(client: &Client, restart: bool, withdraw: bool, message: Opti
         how,
         communication: message,
     };
-    let stopping = client.post("/v1/stop", &stop).and_then(|answer| {
+    let client = client.patient();
+    let answered = {
+        let _impatience = impatience();
+        client.post("/v1/stop", &stop)
+    };
+    let stopping = answered.and_then(|answer| {
         if answer.is_empty() {
+            return Ok(());
+        }
+        if let Some(warning) = warning(&answer) {
+            eprintln!("warning: {warning}");
             return Ok(());
         }
         let StopStatus { draining_ms } = client.understood(&answer)?;
@@ -298,11 +311,27 @@ fn drain_or_not(
     })
 }
 
+/// Says what a stop waits for, unless what is returned is dropped before.
+fn impatience() -> mpsc::Sender<()> {
+    let (ended, over) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("stopping: the daemon waits for its neighbors and for hooks that run");
+        }
+    });
+    ended
+}
+
 /// What is done may have another side to it.
 fn warn_if_unkept(answer: &[u8]) {
-    if let Ok(WarningStatus { warning }) = serde_json::from_slice(answer) {
+    if let Some(warning) = warning(answer) {
         eprintln!("warning: {warning}");
     }
+}
+
+fn warning(answer: &[u8]) -> Option<String> {
+    let answer: WarningStatus = serde_json::from_slice(answer).ok()?;
+    Some(answer.warning)
 }
 
 fn done<T>(result: Result<T, ClientError>, then: impl FnOnce(T)) -> u8 {

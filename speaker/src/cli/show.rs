@@ -381,6 +381,7 @@ fn where_it_is(hosted: &HostedStatus) -> String {
     let interface = &hosted.interface;
     match (hosted.state.as_str(), &hosted.reason) {
         ("foreign", _) => format!("{interface}, not by us"),
+        ("elsewhere", Some(reason)) => format!("{interface}: {reason}"),
         ("missing", Some(reason)) => format!("no: {reason}"),
         ("unknown", Some(reason)) => format!("unknown: {reason}"),
         _ => interface.clone(),

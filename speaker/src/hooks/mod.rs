@@ -18,7 +18,7 @@ use crate::config::{BfdName, HookConfig, HookSubject, Name, Party, PeerName};
 /// How many events may wait for a program. The oldest give way: what is so now matters more.
 const QUEUE: usize = 256;
 /// How long the daemon waits at its end for what is to be run still.
-const FAREWELL: Duration = Duration::from_secs(10);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What is told to a program.
 #[derive(Clone, Debug, PartialEq, Eq)]

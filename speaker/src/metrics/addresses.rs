@@ -26,7 +26,7 @@ pub(super) fn add(registry: &mut Registry, snapshot: &Snapshot) {
     for (name, service) in snapshot.services.iter() {
         for address in service.addresses() {
             let is_there = match report.addresses.get(&address) {
-                Some(Presence::Added | Presence::Foreign(_)) => true,
+                Some(Presence::Added | Presence::Foreign(_) | Presence::Elsewhere { .. }) => true,
                 Some(Presence::Missing(_)) => false,
                 // Nothing is said that may be wrong.
                 Some(Presence::Unknown(_)) | None => continue,

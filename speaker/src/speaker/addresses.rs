@@ -3,12 +3,14 @@
 
 use std::net::IpAddr;
 
+use nix::net::if_::if_nametoindex;
 use tracing::warn;
 
 use super::{Speaker, StartError};
 use crate::addresses::{Addresses, Presence, Wish};
 use crate::config::{Config, OnExit};
 use crate::history::Subject;
+use crate::plan::Change;
 use crate::services::Services;
 
 /// What is wanted on which interface.
@@ -79,6 +81,14 @@ impl Speaker {
             }
             _ => None,
         }
+    }
+
+    /// What a reload waits for that names another interface.
+    pub(super) fn absent_interface(&self, wanted: &Config) -> Option<Change> {
+        let interface = wanted.speaker.address_interface.as_ref()?;
+        let is_new = self.config.speaker.address_interface.as_ref() != Some(interface);
+        let is_absent = is_new && if_nametoindex(interface.as_str()).is_err();
+        is_absent.then(|| Change::AwaitInterface(interface.clone()))
     }
 
     /// Tells peers what has changed. Addresses that are new are wished for before, and announced when they are on

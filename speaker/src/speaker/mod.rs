@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bfd::engine::{EngineError, EngineEvent};
-use bgp::{BgpIdentifier, Routes, SessionConfig, StopReason};
+use bgp::{BgpIdentifier, Cause, Event, Routes, SessionConfig, StopReason};
 use ipnet::IpNet;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
@@ -215,7 +215,7 @@ impl Speaker {
         let last_run = LastRun::read(&state_dir);
         let gone = kept.additions.give_way(&config);
         kept.forget_peers_but(&config);
-        let router_id = settle_router_id(&mut config, &mut kept);
+        let router_id = settle_router_id(&mut config, &mut kept, &state_dir);
         if router_id.is_none() && config.speaks_bgp() {
             return Err(StartError::NoRouterId(file));
         }
@@ -375,8 +375,8 @@ impl Speaker {
                         continue;
                     }
                     let said = self.leaving.take().and_then(|it| it.communication);
-                    self.shutdown(how, communication.or(said)).await;
-                    let _ = reply.send(Stopping::Done);
+                    let losing = self.shutdown(how, communication.or(said)).await;
+                    let _ = reply.send(Stopping::Done { losing });
                     return Ok(());
                 }
                 Ok(Next::Command(command)) => self.handle(command).await,
@@ -803,7 +803,8 @@ impl Speaker {
     }
 
     /// BGP first, then BFD: a router that sees BFD go first may think that the path has failed.
-    async fn shutdown(mut self, how: OnExit, communication: Option<String>) {
+    /// Says who had our routes and has lost them, where they were to stay.
+    async fn shutdown(mut self, how: OnExit, communication: Option<String>) -> BTreeSet<PeerName> {
         self.manager.stopping();
         let reason = match how {
             OnExit::Withdraw => {
@@ -818,30 +819,53 @@ impl Speaker {
         // A program that checks is not to outlive us, and nobody wants to know any more.
         self.verdicts.close();
         tokio::join!(self.bgp.stop(reason), self.health.stop());
+        let mut losing = match how {
+            OnExit::Withdraw => BTreeSet::new(),
+            OnExit::Restart => self.established.clone(),
+        };
         // What the sessions said last is an event like any other.
         while let Ok(event) = self.bgp_events.try_recv() {
+            if keeps_our_routes(&event) {
+                losing.remove(&event.peer);
+            }
             self.handle_bgp(event);
         }
-        self.addresses.end(how).await;
+        for peer in &losing {
+            warn!(%peer, "our routes are withdrawn: no graceful-restart is negotiated");
+        }
         self.note("stopped");
         LastRun::end(&self.state_dir, how);
         let bfd = self.bfd;
         // It waits for a Detection Time, and other tasks have something to do meanwhile.
         let farewell = tokio::task::spawn_blocking(move || bfd.shutdown());
         let _ = tokio::join!(farewell, self.hooks.finish(), self.journal.finish());
+        // What was on its way when routers took other paths has arrived by then.
+        self.addresses.end(how).await;
         info!("stopped");
+        losing
     }
 }
 
+/// Whether a session ended so that the neighbor waits for us (RFC 4724 §4.2).
+const fn keeps_our_routes(event: &BgpEvent) -> bool {
+    matches!(&event.event, Event::StateChanged(transition) if matches!(transition.cause, Cause::Restarting))
+}
+
 /// The file's router id, or the kept one, or one that is derived and kept from then on.
-fn settle_router_id(config: &mut Config, kept: &mut Kept) -> Option<BgpIdentifier> {
+fn settle_router_id(
+    config: &mut Config,
+    kept: &mut Kept,
+    state_dir: &Arc<StateDir>,
+) -> Option<BgpIdentifier> {
     let id = match config.speaker.router_id {
         Some(id) => id,
         None => {
-            let taken = crate::additions::addresses(&kept.additions.services).collect();
-            let id = kept
-                .router_id
-                .or_else(|| router_id::derive(config, &taken))?;
+            let added = crate::additions::addresses(&kept.additions.services);
+            let derive = || {
+                let on_host = crate::addresses::of_services(state_dir);
+                router_id::derive(config, &added.chain(on_host).collect())
+            };
+            let id = kept.router_id.or_else(derive)?;
             if kept.router_id.is_none() {
                 info!("router-id {id} was derived from the host's addresses, and is kept");
             }

@@ -1,13 +1,29 @@
 //! What a reload would need beyond what the daemon may do.
 
+use std::net::SocketAddr;
+
 use super::Speaker;
 use crate::config::Config;
 use crate::plan::Change;
-use crate::privileges::{self, Needs};
+use crate::privileges::{self, Capability, Needs};
 
 impl Speaker {
     fn needs(&self, config: &Config) -> Needs {
         privileges::needs(config, &self.file, &self.host, privileges::owner)
+    }
+
+    /// To listen at a port that takes a capability which the daemon does not hold waits for a restart; until then
+    /// it listens where it did.
+    pub(super) fn defer_listening(&self, wanted: &mut Config) {
+        let listen = &mut wanted.speaker.listen;
+        let running = &self.config.speaker.listen;
+        let is_held = privileges::held().contains(&Capability::NetBindService);
+        let is_forbidden = |address: &SocketAddr| {
+            !running.contains(address) && self.host.is_privileged(address.port())
+        };
+        if !is_held && listen.iter().any(is_forbidden) {
+            listen.clone_from(running);
+        }
     }
 
     /// What is wanted and does not work before the daemon is started again.

@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 use super::{Speaker, StartError, pools};
 use crate::additions::{Additions, Kept};
 use crate::allocator;
+use crate::bgp_thread::BgpThread;
 use crate::config::{Checked, Config};
 use crate::control::{Refusal, Reloaded};
 use crate::history::Subject;
@@ -64,7 +65,9 @@ impl Speaker {
 
     async fn reload(&mut self, dry_run: bool) -> Result<Reloaded, Refusal> {
         let checked = self.read().await?;
-        let wanted = self.complete(checked.config)?;
+        let mut wanted = self.complete(checked.config)?;
+        let unprivileged = self.unprivileged(&wanted);
+        self.defer_listening(&mut wanted);
         let mut kept = self.kept.clone();
         let superseded = kept.additions.give_way(&wanted);
         self.refuse_lost_paths(&wanted, &kept.additions)?;
@@ -75,14 +78,23 @@ impl Speaker {
         let (books, reassigned) = pools::settle(&wanted, &mut kept, Some(&self.pools));
         plan::add_reassignments(&mut changes, reassigned);
         changes.extend(self.contradictions(&wanted, &kept.additions, &books));
-        changes.extend(self.unprivileged(&wanted));
+        changes.extend(self.absent_interface(&wanted));
+        changes.extend(unprivileged);
         let mut failures = Vec::new();
+        if dry_run {
+            let before = &self.config.speaker.listen;
+            let tried = BgpThread::try_listen(before, &wanted.speaker.listen);
+            tried.map_err(|error| Refusal::Failed(error.to_string()))?;
+        }
         if !dry_run && !changes.is_empty() {
             self.secure(&wanted, kept).await?;
             for warning in &checked.warnings {
                 warn!("{}", warning.in_file(&self.file));
             }
             failures = self.apply(&wanted, &changes, books);
+            let awaited = |change: &&Change| matches!(change, Change::AwaitInterface(_));
+            let awaited = changes.iter().filter(awaited);
+            failures.extend(awaited.map(ToString::to_string));
         }
         // Nobody waits until it has been freed bit by bit.
         spawn_blocking(move || drop(wanted));
@@ -241,6 +253,7 @@ impl Speaker {
                 | Change::UpdateAdvertisement(..)
                 | Change::ReorderAdvertisements
                 | Change::Contradict(..)
+                | Change::AwaitInterface(_)
                 | Change::Unprivileged(_)
                 | Change::NextStart(_) => {}
                 Change::Reassign(name, reassignment) => {

@@ -61,3 +61,29 @@ async fn a_verdict_is_carried_out_before_commands_that_came_earlier() {
     assert!(matches!(next, Ok(Next::Command(_))));
     assert!(speaker.services.may_announce(&web()));
 }
+
+#[tokio::test]
+async fn what_takes_a_capability_to_listen_at_waits_for_a_restart() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    // It is given up by this thread and those that it starts, as by a daemon that did not need it.
+    let mut held = capabilities(None).unwrap();
+    held.effective.remove(CapabilitySet::NET_BIND_SERVICE);
+    set_capabilities(None, held).unwrap();
+    let (dir, mut speaker, _control) = started(CHECKED).await;
+    speaker.host.unprivileged_port = 1024;
+    let file = dir.path().join("herald.toml");
+    let text = format!(
+        "[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\nlisten = [\"127.0.0.1:179\"]\nstate-dir = {:?}\n",
+        dir.path().join("state"),
+    );
+    std::fs::write(&file, text).unwrap();
+    for dry_run in [true, false] {
+        let reloaded = speaker.reload_on_request(dry_run).await.unwrap();
+        let lines: Vec<String> = reloaded.changes.iter().map(ToString::to_string).collect();
+        let waits = "[speaker] listen = \"127.0.0.1:179\" needs CAP_NET_BIND_SERVICE, which the daemon does not hold: takes effect after a restart";
+        assert!(lines.iter().any(|line| line == waits), "{lines:?}");
+        assert_eq!(reloaded.failures, [""; 0]);
+    }
+    assert_eq!(speaker.config.speaker.listen, []);
+    assert!(speaker.services.get(&web()).is_none(), "the rest is done");
+}

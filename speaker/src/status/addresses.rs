@@ -12,12 +12,13 @@ use crate::addresses::{Presence, Report};
 pub struct HostedStatus {
     /// The address.
     pub address: String,
-    /// `added`: by us; `foreign`: it was there before us, and is left as it is; `missing`, and not
+    /// `added`: by us; `foreign`: it was there before us, and is left as it is; `elsewhere`: on an interface that
+    /// we have added it to before, while it cannot be where it is wanted; `missing`, and not
     /// announced; `unknown`: the kernel does not say.
     pub state: String,
     /// Where it is, or is to be.
     pub interface: String,
-    /// Why it is missing, or unknown.
+    /// Why it is missing, elsewhere, or unknown.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -32,6 +33,9 @@ pub(super) fn hosted(
         let (state, interface, reason) = match report.addresses.get(&address)? {
             Presence::Added => ("added", wanted.clone(), None),
             Presence::Foreign(interface) => ("foreign", interface.clone(), None),
+            Presence::Elsewhere { interface, reason } => {
+                ("elsewhere", interface.clone(), Some(reason.clone()))
+            }
             Presence::Missing(reason) => ("missing", wanted.clone(), Some(reason.clone())),
             Presence::Unknown(reason) => ("unknown", wanted.clone(), Some(reason.clone())),
         };

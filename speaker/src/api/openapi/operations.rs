@@ -213,6 +213,11 @@ pub(super) fn operations() -> Vec<Operation> {
             "End the daemon; answers when every neighbor has been told, or is being drained",
         )
         .may_have("Stop")
+        .answers(
+            200,
+            One("WarningStatus"),
+            "Done, but routes that were to stay have been withdrawn from some.",
+        )
         .answers(202, One("StopStatus"), "It ends after that time.")
         .done(),
         post("/v1/drain", "Drain every peer, or some (RFC 8326)")
