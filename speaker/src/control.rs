@@ -15,7 +15,7 @@ use crate::addresses::Report;
 use crate::announcer::Announcements;
 use crate::bfd_thread::BfdReports;
 use crate::bgp_thread::{BgpThread, TransportReport};
-use crate::capture::Piece;
+use crate::capture::Excerpt;
 use crate::config::{
     Config, Conflict, OnExit, Party, PeerName, PoolName, Problem, RouteConfig, ServiceConfig,
     ServiceName,
@@ -311,9 +311,8 @@ impl Control {
         self.bgp.advertised(name).await.unwrap_or_default()
     }
 
-    /// The last messages of a peer, from the piece with this number on, and the number of the next
-    /// that comes.
-    pub async fn captured(&self, name: &PeerName, from: u64) -> (Vec<Piece>, u64) {
+    /// The last messages of a peer, from the piece with this number on.
+    pub async fn captured(&self, name: &PeerName, from: u64) -> Excerpt {
         self.bgp.captured(name, from).await.unwrap_or_default()
     }
 

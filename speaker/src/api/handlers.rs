@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Json, Router};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::array::Array;
+use super::capture::{Files, captured};
 use super::events::{FOLLOWERS, events};
 use super::lease::Lease;
 use super::naming;
@@ -22,18 +22,14 @@ use super::page;
 use super::problem::Problem;
 use super::request::{Answer, Body, MAX_BODY, Options, Segment, invalid, named, parsed, prefixed};
 use crate::additions::{RouteSpec, ServiceSpec};
-use crate::capture;
-use crate::config::{CaptureSize, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
-use crate::control::{Control, Lasting, Refusal, Snapshot, Stopping, Stored};
+use crate::config::{OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
+use crate::control::{Control, Lasting, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::privileges::Privileges;
 use crate::status::{
     BfdStatus, DaemonStatus, GivenStatus, PeerStatus, PoolStatus, ReceivedRouteStatus,
     ReloadStatus, ServiceStatus,
 };
-
-/// The number of the next piece of a capture.
-pub(crate) const CAPTURE_NEXT: HeaderName = HeaderName::from_static("herald-next");
 
 /// What handlers know.
 #[derive(Clone, Debug)]
@@ -44,6 +40,8 @@ pub(super) struct Context {
     shows_arguments: bool,
     /// Places for those who follow the events.
     pub(super) followers: Arc<Semaphore>,
+    /// Places for captures.
+    pub(super) files: Files,
 }
 
 impl Context {
@@ -53,6 +51,7 @@ impl Context {
             file: Arc::new(file),
             shows_arguments,
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            files: Files::default(),
         }
     }
 }
@@ -331,41 +330,6 @@ async fn received(State(context): State<Context>, Segment(name): Segment) -> Ans
         Some(())
     });
     Ok(answer)
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaptureOptions {
-    #[serde(default)]
-    from: u64,
-}
-
-/// The last messages, as a file for Wireshark. What comes next is asked for with the number in
-/// [`CAPTURE_NEXT`].
-async fn captured(
-    State(context): State<Context>,
-    Segment(name): Segment,
-    Options(CaptureOptions { from }): Options<CaptureOptions>,
-) -> Answer<Response> {
-    let config = context.control.config().await?;
-    let name = naming::peer(&config, &name)?;
-    let peer = config.peers.get(&name);
-    if peer.is_some_and(|peer| peer.capture == CaptureSize::OFF) {
-        return Err(Refusal::Conflict(format!(
-            "nothing is kept of peer {name}: it has capture = \"off\"; set capture = \"{}\" in the file and reload, no session is reset",
-            CaptureSize::default()
-        ))
-        .into());
-    }
-    let (pieces, next) = context.control.captured(&name, from).await;
-    let now = (Instant::now(), SystemTime::now());
-    let file = capture::render(name.as_str(), now, &pieces);
-    let kind = HeaderValue::from_static(capture::CONTENT_TYPE);
-    let headers = [
-        (header::CONTENT_TYPE, kind),
-        (CAPTURE_NEXT, HeaderValue::from(next)),
-    ];
-    Ok((headers, file).into_response())
 }
 
 async fn bfd(State(context): State<Context>) -> Answer<Json<Vec<BfdStatus>>> {

@@ -1,10 +1,11 @@
 //! The one way in: HTTP and JSON, on a Unix socket for control and on TCP for looking only.
 //!
-//! `handlers` has what can be asked, `request` how it is understood, `naming` whom it means, `events` how to follow what happens, `listen` the sockets,
+//! `handlers` has what can be asked, `request` how it is understood, `naming` whom it means, `events` how to follow what happens, `capture` the files for Wireshark, `listen` the sockets,
 //! `server` the connections and `lease` their limits, `thread` who answers them, `page` the page for people,
 //! `problem` the errors, `openapi` the description of it all.
 
 mod array;
+mod capture;
 mod events;
 mod handlers;
 mod lease;
@@ -17,9 +18,10 @@ mod request;
 mod server;
 mod thread;
 
+pub(crate) use capture::CAPTURE_NEXT;
 pub(crate) use handlers::{
-    CAPTURE_NEXT, ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop,
-    StopStatus, WarningStatus,
+    ConfigStatus, DrainRequest, Exit, Farewell, RefreshRequest, RefreshStatus, Stop, StopStatus,
+    WarningStatus,
 };
 pub use handlers::{control, paths, viewing};
 pub use listen::{BindError, ControlSocket, Viewers, bind_tcp};

@@ -23,7 +23,7 @@ use bgp::{Family, RefreshError};
 use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::capture::Piece;
+use crate::capture::Excerpt;
 use crate::config::{BfdName, CaptureSize, DEFAULT_DSCP, Password, PeerName};
 
 pub use listener::ListenError;
@@ -169,8 +169,8 @@ enum PeerCommand {
     ),
     Advertised(oneshot::Sender<Arc<bgp::Routes>>),
     Received(oneshot::Sender<Vec<bgp::ReceivedRoute>>),
-    /// What was captured from this number on, and the number of the next piece.
-    Capture(u64, oneshot::Sender<(Vec<Piece>, u64)>),
+    /// What was captured, from the piece with this number on.
+    Capture(u64, oneshot::Sender<Excerpt>),
     /// Answered when no connection is being closed any more.
     Settled(oneshot::Sender<()>),
     /// The last command; answered when every connection is closed.
@@ -402,13 +402,13 @@ impl BgpThread {
         routes.await.ok()
     }
 
-    /// The last messages of a peer, from the piece with this number on, and the number of the next
-    /// that comes; `None` if there is no such peer.
-    pub async fn captured(&self, name: &PeerName, from: u64) -> Option<(Vec<Piece>, u64)> {
-        let (reply, pieces) = oneshot::channel();
+    /// The last messages of a peer, from the piece with this number on; `None` if there is no such
+    /// peer.
+    pub async fn captured(&self, name: &PeerName, from: u64) -> Option<Excerpt> {
+        let (reply, excerpt) = oneshot::channel();
         let command = PeerCommand::Capture(from, reply);
         self.tell(Command::Peer(name.clone(), command));
-        pieces.await.ok()
+        excerpt.await.ok()
     }
 
     /// Returns when no connection of a peer is being closed any more, which is a second or so after

@@ -226,7 +226,7 @@ impl PeerTask {
                 let _ = reply.send(self.session.received_routes());
             }
             PeerCommand::Capture(from, reply) => {
-                let _ = reply.send(self.capture.pieces(from));
+                let _ = reply.send(self.capture.excerpt(from));
             }
             PeerCommand::Settled(reply) => self.settling.push(reply),
             PeerCommand::Stop(reason, ended) => {

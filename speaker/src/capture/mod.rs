@@ -10,7 +10,7 @@ mod pcapng;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -62,7 +62,8 @@ struct Entry {
     side: Side,
     offset: u32,
     other_offset: u32,
-    begins: bool,
+    /// How many pieces before this one its message began; none, where it is the beginning.
+    after_beginning: u32,
     length: u32,
     kept: u32,
 }
@@ -70,15 +71,24 @@ struct Entry {
 /// A connection that something is kept of, or that is open.
 #[derive(Debug)]
 struct Stream {
-    conn: ConnId,
     ends: [SocketAddr; 2],
-    sent: Frames,
-    received: Frames,
+    sent: Way,
+    received: Way,
     is_open: bool,
+    /// How many entries are of it.
+    entries: usize,
+}
+
+/// One direction of it.
+#[derive(Debug, Default)]
+struct Way {
+    frames: Frames,
+    /// The number of the piece that its present message began with.
+    beginning: u64,
 }
 
 /// A change of state, and the piece that was the latest then.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Comment {
     after: u64,
     at: Instant,
@@ -95,10 +105,23 @@ pub struct Capture {
     capacity: usize,
     entries: VecDeque<Entry>,
     octets: VecDeque<u8>,
-    streams: Vec<Stream>,
+    streams: BTreeMap<ConnId, Stream>,
     comments: VecDeque<Comment>,
     /// Pieces that there have been.
     total: u64,
+}
+
+/// A copy of what is kept, that pieces can be made of elsewhere.
+#[derive(Debug, Default)]
+pub struct Excerpt {
+    /// The number of the first entry, and of the oldest that was kept.
+    first: u64,
+    oldest: u64,
+    entries: Vec<Entry>,
+    octets: Vec<u8>,
+    ends: BTreeMap<ConnId, [SocketAddr; 2]>,
+    comments: Vec<Comment>,
+    next: u64,
 }
 
 impl Capture {
@@ -109,7 +132,7 @@ impl Capture {
             capacity: size.octets(),
             entries: VecDeque::new(),
             octets: VecDeque::new(),
-            streams: Vec::new(),
+            streams: BTreeMap::new(),
             comments: VecDeque::new(),
             total: 0,
         }
@@ -121,49 +144,57 @@ impl Capture {
             self.make_room();
             self.octets.shrink_to_fit();
             self.entries.shrink_to_fit();
-            self.forget_streams();
         }
     }
 
     /// A connection is there.
     pub fn opened(&mut self, conn: ConnId, ends: [SocketAddr; 2]) {
-        self.streams.push(Stream {
-            conn,
+        let stream = Stream {
             ends,
-            sent: Frames::default(),
-            received: Frames::default(),
+            sent: Way::default(),
+            received: Way::default(),
             is_open: true,
-        });
+            entries: 0,
+        };
+        self.streams.insert(conn, stream);
     }
 
     /// A connection is gone; what it carried stays.
     pub fn closed(&mut self, conn: ConnId) {
-        for stream in &mut self.streams {
-            stream.is_open &= stream.conn != conn;
+        let Some(stream) = self.streams.get_mut(&conn) else {
+            return;
+        };
+        stream.is_open = false;
+        if stream.entries == 0 {
+            self.streams.remove(&conn);
         }
-        self.forget_streams();
     }
 
     /// Octets that TCP has carried.
     pub fn carried(&mut self, at: Instant, conn: ConnId, side: Side, octets: &[u8]) {
-        let Some(stream) = self.streams.iter_mut().find(|it| it.conn == conn) else {
-            return;
-        };
-        let (frames, other) = match side {
-            Side::Sent => (&mut stream.sent, &stream.received),
-            Side::Received => (&mut stream.received, &stream.sent),
-        };
-        let other_offset = other.offset();
         let mut rest = octets;
         while !rest.is_empty() {
-            let (offset, frame) = (frames.offset(), frames.next(rest));
+            let Some(stream) = self.streams.get_mut(&conn) else {
+                return;
+            };
+            let (way, other) = match side {
+                Side::Sent => (&mut stream.sent, &stream.received),
+                Side::Received => (&mut stream.received, &stream.sent),
+            };
+            let other_offset = other.frames.offset();
+            let (offset, frame) = (way.frames.offset(), way.frames.next(rest));
             let (piece, behind) = rest.split_at_checked(frame.length).unwrap_or((rest, &[]));
             rest = behind;
+            let number = self.total;
             self.total += 1;
+            if frame.begins {
+                way.beginning = number;
+            }
             // Of what is to give way to the end of the same octets at once, nothing is copied.
             if behind.len() >= self.capacity {
                 continue;
             }
+            stream.entries += 1;
             // Of a message that is longer than this, no more is kept.
             let kept = piece.get(..self.capacity / 2).unwrap_or(piece);
             self.octets.extend(kept);
@@ -173,13 +204,12 @@ impl Capture {
                 side,
                 offset,
                 other_offset,
-                begins: frame.begins,
+                after_beginning: u32::try_from(number - way.beginning).unwrap_or(u32::MAX),
                 length: u32::try_from(piece.len()).unwrap_or(u32::MAX),
                 kept: u32::try_from(kept.len()).unwrap_or(u32::MAX),
             });
-            make_room(&mut self.entries, &mut self.octets, self.capacity);
+            self.make_room();
         }
-        self.forget_streams();
     }
 
     /// The session is in another state.
@@ -200,56 +230,103 @@ impl Capture {
         });
     }
 
-    /// The pieces that are kept, from this number on, and the number of the next that comes. What
-    /// goes on from something that is not kept is left out, so that each direction begins with a
-    /// message.
+    /// What is kept, from this number on. It is copied as it is: pieces are made of it by whoever
+    /// asks.
     #[must_use]
-    pub fn pieces(&self, from: u64) -> (Vec<Piece>, u64) {
+    pub fn excerpt(&self, from: u64) -> Excerpt {
         let first = self.total - self.entries.len() as u64;
         // A number that is yet to come is of a former capture.
         let from = if from > self.total { 0 } else { from };
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut start = 0;
-        let mut begun: Vec<(ConnId, Side)> = Vec::new();
-        for (number, entry) in (first..).zip(&self.entries) {
-            let end = start + entry.kept as usize;
-            let octets = || self.octets.range(start..end).copied().collect();
-            let way = (entry.conn, entry.side);
-            if entry.begins && !begun.contains(&way) {
-                begun.push(way);
-            }
-            let ends = self.streams.iter().find(|it| it.conn == entry.conn);
-            if number >= from
-                && begun.contains(&way)
-                && let Some(stream) = ends
+        let passed = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
+        let passed_entries = self.entries.iter().take(passed);
+        let passed_octets = passed_entries.map(|entry| entry.kept as usize).sum();
+        let ends = |(conn, stream): (&ConnId, &Stream)| (*conn, stream.ends);
+        Excerpt {
+            first: from.max(first),
+            oldest: first,
+            entries: copied(&self.entries, passed),
+            octets: copied(&self.octets, passed_octets),
+            ends: self.streams.iter().map(ends).collect(),
+            comments: self.comments.iter().cloned().collect(),
+            next: self.total,
+        }
+    }
+
+    fn make_room(&mut self) {
+        while self.octets.len() + self.entries.len() * size_of::<Entry>() > self.capacity {
+            let Some(oldest) = self.entries.pop_front() else {
+                return;
+            };
+            self.octets.drain(..oldest.kept as usize);
+            self.forget_entry_of(oldest.conn);
+        }
+    }
+
+    fn forget_entry_of(&mut self, conn: ConnId) {
+        let Some(stream) = self.streams.get_mut(&conn) else {
+            return;
+        };
+        stream.entries -= 1;
+        if stream.entries == 0 && !stream.is_open {
+            self.streams.remove(&conn);
+        }
+    }
+}
+
+/// What comes behind the first ones.
+fn copied<T: Copy>(queue: &VecDeque<T>, passed: usize) -> Vec<T> {
+    let (front, back) = queue.as_slices();
+    let front_rest = front.get(passed..).unwrap_or_default();
+    let back_rest = back.get(passed.saturating_sub(front.len())..);
+    [front_rest, back_rest.unwrap_or_default()].concat()
+}
+
+impl Excerpt {
+    /// The number of the piece that comes next.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Its pieces. What goes on from something that is not kept is left out, so that each direction
+    /// begins with a message.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(self.entries.len());
+        let mut rest = self.octets.as_slice();
+        for (number, entry) in (self.first..).zip(&self.entries) {
+            let split = rest.split_at_checked(entry.kept as usize);
+            let (octets, behind) = split.unwrap_or((rest, &[]));
+            rest = behind;
+            // The oldest give way first: where the beginning is kept, all behind it is.
+            let beginning = number.checked_sub(entry.after_beginning.into());
+            let is_whole = beginning.is_some_and(|beginning| beginning >= self.oldest);
+            if let Some(ends) = self.ends.get(&entry.conn)
+                && is_whole
             {
                 pieces.push(Piece {
                     number,
                     at: entry.at,
-                    ends: stream.ends,
+                    ends: *ends,
                     side: entry.side,
                     offset: entry.offset,
                     other_offset: entry.other_offset,
-                    begins: entry.begins,
+                    begins: entry.after_beginning == 0,
                     length: entry.length as usize,
-                    octets: octets(),
+                    octets: octets.to_vec(),
                     comments: Vec::new(),
                 });
             }
-            start = end;
         }
         self.comment(&mut pieces);
-        (pieces, self.total)
+        pieces
     }
 
     /// A change of state belongs to the piece nearest in time: it came of what was received, or what
     /// was sent came of it.
     fn comment(&self, pieces: &mut [Piece]) {
         for comment in &self.comments {
-            let next = pieces
-                .iter()
-                .position(|piece| piece.number >= comment.after);
-            let before = next.unwrap_or(pieces.len()).checked_sub(1);
+            let next = pieces.partition_point(|piece| piece.number < comment.after);
             let distance = |index: &usize| {
                 let at = pieces.get(*index).map(|piece| piece.at);
                 at.map(|at| {
@@ -257,33 +334,14 @@ impl Capture {
                         .max(comment.at.saturating_duration_since(at))
                 })
             };
-            let nearest = before.into_iter().chain(next).min_by_key(distance);
-            if let Some(piece) = nearest.and_then(|index| pieces.get_mut(index)) {
+            let around = next.checked_sub(1).into_iter().chain([next]);
+            let around = around.filter(|index| *index < pieces.len());
+            if let Some(piece) = around
+                .min_by_key(distance)
+                .and_then(|index| pieces.get_mut(index))
+            {
                 piece.comments.push(comment.text.to_string());
             }
         }
-    }
-
-    fn make_room(&mut self) {
-        make_room(&mut self.entries, &mut self.octets, self.capacity);
-    }
-
-    /// Connections that nothing is kept of.
-    fn forget_streams(&mut self) {
-        let entries = &self.entries;
-        let has_some = |conn| entries.iter().any(|entry| entry.conn == conn);
-        if self.streams.iter().any(|stream| !stream.is_open) {
-            self.streams
-                .retain(|stream| stream.is_open || has_some(stream.conn));
-        }
-    }
-}
-
-fn make_room(entries: &mut VecDeque<Entry>, octets: &mut VecDeque<u8>, capacity: usize) {
-    while octets.len() + entries.len() * size_of::<Entry>() > capacity {
-        let Some(oldest) = entries.pop_front() else {
-            return;
-        };
-        octets.drain(..oldest.kept as usize);
     }
 }

@@ -17,6 +17,15 @@ fn ends() -> [SocketAddr; 2] {
 
 /// A connection of a session that tells its id.
 fn conn() -> ConnId {
+    conns()[0]
+}
+
+fn second_conn() -> ConnId {
+    conns()[1]
+}
+
+/// Two connections of a session, as when both ends have opened one.
+fn conns() -> [ConnId; 2] {
     let config = bgp::SessionConfig::new(
         bgp::Asn::new(64520).unwrap(),
         bgp::BgpIdentifier::new([192, 0, 2, 71].into()).unwrap(),
@@ -26,11 +35,9 @@ fn conn() -> ConnId {
     let mut session = bgp::Session::new(config, 1);
     session.start(now);
     let [local, remote] = ends();
-    session.handle_connected(
-        now,
-        bgp::Direction::Outgoing,
-        bgp::Addresses::new(local, remote),
-    )
+    let addresses = bgp::Addresses::new(local, remote);
+    [bgp::Direction::Outgoing, bgp::Direction::Incoming]
+        .map(|direction| session.handle_connected(now, direction, addresses))
 }
 
 fn captured(chunks: &[(Side, Vec<u8>)]) -> Capture {
@@ -40,6 +47,12 @@ fn captured(chunks: &[(Side, Vec<u8>)]) -> Capture {
         capture.carried(Instant::now(), conn(), *side, octets);
     }
     capture
+}
+
+/// The pieces from this number on, and the number of the next that comes.
+fn kept(capture: &Capture, from: u64) -> (Vec<Piece>, u64) {
+    let excerpt = capture.excerpt(from);
+    (excerpt.pieces(), excerpt.next())
 }
 
 #[test]
@@ -53,7 +66,7 @@ fn pieces_are_messages_however_tcp_carries_them() {
         (Received, tail.to_vec()),
         (Sent, message(2, 23)),
     ]);
-    let (pieces, next) = capture.pieces(0);
+    let (pieces, next) = kept(&capture, 0);
     let told: Vec<_> = pieces
         .iter()
         .map(|piece| {
@@ -78,11 +91,11 @@ fn pieces_are_messages_however_tcp_carries_them() {
         ]
     );
     assert_eq!(next, 6);
-    let (later, _) = capture.pieces(5);
+    let (later, _) = kept(&capture, 5);
     assert_eq!(later.len(), 1);
-    assert_eq!(capture.pieces(6).0, []);
+    assert_eq!(kept(&capture, 6).0, []);
     assert_eq!(
-        capture.pieces(99).0.len(),
+        kept(&capture, 99).0.len(),
         6,
         "a number of a former capture"
     );
@@ -109,7 +122,7 @@ fn it_is_bounded_and_keeps_the_last() {
         "{}",
         capture.octets.capacity()
     );
-    let (pieces, next) = capture.pieces(0);
+    let (pieces, next) = kept(&capture, 0);
     assert!(pieces.iter().all(|piece| piece.octets == message(2, 4096)));
     assert_eq!(pieces.last().unwrap().number + 1, next);
     let last = pieces.last().unwrap();
@@ -124,9 +137,9 @@ fn a_direction_begins_with_a_message() {
     for chunk in long.chunks(1400) {
         capture.carried(Instant::now(), conn(), Side::Received, chunk);
     }
-    assert_eq!(capture.pieces(0).0, [], "its beginning is not kept");
+    assert_eq!(kept(&capture, 0).0, [], "its beginning is not kept");
     capture.carried(Instant::now(), conn(), Side::Received, &message(4, 19));
-    assert_eq!(capture.pieces(0).0.len(), 1);
+    assert_eq!(kept(&capture, 0).0.len(), 1);
 }
 
 #[test]
@@ -146,7 +159,7 @@ fn changes_of_state_are_told_with_what_is_nearest() {
     capture.changed(&change(1, OpenConfirm, Established));
     capture.changed(&change(999, Established, Idle));
     capture.carried(at(1000), conn(), Side::Sent, &message(3, 21));
-    let (pieces, _) = capture.pieces(0);
+    let (pieces, _) = kept(&capture, 0);
     assert_eq!(
         pieces[0].comments,
         ["OpenConfirm -> Established: KEEPALIVE received"]
@@ -162,10 +175,48 @@ fn what_a_closed_connection_carried_stays_until_it_gives_way() {
     let mut capture = captured(&[(Side::Sent, message(1, 45))]);
     capture.closed(conn());
     capture.carried(Instant::now(), conn(), Side::Sent, &message(4, 19));
-    assert_eq!(capture.pieces(0).0.len(), 2);
+    assert_eq!(kept(&capture, 0).0.len(), 2);
     let mut empty = captured(&[]);
     empty.closed(conn());
     assert!(empty.streams.is_empty());
+}
+
+#[test]
+fn a_closed_connection_is_forgotten_with_the_last_of_what_it_carried() {
+    let mut capture = captured(&[(Side::Sent, message(1, 45))]);
+    capture.closed(conn());
+    assert_eq!(capture.streams.len(), 1);
+    // Another that is open carries what fills the room.
+    let second = second_conn();
+    capture.opened(second, ends());
+    for _ in 0..1000 {
+        capture.carried(Instant::now(), second, Side::Sent, &message(4, 19));
+    }
+    let left: Vec<_> = capture.streams.keys().copied().collect();
+    assert_eq!(left, [second]);
+    assert_eq!(capture.streams[&second].entries, capture.entries.len());
+    capture.closed(second);
+    capture.resize(CaptureSize::OFF);
+    assert!(capture.streams.is_empty());
+}
+
+#[test]
+fn an_excerpt_has_no_more_than_what_is_asked_for() {
+    let chunks = vec![(Side::Sent, message(4, 19)); 1000];
+    let mut capture = captured(&chunks);
+    let last = capture.total - 1;
+    let excerpt = capture.excerpt(last);
+    assert_eq!((excerpt.entries.len(), excerpt.octets.len()), (1, 19));
+    assert_eq!(excerpt.pieces()[0].number, last);
+    // What goes on from something that is kept is there, though its beginning is not asked for.
+    let long = message(2, 40);
+    let (head, tail) = long.split_at(30);
+    capture.carried(Instant::now(), conn(), Side::Sent, head);
+    let next = capture.excerpt(0).next();
+    capture.carried(Instant::now(), conn(), Side::Sent, tail);
+    let (later, _) = kept(&capture, next);
+    assert_eq!(later.len(), 1);
+    assert_eq!((later[0].octets.as_slice(), later[0].begins), (tail, false));
 }
 
 /// The blocks of a file: type and body.
@@ -198,15 +249,15 @@ fn the_file_is_one_that_others_read() {
     ]);
     let end: [SocketAddr; 2] =
         ["[2001:db8::71]:40001", "[2001:db8::1]:179"].map(|end| end.parse().unwrap());
-    capture.streams[0].ends = end;
-    let (pieces, _) = capture.pieces(0);
+    capture.streams.get_mut(&conn()).unwrap().ends = end;
+    let (pieces, _) = kept(&capture, 0);
     let now = (
         Instant::now(),
         UNIX_EPOCH + Duration::from_secs(1_767_320_047),
     );
     let v6 = render("tor-a", now, &pieces);
-    capture.streams[0].ends = ends();
-    let v4 = render("tor-a", now, &capture.pieces(0).0);
+    capture.streams.get_mut(&conn()).unwrap().ends = ends();
+    let v4 = render("tor-a", now, &kept(&capture, 0).0);
     for (file, header) in [(&v4, 20), (&v6, 40)] {
         let blocks = blocks(file);
         let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();
@@ -247,7 +298,7 @@ fn its_size_changes_while_a_session_goes_on_and_may_be_nothing() {
         for _ in 0..100 {
             capture.carried(Instant::now(), conn(), Side::Sent, &message(2, 1000));
         }
-        capture.pieces(0).0.len()
+        kept(capture, 0).0.len()
     };
     let few = carry(&mut capture);
     assert!((10..=16).contains(&few), "{few}");
@@ -261,7 +312,7 @@ fn its_size_changes_while_a_session_goes_on_and_may_be_nothing() {
     // Messages begin where they do, though nobody has kept those before.
     capture.resize(CaptureSize::default());
     assert_eq!(carry(&mut capture), few);
-    let (pieces, _) = capture.pieces(0);
+    let (pieces, _) = kept(&capture, 0);
     assert!(
         pieces
             .iter()
