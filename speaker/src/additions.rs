@@ -500,9 +500,9 @@ fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A file of this user only that grows; made if need be.
+/// A file of this user only that grows, and whose end can be read; made if need be.
 pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
-    let how = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND;
+    let how = OFlags::CREATE | OFlags::RDWR | OFlags::APPEND;
     Ok(open(path, how)?)
 }
 

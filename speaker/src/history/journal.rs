@@ -8,9 +8,11 @@
 //! and the daemon goes on. Where more happens than can be written, it is counted and the number is
 //! written.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
@@ -22,6 +24,9 @@ use super::stored::{Line, Stored};
 use super::{History, Record, Subject};
 use crate::additions::{StateDir, StateError, open_to_append};
 use crate::config::Party;
+
+#[cfg(test)]
+mod tests;
 
 /// What is written together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,8 @@ const OF_SERVICES: Volume = Volume {
 };
 /// When a present file is full.
 const LIMIT: u64 = 128 * 1024;
+/// When one that cannot be condensed, as on a full disk, becomes the former one.
+const OVERFULL: u64 = 8 * LIMIT;
 /// More is not kept of a condensed file: its latest lines.
 const CONDENSED: usize = 2 * 1024 * 1024;
 /// How many lines may wait to be written; further ones are counted.
@@ -169,7 +176,8 @@ impl Writer {
     fn start(state_dir: &Arc<StateDir>, volume: Volume) -> Self {
         let (lines, waiting) = mpsc::channel(QUEUE);
         let lost = Arc::default();
-        let task = write(Arc::clone(state_dir), volume, waiting, Arc::clone(&lost));
+        let pen = Pen::new(volume, Arc::clone(state_dir));
+        let task = Writing::new(pen).run(waiting, Arc::clone(&lost));
         Self {
             lines,
             lost,
@@ -235,30 +243,93 @@ impl Volume {
         }
         texts.into_iter().rev().flatten().collect()
     }
+}
 
-    fn append(self, state_dir: &StateDir, text: &[u8]) -> io::Result<()> {
-        let mut file = open_to_append(&state_dir.path(self.present))?;
-        match text {
-            [] => rustix::fs::futimens(&file, &PRESENT_TIME)?,
-            text => file.write_all(text)?,
-        }
-        if file.metadata()?.len() < LIMIT {
-            return Ok(());
-        }
-        match self.when_full {
-            WhenFull::Turn => {
-                let [present, former] = [self.present, self.former];
-                std::fs::rename(state_dir.path(present), state_dir.path(former))
-            }
-            WhenFull::Condense => {
-                let text = self.condensed(state_dir);
-                let written = state_dir.write(self.former, &text);
-                written.map_err(|error: StateError| io::Error::other(error))?;
-                // A crash before this leaves lines in both files, which are recalled once.
-                file.set_len(0)
-            }
+/// What a volume is written with.
+#[derive(Debug)]
+struct Pen {
+    volume: Volume,
+    state_dir: Arc<StateDir>,
+    /// From which length on the present file makes room: further on, where it could not.
+    full_at: u64,
+}
+
+impl Pen {
+    const fn new(volume: Volume, state_dir: Arc<StateDir>) -> Self {
+        Self {
+            volume,
+            state_dir,
+            full_at: LIMIT,
         }
     }
+
+    /// All of these lines, or none; none is a sign of life.
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        let mut file = open_to_append(&self.state_dir.path(self.volume.present))?;
+        if text.is_empty() {
+            return Ok(rustix::fs::futimens(&file, &PRESENT_TIME)?);
+        }
+        if file.metadata()?.len() >= self.full_at {
+            self.make_room(&file)?;
+            file = open_to_append(&self.state_dir.path(self.volume.present))?;
+        }
+        let length = file.metadata()?.len();
+        let mut lines = Vec::new();
+        if is_cut_off(&file, length)? {
+            lines.push(b'\n');
+        }
+        lines.extend(text);
+        let written = file.write_all(&lines);
+        if written.is_err() {
+            // Half a line; where even this fails, the next one begins anew.
+            let _ = file.set_len(length);
+        }
+        written
+    }
+
+    fn make_room(&mut self, present: &File) -> io::Result<()> {
+        let is_overfull = self.full_at >= OVERFULL;
+        match self.volume.when_full {
+            WhenFull::Condense => match self.condense(present) {
+                Ok(()) => self.full_at = LIMIT,
+                Err(_) if is_overfull => self.turn()?,
+                Err(error) => {
+                    self.full_at += LIMIT;
+                    let present = self.state_dir.path(self.volume.present);
+                    warn!("{}: cannot be made shorter: {error}", present.display());
+                }
+            },
+            WhenFull::Turn => self.turn()?,
+        }
+        Ok(())
+    }
+
+    fn condense(&self, present: &File) -> io::Result<()> {
+        let text = self.volume.condensed(&self.state_dir);
+        let written = self.state_dir.write(self.volume.former, &text);
+        written.map_err(|error: StateError| io::Error::other(error))?;
+        // A crash before this leaves lines in both files, which are recalled once.
+        present.set_len(0)
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let Volume {
+            present, former, ..
+        } = self.volume;
+        std::fs::rename(self.state_dir.path(present), self.state_dir.path(former))?;
+        self.full_at = LIMIT;
+        Ok(())
+    }
+}
+
+/// A crash or a full disk has left half a line at its end.
+fn is_cut_off(file: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else {
+        return Ok(false);
+    };
+    let mut octet = [0];
+    file.read_exact_at(&mut octet, last)?;
+    Ok(octet != *b"\n")
 }
 
 impl History {
@@ -268,10 +339,11 @@ impl History {
             Line::Forgotten(party) => self.forget(party),
             Line::Lost { count, .. } => {
                 let Some(at) = line.at() else { return };
-                let text = format!(
-                    "{count} events are missing here: more happened than could be written down"
-                );
-                self.note(at, &text);
+                let text =
+                    format!("{count} events are missing here: they could not be written down");
+                if !self.has_note(at, &text) {
+                    self.note(at, &text);
+                }
             }
         }
     }
@@ -299,35 +371,64 @@ impl History {
     }
 }
 
-async fn write(
-    state_dir: Arc<StateDir>,
-    volume: Volume,
-    mut waiting: mpsc::Receiver<News>,
-    lost: Arc<AtomicU64>,
-) {
-    let mut well = true;
-    let mut news = Vec::new();
-    loop {
-        let some = waiting.recv_many(&mut news, AT_ONCE);
-        // Elapsed: nothing happened.
-        let has_ended = tokio::time::timeout(SIGN_OF_LIFE, some).await == Ok(0);
-        let lost = lost.swap(0, Ordering::Relaxed);
-        if has_ended && lost == 0 {
-            return;
+/// What a volume's lines become.
+struct Writing {
+    pen: Arc<Mutex<Pen>>,
+    /// How many could not be written since it failed for the first time.
+    unwritten: u64,
+    /// What was done last has not failed.
+    well: bool,
+}
+
+impl Writing {
+    fn new(pen: Pen) -> Self {
+        Self {
+            pen: Arc::new(Mutex::new(pen)),
+            unwritten: 0,
+            well: true,
         }
-        if lost > 0 {
-            warn!(
-                "{lost} events are not kept for after a restart: more happened than could be written"
-            );
+    }
+
+    async fn run(mut self, mut waiting: mpsc::Receiver<News>, overflowed: Arc<AtomicU64>) {
+        let mut news = Vec::new();
+        loop {
+            let some = waiting.recv_many(&mut news, AT_ONCE);
+            // Elapsed: nothing happened.
+            let has_ended = tokio::time::timeout(SIGN_OF_LIFE, some).await == Ok(0);
+            let overflow = overflowed.swap(0, Ordering::Relaxed);
+            if overflow > 0 {
+                warn!(
+                    "{overflow} events are not kept for after a restart: more happened than could be written"
+                );
+            }
+            if !has_ended || overflow + self.unwritten > 0 {
+                self.write(std::mem::take(&mut news), overflow).await;
+            }
+            if has_ended {
+                return;
+            }
         }
-        let (state_dir, news) = (Arc::clone(&state_dir), std::mem::take(&mut news));
-        let append = move || volume.append(&state_dir, &lines(news, lost));
-        let written = tokio::task::spawn_blocking(append).await;
-        match written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(()) => well = true,
+    }
+
+    /// `overflow` lines were lost before these.
+    async fn write(&mut self, news: Vec<News>, overflow: u64) {
+        let lost = self.unwritten + overflow;
+        let count = news.len() as u64;
+        let pen = Arc::clone(&self.pen);
+        let append = move || {
+            let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
+            pen.append(&lines(news, lost))
+        };
+        let outcome = tokio::task::spawn_blocking(append).await;
+        match outcome.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(()) => {
+                self.well = true;
+                self.unwritten = 0;
+            }
             Err(error) => {
+                self.unwritten = lost + count;
                 // Once, and once more when it has been well meanwhile.
-                if std::mem::take(&mut well) {
+                if std::mem::take(&mut self.well) {
                     warn!("what happens is not kept for after a restart: {error}");
                 }
             }

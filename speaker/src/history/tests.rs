@@ -534,7 +534,7 @@ async fn what_a_burst_loses_is_counted_and_written() {
         texts.contains(&"reset by command".to_owned()),
         "a service takes no place from a peer"
     );
-    let lost = "476 events are missing here: more happened than could be written down";
+    let lost = "476 events are missing here: they could not be written down";
     assert!(texts.contains(&lost.to_owned()), "{:?}", texts.last());
     assert_eq!(texts.len(), 1024 + 2);
 }
