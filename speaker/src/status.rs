@@ -10,6 +10,7 @@ mod event;
 mod health;
 mod hooks;
 mod import;
+mod lookup;
 mod peer;
 mod pools;
 mod privileges;
@@ -43,6 +44,7 @@ pub(crate) use health::result as check_result;
 pub use health::{CheckStatus, HealthStatus, LastCheckStatus, PathStatus};
 pub use hooks::HookStatus;
 pub use import::ImportStatus;
+pub use lookup::{RouteDetailStatus, RouteLackStatus, RouteQuery};
 pub use peer::{
     FamilyStatus, GracefulRestartStatus, KeptStatus, MessageCounts, MessagesStatus,
     NegotiatedStatus, NotificationStatus, PeerStatus, ResetStatus, ShutdownStatus, TimersStatus,

@@ -170,6 +170,7 @@ fn a_running_daemon_answers_what_is_described() {
                 _ => "other",
             };
             let filled = path.replace("{name}", name);
+            let filled = filled.replace("{prefix}", "198.51.100.0%2F24");
             described.expect(200, "GET", &path, &filled, "");
         }
     }
@@ -353,7 +354,7 @@ fn over_tcp_everything_is_read_only() {
             .replace("{prefix}", "10.0.0.0%2F8");
         let stream = || TcpStream::connect(described.viewer).unwrap();
         if method == "get" {
-            if !path.contains("{name}") {
+            if !path.contains('{') {
                 assert_eq!(ask(stream(), "GET", &filled, "", "").status, 200, "{path}");
             }
             continue;

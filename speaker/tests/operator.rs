@@ -125,6 +125,63 @@ fn a_peer_that_is_shut_down_stays_so_until_it_is_enabled() {
 }
 
 #[test]
+fn one_route_tells_who_has_it_and_who_has_not_and_why() {
+    let pair = Pair::start();
+    let Pair { host, .. } = &pair;
+    let away = loopback();
+    host.write(&format!(
+        "{}[[peer]]\nname = \"away\"\naddress = \"{away}\"\nremote-as = 64521\nfamilies = [\"ipv4-unicast\"]\n\
+         passive = true\n\
+         [[bfd-session]]\nname = \"path\"\naddress = \"{away}\"\nenabled = false\n\
+         [[service]]\nname = \"sick\"\naddresses = [\"192.0.2.151\"]\nhealth = {{ bfd = \"path\" }}\n",
+        pair.host_config
+    ));
+    host.ok(&["reload"]);
+    let other_only = ["--peer", "other", "--med", "10"];
+    host.ok(&[&["announce", "198.51.100.0/24"][..], &other_only].concat());
+    let of = |what: &str| words(&host.ok(&["show", "routes", what]));
+    eventually("other has the route", || {
+        of("198.51.100.0/24").contains("Announced to other, with med 10")
+    });
+    assert_eq!(
+        of("198.51.100.7"),
+        "Route 198.51.100.0/24 From a route, added at run time Announced to other, with med 10 \
+         Not to away: the route is for other peers"
+    );
+    let web = of("192.0.2.150");
+    let begin = "Route 192.0.2.150/32 From service web, in the file Announced to other, with no attributes of its own Not to away: its session is ";
+    assert!(web.starts_with(begin), "{web}");
+    let detail = host.show(&["routes", "192.0.2.150/32"]);
+    assert_eq!(detail["peers"][0]["state"], "down", "{detail:#}");
+    assert_eq!(detail["lacking"][0]["peer"], "away");
+    for (what, code, why) in [
+        (
+            "192.0.2.151",
+            1,
+            "192.0.2.151 is not announced: it is an address of service sick, which is unhealthy: BFD session path is disabled",
+        ),
+        (
+            "198.51.100.0/25",
+            1,
+            "198.51.100.0/25 is not announced; 198.51.100.0/24 is, which has it in it",
+        ),
+        (
+            "203.0.113.9",
+            1,
+            "203.0.113.9 is not announced: no service and no route has it; `herald show routes` lists what is",
+        ),
+        (
+            "198.51.100.7/24",
+            2,
+            "prefix: found \"198.51.100.7/24\"; must be \"198.51.100.0/24\", for a prefix has no host bits",
+        ),
+    ] {
+        let complaint = host.fails(code, &["show", "route", what]);
+        assert!(complaint.contains(why), "{complaint}");
+    }
+}
+
+#[test]
 fn a_peer_is_called_by_its_address_too() {
     let pair = Pair::start();
     let Pair { host, .. } = &pair;

@@ -28,7 +28,7 @@ use crate::metrics;
 use crate::privileges::Privileges;
 use crate::status::{
     BfdStatus, DaemonStatus, GivenStatus, PeerStatus, PoolStatus, ReceivedRouteStatus,
-    ReloadStatus, ServiceStatus,
+    ReloadStatus, RouteDetailStatus, RouteQuery, ServiceStatus,
 };
 
 /// What handlers know.
@@ -96,6 +96,7 @@ fn views() -> Paths {
         ("/v1/bfd", get(bfd)),
         ("/v1/bfd/{name}", get(bfd_session)),
         ("/v1/routes", get(routes)),
+        ("/v1/routes/{prefix}", get(route)),
         ("/v1/services", get(services)),
         ("/v1/services/{name}", get(service)),
         ("/v1/pools", get(pools)),
@@ -358,6 +359,18 @@ async fn routes(State(context): State<Context>) -> Answer<Response> {
         Some(())
     });
     Ok(answer)
+}
+
+/// By its prefix, or by an address in it.
+async fn route(
+    State(context): State<Context>,
+    Segment(text): Segment,
+) -> Answer<Json<RouteDetailStatus>> {
+    let query = RouteQuery::parse(&text)
+        .map_err(|expected| invalid(format!("prefix: found {text:?}; must be {expected}")))?;
+    let snapshot = snapshot(&context).await?;
+    let advertised = context.control.advertised(&snapshot).await;
+    Ok(Json(snapshot.route_of(query, &advertised)?))
 }
 
 async fn service(

@@ -266,16 +266,20 @@ Examples:
         #[arg(add = ArgValueCandidates::new(completion::bfd_sessions))]
         name: Option<String>,
     },
-    /// Every prefix that is announced, and who has it
+    /// Every prefix that is announced, and who has it; or one, and who has it not and why
     #[command(
         visible_alias = "route",
         after_help = "\
 Examples:
   herald show routes -o wide
+  herald show route 192.0.2.150
   herald show routes --advertised tor-a
   herald show routes --received tor-a"
     )]
     Routes {
+        /// Only this one; of an address: the longest prefix that it is in
+        #[arg(conflicts_with_all = ["advertised", "received"], add = ArgValueCandidates::new(completion::routes))]
+        prefix: Option<String>,
         /// What this peer has from us
         #[arg(long, value_name = "PEER", conflicts_with = "received", add = ArgValueCandidates::new(completion::peers))]
         advertised: Option<String>,

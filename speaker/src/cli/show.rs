@@ -23,6 +23,7 @@ mod page;
 mod peer;
 mod pools;
 mod received;
+mod route;
 mod service;
 mod status;
 
@@ -75,6 +76,10 @@ fn path(what: &What) -> String {
             advertised: Some(name),
             ..
         } => format!("/v1/peers/{}/advertised", segment(name)),
+        What::Routes {
+            prefix: Some(prefix),
+            ..
+        } => format!("/v1/routes/{}", segment(prefix)),
         What::Routes { .. } => "/v1/routes".to_owned(),
         What::Services { name: None } => "/v1/services".to_owned(),
         What::Services { name: Some(name) } => format!("/v1/services/{}", segment(name)),
@@ -107,6 +112,9 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
             advertised: Some(name),
             ..
         } => advertised::routes(name, &client.get::<Vec<_>>(&path)?, wide),
+        What::Routes {
+            prefix: Some(_), ..
+        } => route::page(&client.get(&path)?),
         What::Routes { .. } => routes(&client.get::<Vec<_>>(&path)?, wide),
         What::Services { name: Some(name) } => {
             let status: ServiceStatus = client.get(&path)?;

@@ -95,24 +95,30 @@ impl Snapshot {
     ) -> impl Iterator<Item = RouteStatus> + Send {
         self.announcements
             .iter()
-            .map(move |(prefix, announcement)| RouteStatus {
-                prefix: prefix.to_string(),
-                service: announcement.service().map(ToString::to_string),
-                services: texts(announcement.services()),
-                source: self.source(announcement).to_string(),
-                peers: announcement
-                    .peers
-                    .iter()
-                    .map(|(peer, attributes)| RoutePeerStatus {
-                        peer: peer.to_string(),
-                        state: self
-                            .route_state(advertised, peer, prefix, attributes)
-                            .to_owned(),
-                        advertisements: self.advertisements(announcement, peer),
-                        attributes: self.said_to(peer, attributes),
-                    })
-                    .collect(),
-            })
+            .map(move |(prefix, announcement)| self.route(advertised, prefix, announcement))
+    }
+
+    pub(super) fn route(
+        &self,
+        advertised: &ByPeer<Arc<bgp::Routes>>,
+        prefix: &IpNet,
+        announcement: &Announcement,
+    ) -> RouteStatus {
+        let at_peer = |(peer, attributes): (&PeerName, &Arc<RouteAttributes>)| RoutePeerStatus {
+            peer: peer.to_string(),
+            state: self
+                .route_state(advertised, peer, prefix, attributes)
+                .to_owned(),
+            advertisements: self.advertisements(announcement, peer),
+            attributes: self.said_to(peer, attributes),
+        };
+        RouteStatus {
+            prefix: prefix.to_string(),
+            service: announcement.service().map(ToString::to_string),
+            services: texts(announcement.services()),
+            source: self.source(announcement).to_string(),
+            peers: announcement.peers.iter().map(at_peer).collect(),
+        }
     }
 
     fn source(&self, announcement: &Announcement) -> Source {
@@ -141,7 +147,12 @@ impl Snapshot {
     }
 
     /// Why a service that is well is announced to nobody.
-    fn unannounced(&self, name: &ServiceName, service: &Service, peers: usize) -> Option<String> {
+    pub(super) fn unannounced(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        peers: usize,
+    ) -> Option<String> {
         if peers > 0 || !service.may_be_announced() {
             return None;
         }

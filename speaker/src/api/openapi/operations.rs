@@ -141,6 +141,11 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .is(One("BfdStatus")),
         get("/v1/routes", "Every prefix, and who has it").is(Many("RouteStatus")),
+        get(
+            "/v1/routes/{prefix}",
+            "One route, by its prefix or by an address in it; 404, with the reason, if it is not announced",
+        )
+        .is(One("RouteDetailStatus")),
         get("/v1/services", "Every service").is(Many("ServiceStatus")),
         get("/v1/services/{name}", "One service").is(One("ServiceStatus")),
         get("/v1/pools", "Every pool, and who has what of it").is(Many("PoolStatus")),

@@ -15,7 +15,7 @@ use super::operations::{Body, Operation, operations};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::status::{
     AdvertisedRouteStatus, BfdStatus, DaemonStatus, EventStatus, GivenStatus, PeerStatus,
-    PoolStatus, ReceivedRouteStatus, ReloadStatus, RouteStatus, ServiceStatus,
+    PoolStatus, ReceivedRouteStatus, ReloadStatus, RouteDetailStatus, RouteStatus, ServiceStatus,
 };
 
 /// Set, it has the test write the file.
@@ -161,6 +161,7 @@ fn schemas() -> Value {
     answers.subschema_for::<ReceivedRouteStatus>();
     answers.subschema_for::<BfdStatus>();
     answers.subschema_for::<RouteStatus>();
+    answers.subschema_for::<RouteDetailStatus>();
     answers.subschema_for::<ServiceStatus>();
     answers.subschema_for::<EventStatus>();
     answers.subschema_for::<ReloadStatus>();
