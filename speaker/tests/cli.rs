@@ -324,3 +324,27 @@ fn what_standard_output_does_not_take_is_a_failure() {
         assert_eq!(stderr(&output), "");
     }
 }
+
+#[test]
+fn a_socket_is_refused_where_it_would_be_ignored() {
+    let (_directory, path) = file(SMALL);
+    let path = path.display().to_string();
+    for (arguments, because) in [
+        (
+            &["run", "-c", &path, "--socket", "s"][..],
+            "--socket is of no use to `herald run`: the daemon opens the one that [api] socket in its file names",
+        ),
+        (
+            &["--socket", "s", "check", "-c", &path],
+            "--socket is of no use to `herald check`: it asks no daemon",
+        ),
+    ] {
+        let output = run(herald().args(arguments));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(because), "{}", stderr(&output));
+    }
+    // A variable is for every command of a shell.
+    let check = &mut herald();
+    let output = run(check.args(["check", "-c", &path]).env("HERALD_SOCKET", "s"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}

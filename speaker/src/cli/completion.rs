@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory, ValueEnum};
+use clap::{Command, ValueEnum};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use serde::Deserialize;
 
 use super::client::Client;
-use super::{Arguments, FAILURE, SUCCESS, complain};
+use super::{FAILURE, SUCCESS, command_line, complain};
 use crate::{config, output};
 
 /// The variable by which a shell's script asks for completions.
@@ -25,7 +25,7 @@ pub(super) enum Shell {
 
 /// Answers a shell that asks for completions, and ends the process then.
 pub(super) fn answer() {
-    CompleteEnv::with_factory(|| with_silent_aliases(Arguments::command()))
+    CompleteEnv::with_factory(|| with_silent_aliases(command_line()))
         .var(ASKS)
         .complete();
 }
@@ -58,7 +58,7 @@ pub(super) fn script(shell: Shell) -> u8 {
 /// Writes the manual: a page for each command.
 pub(super) fn manual(directory: &Path) -> u8 {
     let written = std::fs::create_dir_all(directory)
-        .and_then(|()| clap_mangen::generate_to(Arguments::command(), directory));
+        .and_then(|()| clap_mangen::generate_to(command_line(), directory));
     match written {
         Ok(()) => SUCCESS,
         Err(error) => {

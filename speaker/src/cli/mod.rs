@@ -15,7 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::config;
@@ -48,7 +50,7 @@ Exit codes: 0 done; 1 failed, or the daemon is not running; 2 wrong usage or con
 #[derive(Debug, Parser)]
 #[command(name = "herald", version, max_term_width = 90, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Arguments {
-    /// The daemon's Unix socket
+    /// The Unix socket of the daemon that is asked
     #[arg(long, global = true, display_order = 1000, value_name = "PATH", env = "HERALD_SOCKET", default_value = config::DEFAULT_SOCKET, value_hint = ValueHint::FilePath)]
     socket: PathBuf,
     #[command(subcommand)]
@@ -524,8 +526,41 @@ Example: herald peer reset tor-a --message \"new keys\"")]
 #[must_use]
 pub fn main() -> ExitCode {
     completion::answer();
-    let Arguments { socket, command } = Arguments::parse();
-    output::checked(obey(socket, command))
+    let mut line = command_line();
+    let matches = line.get_matches_mut();
+    if let Some(name) = of_no_daemon(&matches) {
+        let because = match name {
+            "run" => "the daemon opens the one that [api] socket in its file names",
+            _ => "it asks no daemon",
+        };
+        let text = format!("--socket is of no use to `herald {name}`: {because}");
+        line.error(ErrorKind::ArgumentConflict, text).exit();
+    }
+    match Arguments::from_arg_matches(&matches) {
+        Ok(Arguments { socket, command }) => output::checked(obey(socket, command)),
+        Err(error) => error.format(&mut line).exit(),
+    }
+}
+
+/// What asks no daemon over its socket.
+const WITHOUT_DAEMON: [&str; 5] = ["run", "check", "demo", "completions", "man"];
+
+/// Everything that can be typed; `--socket` is offered where it is of use.
+fn command_line() -> clap::Command {
+    let hidden = || Arg::new("socket").long("socket").hide(true);
+    let hidden = || hidden().value_parser(clap::value_parser!(PathBuf));
+    let line = Arguments::command();
+    let names = WITHOUT_DAEMON.into_iter();
+    names.fold(line, |line, name| {
+        line.mut_subcommand(name, |command| command.arg(hidden()))
+    })
+}
+
+/// Which of these commands it is, with a `--socket` beside it.
+fn of_no_daemon(matches: &clap::ArgMatches) -> Option<&str> {
+    let is_typed = matches.value_source("socket") == Some(ValueSource::CommandLine);
+    let name = matches.subcommand_name().filter(|_| is_typed);
+    name.filter(|name| WITHOUT_DAEMON.contains(name))
 }
 
 fn obey(socket: PathBuf, command: Command) -> ExitCode {

@@ -1,11 +1,11 @@
-use clap::{Command, CommandFactory};
+use clap::Command;
 
 use super::*;
 
 /// Every command, by its path, without those that clap adds.
 fn commands() -> Vec<(String, Command)> {
     let mut found = Vec::new();
-    let mut root = Arguments::command();
+    let mut root = command_line();
     root.build();
     collect(&root, "herald", &mut found);
     found
@@ -26,7 +26,7 @@ fn help(command: &Command) -> String {
 
 #[test]
 fn the_command_line_is_consistent() {
-    Arguments::command().debug_assert();
+    command_line().debug_assert();
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn every_command_says_what_it_does_and_has_an_example() {
 #[test]
 fn every_argument_says_what_it_is() {
     for (path, command) in commands() {
-        for argument in command.get_arguments() {
+        for argument in command.get_arguments().filter(|it| !it.is_hide_set()) {
             let id = argument.get_id();
             assert!(argument.get_help().is_some(), "{path}: {id} has no help");
         }
@@ -95,7 +95,7 @@ fn the_page_lists_exactly_what_there_is() {
             "docs/commands.md does not list {path}"
         );
         let global = ["socket", "help", "version", "output", "watch"];
-        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+        for option in command.get_arguments().filter_map(Arg::get_long) {
             let text = format!("--{option}");
             let has_it = described.iter().any(|row| row.contains(&text));
             let is_global = global.contains(&option) || (option == "config");
@@ -119,7 +119,7 @@ fn the_page_lists_exactly_what_there_is() {
         for option in options(row) {
             let is_known = known
                 .get_arguments()
-                .filter_map(clap::Arg::get_long)
+                .filter_map(Arg::get_long)
                 .any(|long| long == option);
             assert!(is_known, "docs/commands.md: {path} has no --{option}");
         }
@@ -128,7 +128,7 @@ fn the_page_lists_exactly_what_there_is() {
 
 /// What a shell is told to propose behind these words.
 fn proposed(words: &[&str]) -> Vec<String> {
-    let mut root = completion::with_silent_aliases(Arguments::command());
+    let mut root = completion::with_silent_aliases(command_line());
     let words = words.iter().copied().chain([""]).map(Into::into);
     let words: Vec<std::ffi::OsString> = words.collect();
     let last = words.len() - 1;
@@ -165,7 +165,8 @@ fn every_command_has_a_page_of_the_manual() {
             .join(format!("{}.1", path.replace(' ', "-")));
         let text = std::fs::read_to_string(&page).unwrap_or_default();
         assert!(text.contains(".SH SYNOPSIS"), "{path}: {}", page.display());
-        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+        let shown = command.get_arguments().filter(|it| !it.is_hide_set());
+        for option in shown.filter_map(Arg::get_long) {
             let option = format!("\\-\\-{}", option.replace('-', "\\-"));
             assert!(text.contains(&option), "{path}: {option}:\n{text}");
         }
@@ -283,4 +284,13 @@ fn watch_takes_an_interval_or_none() {
         watch("herald show --watch=1 peers"),
         Some(Duration::from_secs(1))
     );
+}
+
+#[test]
+fn a_socket_is_offered_where_one_is_asked() {
+    for (path, command) in commands() {
+        let words = path.split(' ').nth(1).unwrap_or_default();
+        let asks = !WITHOUT_DAEMON.contains(&words);
+        assert_eq!(help(&command).contains("--socket"), asks, "{path}");
+    }
 }
