@@ -1057,7 +1057,7 @@ name = "web"
 addresses = ["192.0.2.150"]
 health = { http = "https://127.0.0.1/" }
 "#
-        => r#"7: [[service]] "web" health: http: found "https://127.0.0.1/"; must be an URL with an address in it, such as "http://127.0.0.1:8080/healthz" or "http://[::1]:8080/": herald checks over plain HTTP only; check an unencrypted port, tcp = "ADDRESS:PORT", or exec = ["/usr/bin/curl", "--fail", …]"#;
+        => r#"7: [[service]] "web" health: http: found "https://127.0.0.1/"; must be an URL with an address in it, such as "http://127.0.0.1:8080/healthz" or "http://[::1]:8080/": herald checks over plain HTTP only; check an unencrypted port, or tcp = "ADDRESS:PORT", or in the configuration file exec = ["/usr/bin/curl", "--fail", …]"#;
 
     health_of_a_name: r#"
 [[service]]

@@ -258,3 +258,19 @@ fn the_command_follows_until_the_daemon_ends() {
     json.child.kill().unwrap();
     json.child.wait().unwrap();
 }
+
+#[test]
+fn who_follows_a_daemon_that_is_killed_is_told() {
+    let mut daemon = daemon(viewer());
+    let mut follower = Follower::start(&daemon, &[]);
+    assert!(follower.line().ends_with(" started"));
+    daemon.ok(&["service", "add", "web", "192.0.2.150"]);
+    assert!(follower.line().ends_with("added at run time"));
+    daemon.signal(nix::sys::signal::Signal::SIGKILL);
+    daemon.wait();
+    let output = follower.child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("herald: the daemon "), "{said}");
+    assert!(!said.contains("is this a herald's socket"), "{said}");
+}

@@ -65,6 +65,8 @@ pub(super) enum ClientError {
         socket: PathBuf,
         reason: String,
     },
+    /// It was there, and is not any more.
+    Gone,
     /// Somebody answers who is no herald.
     Stranger {
         socket: PathBuf,
@@ -98,6 +100,9 @@ impl fmt::Display for ClientError {
                 }
                 Ok(())
             }
+            Self::Gone => f.write_str(
+                "the daemon has ended without a word; `herald status` tells whether it is back",
+            ),
             Self::Stranger { socket, reason } => write!(
                 f,
                 "{}: this is not a herald's socket: {reason}; name herald's with --socket or HERALD_SOCKET",
@@ -222,8 +227,10 @@ impl Client {
             loop {
                 let frame = tokio::time::timeout(SILENCE, body.frame()).await;
                 let frame = frame.map_err(|_| self.silent(SILENCE))?;
-                let frame = frame.ok_or_else(|| self.broken("the daemon hung up".to_owned()))?;
-                let frame = frame.map_err(|error| self.hung_up(&error))?;
+                // It says so where it ends by itself.
+                let Some(Ok(frame)) = frame else {
+                    return Err(ClientError::Gone);
+                };
                 for (kind, data) in frames.push(frame.data_ref().unwrap_or(&Bytes::new())) {
                     if each(&kind, &data).is_break() {
                         return Ok(());

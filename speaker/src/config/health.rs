@@ -132,7 +132,7 @@ impl HttpProbe {
     pub fn new(url: &str) -> Result<Self, String> {
         if starts_with_ignoring_case(url, "https://") {
             return Err(format!(
-                "{HTTP}: herald checks over plain HTTP only; check an unencrypted port, tcp = \"ADDRESS:PORT\", or exec = [\"/usr/bin/curl\", \"--fail\", …]"
+                "{HTTP}: herald checks over plain HTTP only; check an unencrypted port, or tcp = \"ADDRESS:PORT\", or in the configuration file exec = [\"/usr/bin/curl\", \"--fail\", …]"
             ));
         }
         if !starts_with_ignoring_case(url, "http://") {
