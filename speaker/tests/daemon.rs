@@ -650,7 +650,7 @@ fn lines_of_the_log_tell_which_session_they_are_about() {
         assert_eq!(found["span"]["name"], name, "{found}");
         let remote = found["span"]["remote"].as_str().unwrap();
         assert!(remote.starts_with(&other.to_string()), "{found}");
-        assert_ne!(found["span"]["session"], Value::Null, "{found}");
+        assert!(found["span"]["session"].is_u64(), "{found}");
     }
 }
 
@@ -735,7 +735,7 @@ fn a_derived_router_id_is_kept() {
     .is_none()
     {
         let output = support::run(support::herald().args(["run", "-c"]).arg(&path));
-        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(output.status.code(), Some(1));
         assert!(
             support::stderr(&output)
                 .contains("router-id: is missing, and this host has no IPv4 address")

@@ -45,7 +45,8 @@ pub(super) fn run(file: &Path) -> u8 {
             Ok(()) => SUCCESS,
             Err(error) => {
                 complain(&error);
-                error.code()
+                // Also where no router id can be derived: an address may come.
+                FAILURE
             }
         }
     })
@@ -76,15 +77,6 @@ enum DaemonError {
     Signals(std::io::Error),
     #[error("cannot start the API's thread: {0}")]
     Thread(std::io::Error),
-}
-
-impl DaemonError {
-    const fn code(&self) -> u8 {
-        match self {
-            Self::Start(StartError::NoRouterId(_)) => USAGE,
-            _ => FAILURE,
-        }
-    }
 }
 
 async fn daemon(
