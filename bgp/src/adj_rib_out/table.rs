@@ -49,14 +49,14 @@ impl Table {
         self.lock().set_routes(routes);
     }
 
-    /// Adds or changes one route.
-    pub fn announce(&self, prefix: IpNet, attributes: Arc<RouteAttributes>) {
-        self.lock().announce_route(prefix, &attributes);
+    /// Adds or changes one route; whether that is a change.
+    pub fn announce(&self, prefix: IpNet, attributes: Arc<RouteAttributes>) -> bool {
+        self.lock().announce_route(prefix, &attributes)
     }
 
-    /// Removes one route, if it is there.
-    pub fn withdraw(&self, prefix: &IpNet) {
-        self.lock().withdraw_route(prefix);
+    /// Removes one route; whether it was there.
+    pub fn withdraw(&self, prefix: &IpNet) -> bool {
+        self.lock().withdraw_route(prefix)
     }
 
     /// All routes. Whoever asks while another still has the answer, and nothing has changed, gets the
@@ -265,10 +265,14 @@ impl Inner {
         routes
     }
 
-    fn announce_route(&mut self, prefix: IpNet, attributes: &Arc<RouteAttributes>) {
+    fn announce_route(&mut self, prefix: IpNet, attributes: &Arc<RouteAttributes>) -> bool {
+        if self.attributes(&Path::first(prefix)) == Some(attributes) {
+            return false;
+        }
         for (path, attributes) in self.announce_first(prefix, attributes) {
             self.announce(path, attributes);
         }
+        true
     }
 
     /// Announces the first path and withdraws those that are no more; the others, to be announced.
@@ -296,14 +300,15 @@ impl Inner {
         paths
     }
 
-    fn withdraw_route(&mut self, prefix: &IpNet) {
+    fn withdraw_route(&mut self, prefix: &IpNet) -> bool {
         let first = Path::first(*prefix);
         let Some(route) = self.attributes(&first).cloned() else {
-            return;
+            return false;
         };
         for (path, _) in Path::all_of(prefix, &route) {
             self.withdraw(&path);
         }
+        true
     }
 
     fn announce(&mut self, path: Path, attributes: Arc<RouteAttributes>) {

@@ -349,6 +349,22 @@ fn sharing(table: &Table) -> AdjRibOut {
 }
 
 #[test]
+fn a_table_says_whether_anything_has_changed() {
+    let table = Table::default();
+    let prefix = "192.0.2.1/32".parse().unwrap();
+    assert!(!table.withdraw(&prefix));
+    assert!(table.announce(prefix, Arc::default()));
+    assert!(!table.announce(prefix, Arc::default()));
+    let other = RouteAttributes {
+        multi_exit_disc: Some(7),
+        ..RouteAttributes::default()
+    };
+    assert!(table.announce(prefix, Arc::new(other)));
+    assert!(table.withdraw(&prefix));
+    assert!(!table.withdraw(&prefix));
+}
+
+#[test]
 fn sessions_that_share_a_table_say_the_same_at_their_own_pace() {
     let table = Table::default();
     table.set_routes(&many(2000));

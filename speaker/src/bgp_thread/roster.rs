@@ -317,13 +317,16 @@ impl Roster {
         let copies: Vec<Table> = copies.collect();
         let tables = std::iter::once(table).chain(&copies);
         for ((heard, users), table) in alike.into_iter().zip(tables) {
+            let mut is_changed = false;
             for (prefix, attributes) in heard {
-                match attributes {
+                is_changed |= match attributes {
                     Some(attributes) => table.announce(*prefix, Arc::clone(attributes)),
                     None => table.withdraw(prefix),
-                }
+                };
             }
-            for entry in users {
+            // What is no news for a peer wakes it not.
+            let concerned = users.into_iter();
+            for entry in concerned.filter(|entry| is_changed || !entry.table.is(table)) {
                 entry.give(table);
             }
         }
@@ -539,5 +542,37 @@ mod tests {
             };
             assert_eq!(liveness(&signaled), Liveness::SignaledDown(fate));
         }
+    }
+
+    #[test]
+    fn what_is_told_to_one_peer_wakes_no_other() {
+        let (events, _events) = mpsc::unbounded_channel();
+        let (accepted, _incoming) = mpsc::channel(1);
+        let mut roster = Roster::new(events, Listeners::new(accepted));
+        let mut add = |name: &str| {
+            let (commands, inbox) = mpsc::unbounded_channel();
+            let entry = Entry {
+                remote: IpAddr::from([192, 0, 2, 1]),
+                scope: 0,
+                bfd: None,
+                table: Table::default(),
+                commands,
+            };
+            let name = PeerName::new(name).unwrap();
+            roster.peers.insert(name.clone(), entry);
+            (name, inbox)
+        };
+        let ((told, mut of_told), (_, mut of_other)) = (add("told"), add("other"));
+        let prefix = "203.0.113.1/32".parse().unwrap();
+        let said = Addressees::from([(told, Arc::default())]);
+        let mut change = |peers| roster.change_routes(&[(prefix, Arc::new(peers))].into());
+        for peers in [said, Addressees::new()] {
+            change(peers);
+            let command = of_told.try_recv();
+            assert!(matches!(command, Ok(PeerCommand::TableChanged)));
+            assert!(of_other.try_recv().is_err());
+        }
+        change(Addressees::new());
+        assert!(of_told.try_recv().is_err(), "it is withdrawn already");
     }
 }
