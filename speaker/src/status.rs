@@ -17,6 +17,9 @@ mod privileges;
 mod received;
 mod remembered;
 mod routes;
+mod services;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -46,7 +49,7 @@ pub use hooks::HookStatus;
 pub use import::ImportStatus;
 pub use lookup::{RouteDetailStatus, RouteLackStatus, RouteQuery};
 pub use peer::{
-    FamilyStatus, GracefulRestartStatus, KeptStatus, MessageCounts, MessagesStatus,
+    FamilyStatus, GracefulRestartStatus, HeldBackStatus, KeptStatus, MessageCounts, MessagesStatus,
     NegotiatedStatus, NotificationStatus, PeerStatus, ResetStatus, ShutdownStatus, TimersStatus,
     UpdateErrorStatus,
 };
@@ -54,7 +57,8 @@ pub(crate) use pools::countable;
 pub use pools::{GivenStatus, HolderStatus, PoolFamilyStatus, PoolStatus};
 pub use privileges::{NeedStatus, PrivilegesStatus};
 pub use received::ReceivedRouteStatus;
-pub use routes::{RoutePeerStatus, RouteStatus, ServiceStatus};
+pub use routes::{RoutePeerStatus, RouteStatus};
+pub use services::{LackingStatus, ServiceStatus};
 pub use transport::TransportStatus;
 
 /// `GET /v1/status`: the daemon itself.

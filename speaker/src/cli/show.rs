@@ -162,7 +162,7 @@ fn peers(peers: &[PeerStatus], wide: bool) -> String {
             Cell::new(&peer.address),
             Cell::new(remote_as.as_ref().unwrap_or(&peer.remote_as_configured)),
             state(peer),
-            or_dash(peer.in_state_ms.map(age)),
+            Cell::new(up_or_down(peer)),
             Cell::new(advertised),
             peer.bfd.as_ref().map_or_else(|| Cell::new("-"), bfd_state),
         ];
@@ -184,6 +184,15 @@ fn peers(peers: &[PeerStatus], wide: bool) -> String {
     });
     let empty = "no peers; add a [[peer]] to the configuration file";
     table(&heads, rows, wide, empty)
+}
+
+/// For how long it has been Established, or has not: the states on the way there come and go.
+fn up_or_down(peer: &PeerStatus) -> String {
+    let lasting = match peer.state.as_str() {
+        "Established" => peer.in_state_ms,
+        _ => peer.down_ms,
+    };
+    lasting.map_or_else(|| "never".to_owned(), age)
 }
 
 fn state(peer: &PeerStatus) -> Cell {
@@ -315,7 +324,6 @@ fn services(services: &[ServiceStatus], wide: bool) -> String {
         heads.extend(["POOL", "FOR", "CHECK", "LAST CHECK"]);
     }
     let rows = services.iter().map(|service| {
-        let ratio = format!("{} of {} peers", service.announced_to, service.peers);
         let mut row = vec![
             Cell::new(&service.name),
             match (&service.health, service.state.as_str()) {
@@ -326,17 +334,7 @@ fn services(services: &[ServiceStatus], wide: bool) -> String {
             service_addresses(service),
         ];
         row.extend(are_hosted.then(|| Cell::new(on_host(service))));
-        row.extend([
-            Cell::new(&service.source),
-            match (&service.health, &service.unannounced) {
-                (Some(health), _) if service.state != "healthy" => {
-                    bad(&format!("nobody: {}", health.cause))
-                }
-                (_, Some(reason)) => bad(&format!("nobody: {reason}")),
-                _ if service.announced_to == service.peers => good(&ratio),
-                _ => bad(&ratio),
-            },
-        ]);
+        row.extend([Cell::new(&service.source), has_it(service, wide)]);
         if wide {
             let health = service.health.as_ref();
             let check = health.and_then(|health| health.check.as_ref());
@@ -352,6 +350,24 @@ fn services(services: &[ServiceStatus], wide: bool) -> String {
     });
     let empty = "no services; add a [[service]], or use `herald service add`";
     table(&heads, rows, wide, empty)
+}
+
+/// How many peers have it, and who has not; why, if nobody is to have it.
+fn has_it(service: &ServiceStatus, wide: bool) -> Cell {
+    if let Some(reason) = &service.unannounced {
+        return bad(&format!("nobody: {reason}"));
+    }
+    let ratio = format!("{} of {} peers", service.announced_to, service.peers);
+    let lacking: Vec<String> = service
+        .lacking
+        .iter()
+        .map(|lacking| format!("{} ({})", lacking.peer, lacking.state))
+        .collect();
+    match lacking.len() {
+        0 => good(&ratio),
+        number if number > NAMED_PEERS && !wide => bad(&ratio),
+        _ => bad(&format!("{ratio}, not {}", lacking.join(", "))),
+    }
 }
 
 /// The probe, and the path.

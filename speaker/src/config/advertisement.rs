@@ -170,6 +170,12 @@ impl Config {
         }
     }
 
+    /// Whether a peer that speaks the family is told what these advertisements say.
+    pub(crate) fn is_told(&self, name: &PeerName, peer: &PeerConfig, places: &[usize]) -> bool {
+        let mut advertisements = self.advertisements_for(name, peer, places);
+        self.advertisements.is_empty() || advertisements.next().is_some()
+    }
+
     /// Two of these advertisements that say of one route of this family to one peer what cannot both
     /// be true. Who may come by a range counts as well.
     #[must_use]

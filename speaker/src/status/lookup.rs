@@ -153,11 +153,13 @@ impl Snapshot {
         let Some(service) = self.services.get(name) else {
             return "which is gone".to_owned();
         };
-        let cause = self.health(name, service).map(|health| health.cause);
-        match (self.unannounced(name, service, 0), cause) {
-            (Some(reason), _) => format!("which is announced to nobody: {reason}"),
-            (None, Some(cause)) => format!("which is {}: {cause}", service.verdict),
-            (None, None) => format!("which is {}", service.verdict),
+        if service.may_be_announced() {
+            let reason = self.unannounced(name, service, None);
+            return format!("which is announced to nobody: {reason}");
+        }
+        match self.health(name, service) {
+            Some(health) => format!("which is {}: {}", service.verdict, health.cause),
+            None => format!("which is {}", service.verdict),
         }
     }
 }

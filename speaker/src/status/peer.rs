@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bgp::{MessageCounters, Negotiated, RemoteAs, State};
+use bgp::{Family, MessageCounters, Negotiated, RemoteAs, State};
 use serde::{Deserialize, Serialize};
 
 use super::{BfdStatus, ImportStatus, TransportStatus, millis, text, texts, time};
@@ -57,6 +57,10 @@ pub struct PeerStatus {
     pub since: Option<String>,
     /// How long ago.
     pub in_state_ms: Option<u64>,
+    /// For how long it has been without the session that it had, whatever states it went through in
+    /// the meantime; null: it is Established, or is not remembered to have been.
+    #[serde(default)]
+    pub down_ms: Option<u64>,
     /// In OpenSent: `OpenSentBfdUpPending` or `OpenSentConfirmedBfdUpPending` while the session waits
     /// for BFD.
     pub bfd_pending: Option<String>,
@@ -90,6 +94,9 @@ pub struct PeerStatus {
     pub families_configured: Vec<String>,
     /// By family both sides offered; in Established.
     pub families: Vec<FamilyStatus>,
+    /// What is for it and cannot be sent to it; nothing while the session is not established.
+    #[serde(default)]
+    pub held_back: Vec<HeldBackStatus>,
     /// Messages by direction and type, since the peer was added.
     pub messages: MessagesStatus,
     /// What is done with the routes that it announces.
@@ -245,6 +252,18 @@ pub struct KeptStatus {
     pub not_kept: u64,
 }
 
+/// Prefixes that are for a peer and are not sent to it while its session is established.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HeldBackStatus {
+    /// The family; null: of any.
+    pub family: Option<String>,
+    /// How many.
+    pub prefixes: usize,
+    /// Why.
+    pub reason: String,
+}
+
 /// Messages of both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -344,7 +363,12 @@ impl Snapshot {
 
     fn peer_status(&self, name: &PeerName, peer: &PeerConfig) -> PeerStatus {
         let mut status = self.peer_status_untold(name, peer);
-        status.story = self.told_of(&name.into(), |plot| story::of_peer(&status, plot));
+        (status.story, status.down_ms) = self.told_of(&name.into(), |plot| {
+            let since = (status.state != "Established").then(|| story::down_since(plot));
+            let down = since.flatten().map(|at| plot.now.duration_since(at));
+            let down = down.map(|down| millis(down.unwrap_or_default()));
+            (story::of_peer(&status, plot), down)
+        });
         status
     }
 
@@ -401,6 +425,7 @@ impl Snapshot {
                 .and_then(|session| session.since)
                 .map(|at| self.time(at)),
             in_state_ms: self.ago_ms(session.and_then(|session| session.since)),
+            down_ms: None,
             bfd_pending: text(session.and_then(|session| session.bfd_pending)),
             idle_for_ms: session
                 .and_then(|session| session.idle_until)
@@ -426,6 +451,7 @@ impl Snapshot {
             families: session.map_or_else(Vec::new, |session| {
                 session.families.iter().map(FamilyStatus::from).collect()
             }),
+            held_back: self.held_back(name, peer),
             messages: MessagesStatus {
                 sent: session.map_or(&no_messages, |session| &session.sent).into(),
                 received: session
@@ -449,6 +475,45 @@ impl Snapshot {
             last_write_ms: self.ago_ms(session.and_then(|session| session.last_write)),
             bfd: self.bfd.of(&name.into()).map(|bfd| self.bfd_status(bfd)),
         }
+    }
+
+    /// What is for a peer, and its session cannot carry.
+    fn held_back(&self, name: &PeerName, peer: &PeerConfig) -> Vec<HeldBackStatus> {
+        let Some(session) = self.bgp.get(name) else {
+            return Vec::new();
+        };
+        if session.state != State::Established {
+            return Vec::new();
+        }
+        let stuck = peer.families.iter().filter_map(|family| {
+            let mut carried = session.families.iter();
+            let reason = match carried.find(|carried| carried.family == *family) {
+                None => "its session does not carry them",
+                Some(carried) if carried.next_hop.is_none() => "there is no next hop",
+                Some(_) => return None,
+            };
+            Some((Some(*family), self.prefixes_for(name, *family), reason))
+        });
+        let too_long = self.unsendable.get(name).map_or(0, bgp::Routes::len);
+        let too_long = (None, too_long, "the attributes leave no room in a message");
+        stuck
+            .chain([too_long])
+            .filter(|(_, prefixes, _)| *prefixes > 0)
+            .map(|(family, prefixes, reason)| HeldBackStatus {
+                family: text(family),
+                prefixes,
+                reason: reason.to_owned(),
+            })
+            .collect()
+    }
+
+    /// How many prefixes of a family are for a peer.
+    fn prefixes_for(&self, name: &PeerName, family: Family) -> usize {
+        let all = self.announcements.iter();
+        let of_family = all.filter(|(prefix, _)| Family::of(prefix) == family);
+        of_family
+            .filter(|(_, announcement)| announcement.peers.contains_key(name))
+            .count()
     }
 
     /// The state in which a neighbor is that should speak to us and does not.

@@ -1,22 +1,18 @@
 //! What is announced, and who has it: decided for each prefix from what the sessions have sent, not
 //! from what they were asked to send.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bgp::{Community, Family, FamilyStatus, RouteAttributes, State};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::addresses::{HostedStatus, hosted};
-use super::{HealthStatus, text};
 use crate::additions::RouteSpec;
-use crate::addresses::Presence;
 use crate::announcer::Announcement;
-use crate::config::{PeerConfig, PeerName, RouteConfig, ServiceName};
-use crate::control::{ByPeer, Refusal, Snapshot};
-use crate::services::{Service, Source};
-use crate::speaker::not_found;
+use crate::config::{PeerConfig, PeerName, RouteConfig};
+use crate::control::{ByPeer, Snapshot};
+use crate::services::Source;
 
 /// An element of `GET /v1/routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,38 +49,6 @@ pub struct RoutePeerStatus {
     /// What is said of it.
     #[serde(flatten)]
     pub attributes: RouteSpec,
-}
-
-/// An element of `GET /v1/services`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ServiceStatus {
-    /// Its name.
-    pub name: String,
-    /// Its addresses.
-    pub addresses: Vec<String>,
-    /// The pool that they belong to, if they belong to one.
-    pub pool: Option<String>,
-    /// Why it has not every address that it asks for; null if it has.
-    pub lack: Option<String>,
-    /// Which of them are on this host; none unless `address-interface` is set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosted: Vec<HostedStatus>,
-    /// `file` or `api`.
-    pub source: String,
-    /// `healthy`: it may be announced; `unhealthy`; `unknown`: it has not had its first verdict.
-    #[serde(default)]
-    pub state: String,
-    /// What it depends on; null: it is taken to work always.
-    #[serde(default)]
-    pub health: Option<HealthStatus>,
-    /// How many of the peers that it is for have all of it.
-    pub announced_to: usize,
-    /// How many peers it is for.
-    pub peers: usize,
-    /// Why it is announced to nobody; null while it is, or while its health forbids it.
-    #[serde(default)]
-    pub unannounced: Option<String>,
 }
 
 impl Snapshot {
@@ -146,39 +110,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// Why a service that is well is announced to nobody.
-    pub(super) fn unannounced(
-        &self,
-        name: &ServiceName,
-        service: &Service,
-        peers: usize,
-    ) -> Option<String> {
-        if peers > 0 || !service.may_be_announced() {
-            return None;
-        }
-        let first = service.addresses().next()?;
-        if !service.addresses().any(|it| self.services.is_hosted(it)) {
-            return Some(match self.addresses.addresses.get(&first) {
-                Some(Presence::Missing(reason)) => {
-                    format!("{first} is not on this host: {reason}")
-                }
-                _ => format!("{first} is not on this host yet"),
-            });
-        }
-        let addresses = service.addresses();
-        let mut conflicts = addresses.filter_map(|it| self.conflicts.get(&it));
-        if let Some(conflict) = conflicts.next() {
-            return Some(self.config.explain(conflict));
-        }
-        let is_fitted = |address| !self.config.advertised_as(name, address).is_empty();
-        let reason = match service.addresses().any(is_fitted) {
-            false => "no [[advertisement]] fits it",
-            true => "no peer that the advertisements are for speaks the family of its addresses",
-        };
-        Some(reason.to_owned())
-    }
-
-    fn route_state(
+    pub(super) fn route_state(
         &self,
         advertised: &ByPeer<Arc<bgp::Routes>>,
         peer: &PeerName,
@@ -218,97 +150,14 @@ impl Snapshot {
     }
 
     /// `None` while the session does not carry the family.
-    fn family_status(&self, peer: &PeerName, family: Family) -> Option<&FamilyStatus> {
+    pub(super) fn family_status(&self, peer: &PeerName, family: Family) -> Option<&FamilyStatus> {
         let session = self.bgp.get(peer)?;
         let mut families = session.families.iter();
         let status = families.find(|status| status.family == family)?;
         (session.state == State::Established).then_some(status)
-    }
-
-    /// `GET /v1/services/NAME`; `advertised` as for [`routes`](Self::routes).
-    ///
-    /// # Errors
-    /// When there is none of that name.
-    pub fn service(
-        &self,
-        name: &str,
-        advertised: &ByPeer<Arc<bgp::Routes>>,
-    ) -> Result<ServiceStatus, Refusal> {
-        let mut all = self.services(advertised);
-        match all.iter().position(|service| service.name == name) {
-            Some(index) => Ok(all.swap_remove(index)),
-            None => {
-                let known = all.iter().map(|service| service.name.as_str());
-                Err(not_found("service", "services", name, known))
-            }
-        }
-    }
-
-    /// `GET /v1/services`; `advertised` as for [`routes`](Self::routes).
-    #[must_use]
-    pub fn services(&self, advertised: &ByPeer<Arc<bgp::Routes>>) -> Vec<ServiceStatus> {
-        let states = self.service_states(advertised);
-        let services = self.services.iter();
-        services
-            .map(|(name, service)| {
-                let peers = states.get(name);
-                let have_it = peers.map(|peers| peers.values().filter(|all| **all).count());
-                let pool = service.addresses().find_map(|ip| self.pools.pool_of(ip));
-                let client = self.pools.client(name);
-                ServiceStatus {
-                    name: name.to_string(),
-                    addresses: service.addresses().map(|ip| ip.to_string()).collect(),
-                    pool: text(pool),
-                    lack: text(client.and_then(|client| client.lack.as_ref())),
-                    hosted: hosted(&self.addresses, service.addresses()),
-                    source: service.source.to_string(),
-                    state: service.verdict.to_string(),
-                    health: self.health(name, service),
-                    announced_to: have_it.unwrap_or(0),
-                    peers: peers.map_or(0, BTreeMap::len),
-                    unannounced: self.unannounced(name, service, peers.map_or(0, BTreeMap::len)),
-                }
-            })
-            .collect()
-    }
-
-    /// How many peers have every route of each service; `advertised` as for [`routes`](Self::routes).
-    pub(crate) fn service_holders(
-        &self,
-        advertised: &ByPeer<Arc<bgp::Routes>>,
-    ) -> BTreeMap<&ServiceName, usize> {
-        let states = self.service_states(advertised).into_iter();
-        let counted =
-            states.map(|(name, peers)| (name, peers.values().filter(|all| **all).count()));
-        counted.collect()
-    }
-
-    /// Who each service is for, and whether they have all of it.
-    fn service_states(
-        &self,
-        advertised: &ByPeer<Arc<bgp::Routes>>,
-    ) -> BTreeMap<&ServiceName, BTreeMap<&PeerName, bool>> {
-        let mut states: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for (prefix, announcement) in self.announcements.iter() {
-            let all = announcement.peers.iter().map(|(peer, attributes)| {
-                let state = self.route_state(advertised, peer, prefix, attributes);
-                (peer, state == "announced")
-            });
-            let all: Vec<_> = all.collect();
-            for service in announcement.services() {
-                let states = states.entry(service).or_default();
-                for (peer, is_announced) in &all {
-                    *states.entry(*peer).or_insert(true) &= is_announced;
-                }
-            }
-        }
-        states
     }
 }
 
 fn texts(names: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
     names.into_iter().map(|name| name.to_string()).collect()
 }
-
-#[cfg(test)]
-mod tests;

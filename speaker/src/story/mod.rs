@@ -113,6 +113,15 @@ impl<'a> Course<'a> {
     }
 }
 
+/// When a BGP session was lost that has not come back; `None`: it is there, or nobody remembers that
+/// it was.
+#[must_use]
+pub fn down_since(plot: &Plot<'_>) -> Option<SystemTime> {
+    let course = Course::of(plot.bgp);
+    let lost = course.record(course.lasting_down())?;
+    Some(lost.last)
+}
+
 /// Between two times of day, of which the later may be the earlier when somebody has set the clock.
 fn between(from: SystemTime, to: SystemTime) -> Duration {
     to.duration_since(from).unwrap_or_default()

@@ -7,7 +7,7 @@ use bgp::Cause;
 use super::words::{brief, clock, failure, lasting, loss};
 use super::{Course, Plot, between, for_so_long};
 use crate::history::{BfdCause, BfdSight, Record, What};
-use crate::status::PeerStatus;
+use crate::status::{HeldBackStatus, PeerStatus};
 
 /// How long BGP takes at most to follow BFD.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(2);
@@ -45,8 +45,9 @@ fn established(story: &mut Vec<String>, peer: &PeerStatus, plot: &Plot<'_>, cour
         0 => String::new(),
         _ => format!(", and {pending} changes are on their way"),
     };
+    let held_back: String = peer.held_back.iter().map(held_back).collect();
     story.push(format!(
-        "{}. It has {} from us{more}.",
+        "{}. It has {} from us{more}{held_back}.",
         for_so_long("Established", since, plot.now),
         prefixes(has)
     ));
@@ -202,7 +203,14 @@ fn without_its_bfd(peer: &PeerStatus) -> Option<String> {
 fn of_its_bfd(peer: &PeerStatus) -> Option<String> {
     let bfd = peer.bfd.as_ref()?;
     let trouble = bfd.error.as_ref().or(bfd.warning.as_ref());
+    let ends = bfd.session.as_ref();
+    let is_taken_down = ends.is_some_and(|ends| ends.remote_state == "AdminDown");
     Some(match (bfd.state.as_str(), trouble) {
+        // RFC 5882 §3.2: it says nothing of the path.
+        (_, None) if is_taken_down => {
+            "Its BFD session was taken down there too (AdminDown), which says nothing of the path."
+                .to_owned()
+        }
         ("Up", _) => "BFD is Up: the path is well, so look at BGP, here and there.".to_owned(),
         (state, Some(trouble)) => format!("BFD is {state}: {trouble}."),
         (state, None) => format!(
@@ -267,6 +275,15 @@ fn attempts(count: u64) -> String {
         1 => "an attempt".to_owned(),
         count => format!("{count} attempts"),
     }
+}
+
+/// To go on behind what it has.
+fn held_back(what: &HeldBackStatus) -> String {
+    let of = what.family.as_ref();
+    let of = of.map_or_else(String::new, |family| format!(" of {family}"));
+    let are = if what.prefixes == 1 { "is" } else { "are" };
+    let (count, reason) = (prefixes(what.prefixes), &what.reason);
+    format!("; {count}{of} {are} held back, for {reason}")
 }
 
 fn prefixes(count: usize) -> String {

@@ -568,3 +568,34 @@ fn of_a_drained_peer_the_drain_is_told_first() {
         assert!(story[1].starts_with("Established"), "{story:?}");
     }
 }
+
+#[test]
+fn a_neighbor_that_was_shut_down_says_nothing_of_the_path() {
+    let said = Cause::NotificationReceived(Notification::new(6, 2));
+    let told = |remote_state: &str| {
+        let status = include_str!("../cli/show/peer/established.json");
+        let mut bfd = serde_json::from_str::<Value>(status).unwrap()["bfd"].clone();
+        bfd["state"] = json!("Down");
+        bfd["warning"] = json!(null);
+        bfd["session"]["remote_state"] = json!(remote_state);
+        let tale = Tale::told(60_000).up(UP).lost(UP + 1_000, said.clone());
+        tale.with("state", json!("Active"))
+            .with("bfd", bfd)
+            .story()
+            .join("\n")
+    };
+    let (taken_down, lost) = (told("AdminDown"), told("Down"));
+    assert!(
+        taken_down.contains("its operator shut the session down"),
+        "{taken_down}"
+    );
+    assert!(
+        taken_down.contains("(AdminDown), which says nothing of the path."),
+        "{taken_down}"
+    );
+    assert!(
+        !taken_down.contains("look at the path first"),
+        "{taken_down}"
+    );
+    assert!(lost.contains("look at the path first"), "{lost}");
+}

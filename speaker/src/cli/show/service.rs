@@ -12,16 +12,7 @@ pub(super) fn page(service: &ServiceStatus, events: &[EventStatus]) -> String {
         addresses => addresses.join(", "),
     };
     page.line(0, format_args!("Service {}: {addresses}", service.name));
-    page.line(
-        2,
-        format_args!(
-            "Announced     to {} of {} peers",
-            service.announced_to, service.peers
-        ),
-    );
-    if let Some(reason) = &service.unannounced {
-        page.line(2, format_args!("              because {reason}"));
-    }
+    page.announced(service);
     page.line(2, format_args!("From          {}", service.source));
     if let Some(pool) = &service.pool {
         page.line(2, format_args!("Pool          {pool}"));
@@ -45,7 +36,32 @@ pub(super) fn page(service: &ServiceStatus, events: &[EventStatus]) -> String {
     page.text()
 }
 
+fn peers(number: usize) -> String {
+    match number {
+        1 => "1 peer".to_owned(),
+        _ => format!("{number} peers"),
+    }
+}
+
 impl Page {
+    /// To whom, and why not to whom.
+    fn announced(&mut self, service: &ServiceStatus) {
+        if let Some(reason) = &service.unannounced {
+            self.line(2, format_args!("Announced     to nobody: {reason}"));
+            if service.peers > 0 {
+                let for_whom = peers(service.peers);
+                self.line(2, format_args!("              it is for {for_whom}"));
+            }
+            return;
+        }
+        let (to, of) = (service.announced_to, peers(service.peers));
+        self.line(2, format_args!("Announced     to {to} of {of}"));
+        for lacking in &service.lacking {
+            let (peer, reason) = (&lacking.peer, &lacking.reason);
+            self.line(2, format_args!("              not to {peer}: {reason}"));
+        }
+    }
+
     fn health(&mut self, state: &str, health: &HealthStatus) {
         let turns = match health.transitions {
             1 => "turned once".to_owned(),

@@ -41,7 +41,7 @@ fn long_peer() -> PeerStatus {
             ("/local_as", json!(u32::MAX)),
             ("/state", json!("OpenConfirm")),
             ("/remote_hostname", json!(NAME)),
-            ("/in_state_ms", json!(86_400_000_u64 * 9999)),
+            ("/down_ms", json!(86_400_000_u64 * 9999)),
             ("/local_address", json!(format!("[{LINK_LOCAL}]:65535"))),
             ("/remote_address", json!(format!("[{LINK_LOCAL}]:65535"))),
             ("/families/0/advertised", json!(4_294_967_295_u64)),
@@ -102,6 +102,7 @@ fn long_service() -> ServiceStatus {
             "bfd": {"bfd_session": NAME, "state": "unhealthy", "cause": CAUSE},
         },
         "announced_to": 10_000, "peers": 10_000, "unannounced": CAUSE,
+        "lacking": [],
     }))
 }
 
@@ -207,6 +208,73 @@ fn numbers_and_states_are_not_broken() {
     for word in ["AdminDown", "100ms/100ms", "500ms"] {
         assert!(bfd.contains(word), "{word}:\n{bfd}");
     }
+}
+
+#[test]
+fn peers_tell_for_how_long_they_have_been_up_or_down() {
+    let peer = |state: &str, down_ms: Value| -> PeerStatus {
+        let peer = serde_json::from_str(include_str!("peer/established.json")).unwrap();
+        of(with(
+            peer,
+            &[
+                ("/state", json!(state)),
+                ("/in_state_ms", json!(700)),
+                ("/down_ms", down_ms),
+            ],
+        ))
+    };
+    assert_eq!(up_or_down(&peer("Established", json!(null))), "0.7s");
+    // Connect and Active take turns every few seconds.
+    assert_eq!(up_or_down(&peer("Active", json!(89_000))), "1m29s");
+    assert_eq!(up_or_down(&peer("Connect", json!(null))), "never");
+}
+
+fn service(other: &[(&str, Value)]) -> ServiceStatus {
+    let web = json!({
+        "name": "web", "addresses": ["192.0.2.150"], "pool": null, "lack": null, "source": "file",
+        "state": "healthy", "health": null, "announced_to": 1, "peers": 3, "unannounced": null,
+        "lacking": [
+            {"peer": "b", "prefix": "192.0.2.150/32", "state": "down", "reason": "its session is Active"},
+            {"peer": "c", "prefix": "192.0.2.150/32", "state": "pending", "reason": "192.0.2.150/32 is on its way"},
+        ],
+    });
+    of(with(web, other))
+}
+
+#[test]
+fn those_who_have_not_got_a_service_are_named() {
+    let page = service::page(&service(&[]), &[]);
+    let expected = "  Announced     to 1 of 3 peers
+                not to b: its session is Active
+                not to c: 192.0.2.150/32 is on its way
+";
+    assert!(page.contains(expected), "{page}");
+    let table = services(&[service(&[])], true);
+    assert!(
+        table.contains("1 of 3 peers, not b (down), c (pending)"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_service_of_nobody_says_why() {
+    let unhealthy = service(&[
+        ("/state", json!("unhealthy")),
+        ("/announced_to", json!(0)),
+        ("/unannounced", json!("HTTP 503 after 3 failures")),
+        ("/lacking", json!([])),
+    ]);
+    let page = service::page(&unhealthy, &[]);
+    let expected = "  Announced     to nobody: HTTP 503 after 3 failures
+                it is for 3 peers
+";
+    assert!(page.contains(expected), "{page}");
+    let table = services(&[unhealthy], true);
+    assert!(
+        table.contains("nobody: HTTP 503 after 3 failures"),
+        "{table}"
+    );
+    assert!(!table.contains("0 of"), "{table}");
 }
 
 /// Wide ones have a line for each thing, and no word of it broken.
