@@ -44,34 +44,96 @@ pub struct Additions {
 
 impl Additions {
     /// Takes out what `config` has as well: the file is what somebody wrote down. Says what that
-    /// was.
+    /// was, why it goes, and what is lost with it.
     pub fn give_way(&mut self, config: &Config) -> Vec<String> {
+        let taken = Taken::by(config);
         let mut gone = Vec::new();
-        let taken: BTreeSet<IpAddr> = addresses(&config.services).collect();
-        let neighbors = config.neighbors();
-        let is_neighbor = |address: &IpAddr| neighbors.contains_key(address);
         self.services.retain(|name, service| {
-            let stays = !config.services.contains_key(name)
-                && service.addresses.is_disjoint(&taken)
-                && !service.addresses.iter().any(is_neighbor)
-                && !service
-                    .addresses
-                    .iter()
-                    .any(|address| config.routes.contains_key(&IpNet::from(*address)));
-            if !stays {
-                gone.push(format!("service {name}"));
-            }
-            stays
+            let why = taken.why_service(name, service);
+            gone.extend(why.as_ref().map(|why| format!("service {name}: {why}")));
+            why.is_none()
         });
         self.routes.retain(|prefix, _| {
-            let stays = !config.routes.contains_key(prefix)
-                && !taken.iter().any(|address| IpNet::from(*address) == *prefix);
-            if !stays {
-                gone.push(format!("route {prefix}"));
-            }
-            stays
+            let why = taken.why_route(prefix);
+            gone.extend(why.as_ref().map(|why| format!("route {prefix}: {why}")));
+            why.is_none()
         });
         gone
+    }
+}
+
+/// What the file has, and nobody else can.
+struct Taken<'c> {
+    config: &'c Config,
+    services: BTreeMap<IpAddr, &'c ServiceName>,
+    neighbors: BTreeMap<IpAddr, Party>,
+}
+
+impl<'c> Taken<'c> {
+    fn by(config: &'c Config) -> Self {
+        let services = config.services.iter();
+        let addresses = services.flat_map(|(name, service)| {
+            let addresses = service.addresses.iter();
+            addresses.map(move |address| (*address, name))
+        });
+        Self {
+            config,
+            services: addresses.collect(),
+            neighbors: config.neighbors(),
+        }
+    }
+
+    /// Why a service that was added cannot stay, and which of its addresses nobody has then.
+    fn why_service(&self, name: &ServiceName, service: &ServiceConfig) -> Option<String> {
+        let addresses = service.addresses.iter();
+        let user = |address: &IpAddr| Some((*address, self.user(address)?));
+        let mut used: Vec<(IpAddr, String)> = addresses.clone().filter_map(user).collect();
+        let mut why = match self.config.services.contains_key(name) {
+            true => "was added at run time, and gives way to the one in the file".to_owned(),
+            false => {
+                used.dedup_by(|later, first| later.1 == first.1);
+                let causes = used.iter();
+                let causes: Vec<_> = causes.map(|(ip, user)| format!("{ip} is {user}")).collect();
+                if causes.is_empty() {
+                    return None;
+                }
+                format!(
+                    "was added at run time, and is removed, for {}",
+                    causes.join(" and ")
+                )
+            }
+        };
+        let lost = addresses.filter(|address| self.user(address).is_none());
+        let lost: Vec<String> = lost.map(ToString::to_string).collect();
+        match lost.len() {
+            0 => {}
+            1 => why.push_str(&format!("; {} is withdrawn", lost.join(", "))),
+            _ => why.push_str(&format!("; {} are withdrawn", lost.join(", "))),
+        }
+        Some(why)
+    }
+
+    /// Who has an address, to go on behind "is".
+    fn user(&self, address: &IpAddr) -> Option<String> {
+        if let Some(service) = self.services.get(address) {
+            return Some(format!("an address of service {service} in the file"));
+        }
+        if let Some(neighbor) = self.neighbors.get(address) {
+            return Some(format!("the address of {neighbor}"));
+        }
+        let is_route = self.config.routes.contains_key(&IpNet::from(*address));
+        is_route.then(|| "announced by a [[route]] of the file".to_owned())
+    }
+
+    fn why_route(&self, prefix: &IpNet) -> Option<String> {
+        if self.config.routes.contains_key(prefix) {
+            return Some("was added at run time, and gives way to the one in the file".to_owned());
+        }
+        let is_address = prefix.prefix_len() == prefix.max_prefix_len();
+        let service = self.services.get(&prefix.addr()).filter(|_| is_address)?;
+        Some(format!(
+            "was added at run time, and is removed, for it is an address of service {service} in the file"
+        ))
     }
 }
 

@@ -151,10 +151,7 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Supersede(what) => write!(
-                f,
-                "{what}: was added at run time, and gives way to what the file says"
-            ),
+            Self::Supersede(what) => f.write_str(what),
             Self::UpdateSpeaker(differences) => write!(f, "speaker: {}", Listed(differences)),
             Self::UpdateLog(differences) => write!(f, "log: {}", Listed(differences)),
             Self::UpdateBfd(differences) => write!(f, "bfd: {}", Listed(differences)),
@@ -168,7 +165,11 @@ impl fmt::Display for Change {
                 write!(f, "peer {name}: session restarts: {}", Listed(differences))
             }
             Self::SwitchPeer(name, differences) => {
-                write!(f, "peer {name}: {}", Listed(differences))
+                write!(f, "peer {name}: {}", Listed(differences))?;
+                f.write_str(switched(
+                    differences,
+                    [", its session ends and stays down", ", its session begins"],
+                ))
             }
             Self::AddRange(name) => write!(f, "peer-range {name}: added"),
             Self::RemoveRange(name) => write!(f, "peer-range {name}: removed"),
@@ -194,7 +195,11 @@ impl fmt::Display for Change {
                 Listed(differences)
             ),
             Self::SwitchBfdSession(name, differences) => {
-                write!(f, "bfd-session {name}: {}", Listed(differences))
+                write!(f, "bfd-session {name}: {}", Listed(differences))?;
+                f.write_str(switched(
+                    differences,
+                    [", it ends with AdminDown and stays down", ", it begins"],
+                ))
             }
             Self::AddBfdRange(name) => write!(f, "bfd-range {name}: added"),
             Self::RemoveBfdRange(name) => {
@@ -244,6 +249,17 @@ fn write_advice(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::
     all.iter().try_for_each(|advice| write!(f, " ({advice})"))
 }
 
+/// What it means that `enabled` turns `false`, or `true`.
+fn switched(differences: &[Difference], means: [&'static str; 2]) -> &'static str {
+    let [off, on] = means;
+    let enabled = differences.iter().find(|it| it.key == "enabled");
+    match enabled.map(|it| it.to.as_str()) {
+        Some("false") => off,
+        Some(_) => on,
+        None => "",
+    }
+}
+
 struct Listed<'d>(&'d [Difference]);
 
 impl fmt::Display for Listed<'_> {
@@ -251,7 +267,11 @@ impl fmt::Display for Listed<'_> {
         for (index, difference) in self.0.iter().enumerate() {
             let Difference { key, from, to, .. } = difference;
             let comma = if index > 0 { ", " } else { "" };
-            write!(f, "{comma}{key} {from} -> {to}")?;
+            // Arguments of programs may be secrets, and are not shown.
+            match from == to {
+                true => write!(f, "{comma}{key} {from} with other arguments")?,
+                false => write!(f, "{comma}{key} {from} -> {to}")?,
+            }
         }
         Ok(())
     }

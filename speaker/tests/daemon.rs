@@ -381,7 +381,7 @@ fn what_is_in_the_file_is_not_changed_at_run_time() {
     let plan = pair.host.ok(&["reload", "--dry-run"]);
     assert!(
         plan.contains(
-            "  service dns: was added at run time, and gives way to what the file says\n"
+            "  service dns: was added at run time, and gives way to the one in the file; 192.0.2.53 is withdrawn\n"
         ),
         "{plan}"
     );

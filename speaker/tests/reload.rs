@@ -69,11 +69,13 @@ fn the_file_wins_over_what_was_added_and_says_so() {
         route(7)
     );
     daemon.write(&speaker("", &file));
-    let gives_way = "was added at run time, and gives way to what the file says";
+    let added = "was added at run time, and";
+    let gives_way = "gives way to the one in the file";
+    let taken = "is removed, for 192.0.2.53 is an address of service resolver in the file";
     let plan = [
-        format!("  service dns: {gives_way}"),
-        format!("  service web: {gives_way}"),
-        format!("  route 198.51.7.0/24: {gives_way}"),
+        format!("  service dns: {added} {taken}"),
+        format!("  service web: {added} {gives_way}; 192.0.2.150 is withdrawn"),
+        format!("  route 198.51.7.0/24: {added} {gives_way}"),
         "  service resolver: added".to_owned(),
         "  service web: added".to_owned(),
         "  route 198.51.7.0/24: added".to_owned(),

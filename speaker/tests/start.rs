@@ -38,7 +38,7 @@ fn what_is_in_the_file_and_was_added_is_the_files() {
     daemon.write(&service("192.0.2.151"));
     daemon.launch();
     assert_eq!(prefixes(&daemon), ["192.0.2.53/32", "192.0.2.151/32"]);
-    let told = "service web was added at run time and is in the file as well: the file counts";
+    let told = "service web: was added at run time, and gives way to the one in the file; 192.0.2.150 is withdrawn";
     assert!(daemon.log().contains(told), "{}", daemon.log());
     let events = daemon.show(&["events"]);
     let mut texts = events.as_array().unwrap().iter().map(|it| &it["text"]);

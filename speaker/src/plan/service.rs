@@ -1,5 +1,6 @@
 //! What another `[[service]]` costs: routes come and go, and no session is touched.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -93,8 +94,8 @@ pub(super) fn write_update(
         .iter()
         .cloned()
         .partition(|difference| difference.key == ADDRESSES);
-    if !named.is_empty() {
-        f.write_str("addresses changed")?;
+    if let Some(difference) = named.first() {
+        write_addresses(f, difference)?;
     }
     if !asked.is_empty() {
         let and = if named.is_empty() { "" } else { ", " };
@@ -109,6 +110,28 @@ pub(super) fn write_update(
         f,
         "{and}health check changes: {health}; no session is touched"
     )
+}
+
+/// How many addresses are named that come, or that go, before they are counted.
+const NAMED: usize = 8;
+
+/// `addresses +192.0.2.151 -192.0.2.150`
+fn write_addresses(f: &mut fmt::Formatter<'_>, difference: &Difference) -> fmt::Result {
+    let items = |list: &str| -> BTreeSet<String> {
+        let list = list.trim_matches(['[', ']']).split(", ");
+        let list = list.filter(|item| !item.is_empty());
+        list.map(str::to_owned).collect()
+    };
+    let (from, to) = (items(&difference.from), items(&difference.to));
+    f.write_str("addresses")?;
+    for (sign, some, others) in [('+', &to, &from), ('-', &from, &to)] {
+        let moved: Vec<&String> = some.difference(others).collect();
+        match moved.len() {
+            0..=NAMED => moved.iter().try_for_each(|it| write!(f, " {sign}{it}"))?,
+            number => write!(f, " {sign}{number}")?,
+        }
+    }
+    Ok(())
 }
 
 impl Shown for Probe {

@@ -322,7 +322,7 @@ fn a_bfd_session_stays_unless_its_ends_change() {
     );
     assert_eq!(
         from_to("", "enabled = false"),
-        ["bfd-session path: enabled true -> false"]
+        ["bfd-session path: enabled true -> false, it ends with AdminDown and stays down"]
     );
     let other = path
         .replace("192.0.2.9", "192.0.2.8")
@@ -616,4 +616,50 @@ fn subject(change: &Change) -> String {
     let line = change.to_string();
     let (subject, _) = line.split_once(": ").unwrap();
     subject.to_owned()
+}
+
+#[test]
+fn a_peer_that_is_switched_off_loses_its_session() {
+    let peer = |keys: &str| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\n[[peer]]\nname = \"b\"\naddress = \"192.0.2.9\"\nremote-as = 64521\n{keys}"
+        ))
+    };
+    let (on, off) = (peer(""), peer("enabled = false"));
+    assert_eq!(
+        words(&plan(&on, &off)),
+        ["peer b: enabled true -> false, its session ends and stays down"]
+    );
+    assert_eq!(
+        words(&plan(&off, &on)),
+        ["peer b: enabled false -> true, its session begins"]
+    );
+}
+
+#[test]
+fn a_service_tells_which_addresses_come_and_go_and_that_arguments_do() {
+    let service = |addresses: &str, argument: &str| {
+        config(&format!(
+            "[speaker]\nlocal-as = 64520\n[[service]]\nname = \"web\"\naddresses = [{addresses}]\n\
+             health.exec = [\"/bin/sh\", \"-c\", \"{argument}\"]\n"
+        ))
+    };
+    let before = service("\"192.0.2.150\", \"192.0.2.152\"", "secret");
+    let after = service("\"192.0.2.151\", \"192.0.2.152\"", "other");
+    let [told] = &words(&plan(&before, &after))[..] else {
+        panic!("one step");
+    };
+    assert!(
+        told.starts_with("service web: addresses +192.0.2.151 -192.0.2.150, and health check changes: check exec /bin/sh"),
+        "{told}"
+    );
+    assert!(told.contains(" with other arguments; "), "{told}");
+    assert!(!told.contains("secret") && !told.contains("->"), "{told}");
+
+    let many: Vec<String> = (1..=9).map(|host| format!("\"192.0.2.{host}\"")).collect();
+    let told = words(&plan(&after, &service(&many.join(","), "other")));
+    assert_eq!(
+        told,
+        ["service web: addresses +9 -192.0.2.151 -192.0.2.152"]
+    );
 }

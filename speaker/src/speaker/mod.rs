@@ -336,10 +336,8 @@ impl Speaker {
         speaker.watch.set(speaker.config.speaker.reload_on_change);
         speaker.note(format!("herald {} started", env!("CARGO_PKG_VERSION")));
         for what in gone {
-            let told =
-                format!("{what} was added at run time and is in the file as well: the file counts");
-            warn!("{told}");
-            speaker.note(told);
+            warn!("{what}");
+            speaker.note(what);
         }
         for (name, change) in &reassigned {
             speaker.note_reassignment(name, change);

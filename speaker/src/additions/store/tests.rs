@@ -170,9 +170,46 @@ fn the_file_goes_before_what_was_added() {
     .config;
     assert_eq!(
         additions.give_way(&config),
-        ["service web", "route 198.51.100.0/24"]
+        [
+            "service web: was added at run time, and is removed, for 192.0.2.150 is an address of service other in the file; 2001:db8::150 is withdrawn",
+            "route 198.51.100.0/24: was added at run time, and gives way to the one in the file",
+        ]
     );
     assert_eq!(additions, Additions::default());
+}
+
+#[test]
+fn what_is_lost_with_a_service_that_gives_way_is_told() {
+    let gone = |file: &str| {
+        let service = ServiceConfig {
+            addresses: ["192.0.2.90", "192.0.2.91"]
+                .map(|it| it.parse().unwrap())
+                .into(),
+            ..ServiceConfig::default()
+        };
+        let name = ServiceName::new("api1").unwrap();
+        let mut additions = Additions::default();
+        additions.services.insert(name, Arc::new(service));
+        let file = format!("[speaker]\nlocal-as = 64520\n[[service]]\n{file}");
+        let config = Config::parse(Path::new("herald.toml"), &file).unwrap();
+        additions.give_way(&config.config)
+    };
+    assert_eq!(
+        gone("name = \"filesvc\"\naddresses = [\"192.0.2.90\"]\n"),
+        [
+            "service api1: was added at run time, and is removed, for 192.0.2.90 is an address of service filesvc in the file; 192.0.2.91 is withdrawn"
+        ]
+    );
+    assert_eq!(
+        gone("name = \"api1\"\naddresses = [\"192.0.2.92\"]\n"),
+        [
+            "service api1: was added at run time, and gives way to the one in the file; 192.0.2.90, 192.0.2.91 are withdrawn"
+        ]
+    );
+    assert_eq!(
+        gone("name = \"other\"\naddresses = [\"192.0.2.92\"]\n"),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -184,7 +221,13 @@ fn what_was_added_gives_way_to_a_neighbor() {
     )
     .unwrap()
     .config;
-    assert_eq!(additions.give_way(&config), ["service web"]);
+    let [gone] = &additions.give_way(&config)[..] else {
+        panic!("it stays");
+    };
+    assert!(
+        gone.contains("for 192.0.2.150 is the address of peer 192.0.2.150"),
+        "{gone}"
+    );
 }
 
 /// One of each kind, and what they lead to.
