@@ -25,6 +25,9 @@ impl From<String> for Expected {
     }
 }
 
+/// How it begins when a key must be there and is not.
+const MISSING: &str = "is missing";
+
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Located<T> {
@@ -48,6 +51,14 @@ impl Report {
 
     pub(super) fn warning(&self, problem: Problem) {
         self.warnings.borrow_mut().push(problem);
+    }
+
+    /// That a key of this section is missing is not told.
+    fn forget_missing(&self, section: &str, line: usize, key: &str) {
+        self.errors.borrow_mut().retain(|problem| {
+            (&*problem.section, problem.line, &*problem.key) != (section, Some(line), key)
+                || !problem.text.starts_with(MISSING)
+        });
     }
 }
 
@@ -74,6 +85,8 @@ pub(super) struct Section<'d> {
     pub(super) line: usize,
     entries: DeTable<'d>,
     known: Vec<&'static str>,
+    /// Keys that are meant by unknown ones.
+    misspelt: Vec<&'static str>,
     /// Keys that are planned and not there yet.
     planned: &'static [&'static str],
     lines: &'d Lines,
@@ -93,6 +106,7 @@ impl<'d> Section<'d> {
             line,
             entries: table,
             known: Vec::with_capacity(8),
+            misspelt: Vec::new(),
             planned: &[],
             lines,
             report,
@@ -310,7 +324,12 @@ impl<'d> Section<'d> {
                 "this version of herald does not have this key; remove it".to_owned()
             } else {
                 match nearest(&key, self.known.iter().copied()) {
-                    Some(near) => format!("unknown key; the nearest known one is {near:?}"),
+                    Some(near) => {
+                        // That it is missing is the same mistake once more.
+                        self.report.forget_missing(&self.label, self.line, near);
+                        self.misspelt.push(near);
+                        format!("unknown key; the nearest known one is {near:?}")
+                    }
                     None => format!("unknown key; must be one of {}", self.known.join(", ")),
                 }
             };
@@ -332,6 +351,9 @@ impl<'d> Section<'d> {
     }
 
     pub(super) fn error(&self, line: usize, key: &str, text: String) {
+        if self.misspelt.contains(&key) && text.starts_with(MISSING) {
+            return;
+        }
         self.report.error(self.problem(line, key, text));
     }
 

@@ -314,8 +314,11 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
     }
     out.plain("local-as", local_as);
     out.duration("hold-time", Duration::from_secs(hold_time.as_secs().into()));
-    if let Some(time) = keepalive_time {
-        out.duration("keepalive-time", *time);
+    match keepalive_time {
+        Some(time) => out.duration("keepalive-time", *time),
+        None => out.line(format_args!(
+            "# keepalive-time: a third of the negotiated hold time"
+        )),
     }
     out.duration("connect-retry-time", *connect_retry_time);
     out.duration("delay-open-time", *delay_open_time);
@@ -330,8 +333,11 @@ fn write_peer(out: &mut Writer, peer: &PeerConfig) {
         ),
         None => out.plain("graceful-restart", false),
     }
-    if let Some(time) = send_hold_time {
-        out.duration("send-hold-time", *time);
+    match send_hold_time {
+        Some(time) => out.duration("send-hold-time", *time),
+        None => out.line(format_args!(
+            "# send-hold-time: 8min, or twice the negotiated hold time if that is more"
+        )),
     }
     if let Some(address) = source_address {
         out.text("source-address", address);

@@ -146,7 +146,17 @@ fn is_interface(text: &str) -> bool {
             .any(|c| "/:%\\\"'`".contains(c) || c.is_whitespace() || c.is_control())
 }
 
+/// A number that is written as a text.
+fn is_quoted_number(value: &DeValue<'_>) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text.parse::<u32>().is_ok())
+}
+
 pub(super) fn asn(value: &DeValue<'_>) -> Parsed<Asn> {
+    if is_quoted_number(value) {
+        return Err("an AS number without quotes, such as 64520".into());
+    }
     integer(value)
         .and_then(|number| u32::try_from(number).ok())
         .and_then(Asn::new)
@@ -155,6 +165,9 @@ pub(super) fn asn(value: &DeValue<'_>) -> Parsed<Asn> {
 
 pub(super) fn remote_as(value: &DeValue<'_>) -> Parsed<RemoteAs> {
     match value.as_str() {
+        _ if is_quoted_number(value) => Err(
+            "an AS number without quotes, such as 64520, or \"internal\" or \"external\"".into(),
+        ),
         Some("internal") => Ok(RemoteAs::Internal),
         Some("external") => Ok(RemoteAs::External),
         Some(_) => Err("an AS number, \"internal\" or \"external\"".into()),

@@ -204,3 +204,52 @@ fn check_pools(section: &Section<'_>, ip_families: Option<&Located<IpFamilies>>,
 fn has_all(pool: &PoolConfig, families: IpFamilies) -> bool {
     families.iter().all(|family| pool.size(family) > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    fn problems(file: &str) -> Vec<String> {
+        let file = format!("[speaker]\nlocal-as = 64520\n{file}");
+        let error = Config::parse(Path::new("herald.toml"), &file).unwrap_err();
+        error.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_misspelt_key_is_not_missing_as_well() {
+        for file in [
+            "[[service]]\nname = \"web\"\nadresses = [\"192.0.2.150\"]\n",
+            "[[peer]]\nadress = \"192.0.2.1\"\nremote-as = 64521\n",
+            "[[peer]]\naddress = \"192.0.2.1\"\nremote-sa = 64521\n",
+        ] {
+            let problems = problems(file);
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+            assert!(
+                problems[0].contains("unknown key; the nearest"),
+                "{problems:?}"
+            );
+        }
+        // What is not there at all is.
+        let problems = problems("[[service]]\nname = \"web\"\n");
+        assert!(
+            problems[0].contains("addresses: is missing"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_told_so() {
+        for key in ["remote-as", "local-as"] {
+            let other = match key {
+                "remote-as" => "",
+                _ => "remote-as = 64521\n",
+            };
+            let file = format!("[[peer]]\naddress = \"192.0.2.1\"\n{key} = \"64522\"\n{other}");
+            let problems = problems(&file);
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+            assert!(problems[0].contains("without quotes"), "{problems:?}");
+        }
+    }
+}
