@@ -1,10 +1,11 @@
 //! The story of a peer.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bgp::Cause;
 
-use super::words::{brief, clock, failure, lasting, loss};
+use super::words::{HUNG_UP, brief, clock, failure, lasting, loss};
 use super::{Course, Plot, between, for_so_long};
 use crate::history::{BfdCause, BfdSight, Record, What};
 use crate::status::{HeldBackStatus, PeerStatus};
@@ -137,7 +138,7 @@ fn down(story: &mut Vec<String>, peer: &PeerStatus, plot: &Plot<'_>, course: &Co
             capitalized(&attempts(count)),
             if count > 1 { ", the last" } else { "" },
             clock(last.last, plot.now),
-            failure_of(last, peer)
+            advised(last, peer)
         ));
     }
     story.push(doing(peer));
@@ -264,6 +265,29 @@ fn failure_of(record: &Record, peer: &PeerStatus) -> String {
         What::Bgp { cause, .. } => words(cause, peer),
         other => other.to_string(),
     }
+}
+
+/// With what to look at, for it lasts.
+fn advised(record: &Record, peer: &PeerStatus) -> String {
+    let what = failure_of(record, peer);
+    if what != HUNG_UP {
+        return what;
+    }
+    let address = peer.local_address.as_deref();
+    let address = address.and_then(|text| text.parse::<SocketAddr>().ok());
+    let from = address.map_or_else(
+        || "the address that we come from".to_owned(),
+        |address| address.ip().to_string(),
+    );
+    let bfd = match peer.bfd.as_ref().map(|bfd| bfd.state.as_str()) {
+        None => {
+            "; or it waits for BFD (FRR: `neighbor ... bfd`), and the peer has no bfd-profile here"
+                .to_owned()
+        }
+        Some("Up") => String::new(),
+        Some(state) => format!("; or it waits for BFD (FRR: `neighbor ... bfd`), which is {state}"),
+    };
+    format!("{what}; it may not have us as a neighbor, or not with {from}{bfd}")
 }
 
 fn words(cause: &Cause, peer: &PeerStatus) -> String {

@@ -599,3 +599,39 @@ fn a_neighbor_that_was_shut_down_says_nothing_of_the_path() {
     );
     assert!(lost.contains("look at the path first"), "{lost}");
 }
+
+#[test]
+fn a_neighbor_that_hangs_up_may_wait_for_bfd() {
+    let told = |bfd_state: Option<&str>| {
+        let status = include_str!("../cli/show/peer/established.json");
+        let mut bfd = serde_json::from_str::<Value>(status).unwrap()["bfd"].clone();
+        bfd["state"] = json!(bfd_state);
+        let bfd = bfd_state.map_or(json!(null), |_| bfd);
+        let tale = Tale::told(60_000)
+            .with("state", json!("Active"))
+            .with("bfd", bfd);
+        let tale = tale.bgp(UP, OpenSent, Active, Cause::ConnectionLost);
+        tale.story().join("\n")
+    };
+    assert!(told(None).contains("`neighbor ... bfd`), and the peer has no bfd-profile here"));
+    assert!(told(Some("Down")).contains("`neighbor ... bfd`), which is Down"));
+    assert!(!told(Some("Up")).contains("waits for BFD"));
+    for story in [told(None), told(Some("Down")), told(Some("Up"))] {
+        assert!(
+            story.contains("it accepted TCP and hung up without a word; it may not have us"),
+            "{story}"
+        );
+    }
+}
+
+/// What is over needs no advice.
+#[test]
+fn whoever_hung_up_before_it_came_back_is_not_suspected() {
+    let tale = Tale::told(60_000)
+        .lost(UP - 3_000, Cause::Restarting)
+        .bgp(UP - 1_000, OpenSent, Active, Cause::ConnectionLost)
+        .up(UP);
+    let story = tale.story().join("\n");
+    assert!(story.contains("hung up without a word."), "{story}");
+    assert!(!story.contains("may not have us"), "{story}");
+}

@@ -192,18 +192,25 @@ fn exactly(duration: Duration) -> String {
     }
 }
 
+/// What there is to see of a neighbor that does not want us, or not yet.
+pub(super) const HUNG_UP: &str = "it accepted TCP and hung up without a word";
+
 /// Why no session came about, and what to look at.
 pub(super) fn failure(cause: &Cause, local_as: u32, remote_as: &str) -> String {
     match cause {
         Cause::ConnectFailed(reason) => format!("{cause}{}", connect_advice(reason)),
-        Cause::ConnectionLost => {
-            "it accepted TCP and hung up without a word; it may not have us as a neighbor, not with the address that we come from, or not before BFD is up".to_owned()
-        }
+        Cause::ConnectionLost => HUNG_UP.to_owned(),
         Cause::NotificationReceived(said) => {
-            format!("it said {said}{}", open_advice(said, true, local_as, remote_as))
+            format!(
+                "it said {said}{}",
+                open_advice(said, true, local_as, remote_as)
+            )
         }
         Cause::NotificationSent(said) => {
-            format!("we said {said}{}", open_advice(said, false, local_as, remote_as))
+            format!(
+                "we said {said}{}",
+                open_advice(said, false, local_as, remote_as)
+            )
         }
         other => other.to_string(),
     }
