@@ -9,12 +9,14 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, no_new_privs,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use crate::config::{BfdProfile, Config, PeerConfig, Probe};
@@ -98,13 +100,22 @@ pub struct Privileges {
 
 impl Privileges {
     /// What the calling thread may do, and what this running configuration needs, which was read from `file`.
-    #[must_use]
-    pub fn here(config: &Config, file: &Path) -> Self {
-        Self {
+    /// Whose the files are that it names, a disk may take long to say: others are attended to
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When that could not be found out.
+    pub async fn here(config: Arc<Config>, file: Arc<PathBuf>) -> Result<Self, JoinError> {
+        Self::with(move || needs(&config, &file, &Host::here(), owner)).await
+    }
+
+    /// With what this finds out, which may take long.
+    async fn with(needs: impl FnOnce() -> Needs + Send + 'static) -> Result<Self, JoinError> {
+        Ok(Self {
             held: held(),
-            needs: needs(config, file, &Host::here(), owner),
+            needs: tokio::task::spawn_blocking(needs).await?,
             no_new_privs: has_no_new_privs(),
-        }
+        })
     }
 }
 
@@ -389,7 +400,20 @@ fn clear_ambient() -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_disk_keeps_nobody_else_waiting() {
+        let (answer, disk) = mpsc::channel();
+        let needs = move || disk.recv_timeout(Duration::from_secs(30)).unwrap();
+        // On the same thread, which is not to be blocked.
+        let others = async move { answer.send(Needs::new()).unwrap() };
+        let (privileges, ()) = tokio::join!(Privileges::with(needs), others);
+        assert_eq!(privileges.unwrap().needs, Needs::new());
+    }
 
     const HOST: Host = Host {
         unprivileged_port: 1024,

@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::request::{Answer, Body, MAX_BODY, Options, Segment, invalid, named, parsed, prefixed};
 use crate::additions::{RouteSpec, ServiceSpec};
 use crate::config::{OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName};
-use crate::control::{Control, Lasting, Snapshot, Stopping, Stored};
+use crate::control::{Control, Lasting, Refusal, Snapshot, Stopping, Stored};
 use crate::metrics;
 use crate::privileges::Privileges;
 use crate::status::{
@@ -276,7 +276,8 @@ async fn ready(State(context): State<Context>) -> Answer<&'static str> {
 async fn status(State(context): State<Context>) -> Answer<Json<DaemonStatus>> {
     let snapshot = snapshot(&context).await?;
     // Asked of the system where it is shown: it may take files, and nobody else is to wait for those.
-    let privileges = Privileges::here(&snapshot.config, &context.file);
+    let privileges = Privileges::here(Arc::clone(&snapshot.config), context.file).await;
+    let privileges = privileges.map_err(|error| Refusal::Failed(error.to_string()))?;
     Ok(Json(DaemonStatus::new(&snapshot, &privileges)))
 }
 
