@@ -66,6 +66,14 @@ impl Server {
         self.listeners.spawn(doorkeeper.accept(listener));
     }
 
+    /// Returns when a listener has ended that was not told to.
+    pub(super) async fn lost_listener(&mut self) {
+        match self.listeners.join_next().await {
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+
     /// Accepts no more, and waits for the answers under way.
     pub async fn close(mut self) {
         // Without listeners nobody needs to know.

@@ -19,6 +19,8 @@ use crate::control::Control;
 pub struct ApiThread {
     closing: oneshot::Sender<()>,
     closed: oneshot::Receiver<()>,
+    /// That was heard already, and cannot be heard again.
+    has_ended: bool,
 }
 
 impl ApiThread {
@@ -50,21 +52,82 @@ impl ApiThread {
             if let Some(viewers) = viewers {
                 server.serve(viewers, views);
             }
-            // It ends as well when nobody is left who could close it.
-            let _ = close.await;
+            tokio::select! {
+                // It ends as well when nobody is left who could close it.
+                _ = close => {}
+                () = server.lost_listener() => {}
+            }
             server.close().await;
             let _ = ended.send(());
         };
         thread::Builder::new()
             .name("api".to_owned())
             .spawn(move || runtime.block_on(serve))?;
-        Ok(Self { closing, closed })
+        Ok(Self {
+            closing,
+            closed,
+            has_ended: false,
+        })
+    }
+
+    /// Returns when nobody answers any more, though it was not closed.
+    pub async fn ended(&mut self) {
+        // Who has panicked says nothing.
+        let _ = (&mut self.closed).await;
+        self.has_ended = true;
     }
 
     /// Accepts no more, and waits for the answers under way.
     pub async fn close(self) {
+        if self.has_ended {
+            return;
+        }
         // It may have ended by itself.
         let _ = self.closing.send(());
         let _ = self.closed.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::serve::Listener;
+
+    use super::*;
+
+    /// Accepts nobody, and ends.
+    struct Broken;
+
+    impl Listener for Broken {
+        type Io = tokio::net::UnixStream;
+        type Addr = ();
+
+        async fn accept(&mut self) -> (Self::Io, ()) {
+            panic!("broken")
+        }
+
+        fn local_addr(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_ends_by_itself_is_noticed() {
+        let mut server = Server::default();
+        server.serve(Broken, axum::Router::new());
+        server.lost_listener().await;
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_ends_by_itself_is_noticed() {
+        let (closing, close) = oneshot::channel();
+        let (ended, closed) = oneshot::channel();
+        let mut thread = ApiThread {
+            closing,
+            closed,
+            has_ended: false,
+        };
+        drop((close, ended));
+        thread.ended().await;
+        thread.close().await;
     }
 }

@@ -1,6 +1,7 @@
 //! `herald run`: the daemon.
 
 use std::path::Path;
+use std::pin::pin;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -77,6 +78,8 @@ enum DaemonError {
     Signals(std::io::Error),
     #[error("cannot start the API's thread: {0}")]
     Thread(std::io::Error),
+    #[error("the API's thread has ended unexpectedly; what it wrote before tells why")]
+    ApiEnded,
 }
 
 async fn daemon(
@@ -104,18 +107,27 @@ async fn daemon(
     privileges::give_up(&needs, privileges::runs_programs(&config));
     let (speaker, control) = Speaker::start(file.to_owned(), config, level).await?;
     let server = ApiThread::start(listener, viewers, control.clone(), file);
-    let server = server.map_err(DaemonError::Thread)?;
+    let mut server = server.map_err(DaemonError::Thread)?;
     info!(socket = %api.socket.display(), "herald {} runs", env!("CARGO_PKG_VERSION"));
     let manager = ServiceManager::from_environment();
     let speaker = speaker.with_service_manager(manager.clone());
     manager.ready();
     let informing = tokio::spawn(manager.keep_informed(control.clone()));
-    let obeying = tokio::spawn(signals.obey(control));
-    let ended = speaker.run().await;
+    let obeying = tokio::spawn(signals.obey(control.clone()));
+    let mut running = pin!(speaker.run());
+    let ended = tokio::select! {
+        ended = running.as_mut() => ended.map_err(DaemonError::from),
+        // What nobody can ask or command is ended as by SIGTERM, so that it is started anew.
+        () = server.ended() => {
+            error!("{}", DaemonError::ApiEnded);
+            let (ended, _) = tokio::join!(running, control.stop(None, None));
+            ended.map_err(DaemonError::from).and(Err(DaemonError::ApiEnded))
+        }
+    };
     obeying.abort();
     informing.abort();
     server.close().await;
-    Ok(ended?)
+    ended
 }
 
 struct Signals {
