@@ -5,17 +5,24 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use axum::serve::Listener;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::debug;
 
 use crate::config::{Account, ApiConfig};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
+/// What the daemon's process is called.
+const PROGRAM: &str = "herald";
+/// How long another daemon may take to begin to listen in the same directory.
+const TURN: Duration = Duration::from_secs(1);
 /// How long somebody at the socket may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(1);
 /// How long a TCP connection may be silent before the other end is asked whether it is there.
@@ -30,6 +37,9 @@ pub enum BindError {
     /// A herald answers at the Unix socket.
     #[error("{}: another herald answers at this [api] socket; stop it (`herald stop`), or name another socket", .0.display())]
     Alive(PathBuf),
+    /// Somebody has the Unix socket and takes no more connections, so that nothing tells who it is.
+    #[error("{}: somebody has this [api] socket and lets nobody in: another herald that serves as many connections as it can, or another program; stop it (`ss -xlp` names it), or name another socket", .0.display())]
+    Full(PathBuf),
     /// Somebody else has the Unix socket.
     #[error("{}: another program has this [api] socket; stop it (`ss -xlp` names it), or name another socket", .0.display())]
     Stranger(PathBuf),
@@ -111,11 +121,14 @@ impl ControlSocket {
     /// When a living one answers there, or somebody else, or the system refuses.
     pub fn bind(api: &ApiConfig) -> Result<(Self, UnixListener), BindError> {
         let path = &api.socket;
-        refuse_taken(path)?;
         let unix = |source| BindError::Unix {
             path: path.clone(),
             source,
         };
+        let directory = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory).map_err(unix)?;
+        let _turn = turn(directory);
+        refuse_taken(path, PROGRAM)?;
         let socket = bind(path).map_err(unix)?;
         // From here on it is removed when something goes wrong.
         let bound = Self {
@@ -141,15 +154,39 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-fn refuse_taken(path: &Path) -> Result<(), BindError> {
+/// Between binding and listening a socket looks as if its daemon had died: daemons that start at once
+/// do that in turn. Everybody who may read the directory could keep it locked, and is not waited for
+/// long; `None`: it goes on without.
+fn turn(directory: &Path) -> Option<fs::File> {
+    let directory = fs::File::open(directory).ok()?;
+    let until = Instant::now() + TURN;
+    loop {
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(directory),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => sleep(TURN / 100),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// `program` is what we are called.
+fn refuse_taken(path: &Path, program: &str) -> Result<(), BindError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
         return Err(BindError::NoSocket(path.to_owned()));
     }
-    match introduction(path) {
-        Ok(said) if said.contains("\r\nserver: herald/") => Err(BindError::Alive(path.to_owned())),
+    let somebody = introduction(path);
+    match somebody {
+        Ok(Introduction { said, listener })
+            if said.contains("\r\nserver: herald/") || listener.as_deref() == Some(program) =>
+        {
+            Err(BindError::Alive(path.to_owned()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(BindError::Full(path.to_owned()))
+        }
         // Only this says that nobody has it any more; a datagram socket, for one, says something else.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -157,8 +194,15 @@ fn refuse_taken(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// What somebody at the socket says to a question that every herald answers; nothing where it is silent.
-fn introduction(path: &Path) -> io::Result<String> {
+/// Who is at a socket.
+struct Introduction {
+    /// The answer to a question that every herald answers; nothing where it is silent.
+    said: String,
+    /// What the program is called that listens, as far as it can be seen from here.
+    listener: Option<String>,
+}
+
+fn introduction(path: &Path) -> io::Result<Introduction> {
     let mut socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // One that accepts nobody must not keep us waiting.
     socket.set_nonblocking(true)?;
@@ -170,15 +214,24 @@ fn introduction(path: &Path) -> io::Result<String> {
     let asked = socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: herald\r\n\r\n");
     let length = asked.and_then(|()| socket.read(&mut octets)).unwrap_or(0);
     let said = octets.get(..length).unwrap_or_default();
-    Ok(String::from_utf8_lossy(said).to_lowercase())
+    Ok(Introduction {
+        said: String::from_utf8_lossy(said).to_lowercase(),
+        listener: listener(socket),
+    })
+}
+
+/// proc(5): a program in another PID namespace has no number here, and so no name.
+fn listener(socket: Socket) -> Option<String> {
+    socket.set_nonblocking(true).ok()?;
+    let socket = UnixStream::from_std(socket.into()).ok()?;
+    let process = socket.peer_cred().ok()?.pid()?;
+    let name = fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
 }
 
 /// In place of what a dead daemon has left. Nobody can connect before [`listen`], so that the mode of
 /// a socket that is only bound lets nobody in.
 fn bind(path: &Path) -> io::Result<Socket> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -348,11 +401,67 @@ mod tests {
         for path in [&silent, &full, &datagrams] {
             let before = identity(path);
             let refused = bind(path);
-            assert!(matches!(refused, Err(BindError::Stranger(_))), "{path:?}");
+            match refused {
+                Err(BindError::Full(_)) if path == &full => {}
+                Err(BindError::Stranger(_)) if path != &full => {}
+                other => panic!("{path:?}: {other:?}"),
+            }
             assert_eq!(identity(path), before);
         }
         drop(listener);
         bind(&silent).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_silent_one_of_our_name_is_another_herald() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("herald.sock");
+        let _silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let ours = fs::read_to_string("/proc/self/comm").unwrap();
+        let refused = refuse_taken(&path, ours.trim_end());
+        assert!(matches!(refused, Err(BindError::Alive(_))), "{refused:?}");
+        let refused = refuse_taken(&path, "another");
+        assert!(
+            matches!(refused, Err(BindError::Stranger(_))),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_that_is_about_to_listen_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("herald.sock");
+        let first = turn(directory.path()).unwrap();
+        let socket = super::bind(&path).unwrap();
+        let before = identity(&path);
+        let api = api(&path, "");
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let _entered = runtime.enter();
+                refuse_in_turn(&api)
+            });
+            // It is at the door, or will be: nothing tells, and either way it must find us.
+            std::thread::yield_now();
+            socket.listen(BACKLOG).unwrap();
+            drop(first);
+            let refused = second.join().unwrap();
+            assert!(
+                matches!(refused, Err(BindError::Stranger(_))),
+                "{refused:?}"
+            );
+        });
+        assert_eq!(identity(&path), before);
+        // Whoever keeps the directory locked keeps nobody away for long.
+        drop(socket);
+        let _rude = turn(directory.path()).unwrap();
+        bind(&path).unwrap();
+    }
+
+    /// What binding begins with.
+    fn refuse_in_turn(api: &ApiConfig) -> Result<(), BindError> {
+        let _turn = turn(api.socket.parent().unwrap());
+        refuse_taken(&api.socket, "another")
     }
 
     #[tokio::test]
