@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bgp::{ConnId, Direction, Event, Family, RefreshError, Routes, Session, StopReason, Table};
+use bgp::{
+    Cause, ConnId, Direction, Event, Family, RefreshError, Routes, Session, State, StopReason,
+    Table, Transition,
+};
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -25,6 +28,10 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 const READ_SIZE: usize = 64 * 1024;
 /// Connections of a peer at a time, those that say good-bye included. Further ones are refused.
 const MAX_CONNECTIONS: usize = 8;
+/// So many attempts in a row without an answer are worth a word.
+const SILENCE: u64 = 3;
+/// What the silence may come of.
+const MUTE: &str = "the neighbor is not there, a firewall or a missing route swallows the packets, or only one side has this TCP MD5 key (password-file) or GTSM (ttl-security)";
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
@@ -313,7 +320,7 @@ impl PeerTask {
     fn connected(&mut self, outcome: io::Result<TcpStream>) {
         let now = Instant::now();
         match &outcome {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.unanswered_attempts += 1,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.count_unanswered(now),
             _ => self.unanswered_attempts = 0,
         }
         match outcome {
@@ -324,10 +331,25 @@ impl PeerTask {
         }
     }
 
+    /// Silence ends no attempt but the next one does, which is no change of state: it is told once.
+    fn count_unanswered(&mut self, now: Instant) {
+        self.unanswered_attempts += 1;
+        let state = self.session.status().state;
+        if self.unanswered_attempts == SILENCE && state != State::Established {
+            self.reports.report(Event::StateChanged(Transition {
+                at: now,
+                from: state,
+                to: state,
+                cause: Cause::ConnectFailed(format!("{SILENCE} attempts had no answer: {MUTE}")),
+            }));
+        }
+    }
+
     fn add_connection(&mut self, now: Instant, direction: Direction, stream: TcpStream) {
         match addresses::of(&stream) {
             Ok(addresses) => {
                 self.gave_up = false;
+                self.unanswered_attempts = 0;
                 let ends = [addresses.local, addresses.remote];
                 let conn = self.session.handle_connected(now, direction, addresses);
                 self.capture.opened(conn, ends);
@@ -351,7 +373,7 @@ impl PeerTask {
             match event {
                 Event::Connect => {
                     if std::mem::take(&mut self.gave_up) {
-                        self.unanswered_attempts += 1;
+                        self.count_unanswered(Instant::now());
                     }
                     let attempt = socket::connect(self.setup.clone());
                     self.connecting = Some(Box::pin(attempt));

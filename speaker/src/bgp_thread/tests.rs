@@ -620,6 +620,32 @@ async fn wait_for_silence(speaker: &Speaker, shown: &str) {
 }
 
 #[tokio::test]
+async fn silence_is_told_once_and_what_it_may_come_of() {
+    let keys = [password("s3cret"), password("other")];
+    let ((mut active, _), _passive) = keyed_pair(BOTH_FAMILIES[0], keys).await;
+    let longer = async {
+        while active.thread.transports().await[&name()].unanswered_attempts < 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, longer).await.unwrap();
+    let mut told = Vec::new();
+    while let Ok(BgpEvent { event, .. }) = active.events.try_recv() {
+        if let bgp::Event::StateChanged(change) = event
+            && let bgp::Cause::ConnectFailed(reason) = change.cause
+        {
+            assert_eq!(change.from, change.to);
+            told.push(reason);
+        }
+    }
+    let [reason] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(reason.starts_with("3 attempts had no answer: "), "{reason}");
+    assert!(reason.contains("password-file"), "{reason}");
+}
+
+#[tokio::test]
 async fn c_111_another_key_or_none_is_met_with_silence() {
     for addresses in BOTH_FAMILIES {
         for keys in [
