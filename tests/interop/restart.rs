@@ -17,8 +17,10 @@ use super::upstream::{Upstream, wait_for_routes};
 
 /// Longer than BFD takes to notice, and many times longer than a daemon takes to start.
 const AWAY: Duration = Duration::from_millis(1500);
-/// What nobody waits for in vain.
-const PROMPTLY: Duration = Duration::from_secs(5);
+/// How long anything may take to come about: well below the restart time, at whose end stale routes go by themselves.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Within which a request must be answered.
+const ANSWERED: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_planned_restart_costs_no_request() {
@@ -46,7 +48,7 @@ fn an_upgrade_costs_no_request() {
     scenario.binary.clone_from(&next);
     let monitor = AddressMonitor::start(&scenario.host().namespace);
     scenario.restart("upgrade", |herald| herald.signal(Signal::TERM));
-    let changes = monitor.stop();
+    let changes = monitor.stop(&scenario.host().namespace);
     assert!(changes.is_empty(), "the addresses stay: {changes}");
     let service = &scenario.herald().show("services")[0];
     assert_eq!(service["state"], "healthy", "{service:#}");
@@ -84,7 +86,7 @@ fn what_is_not_announced_anew_goes_with_end_of_rib() {
         &scenario.topology.router,
         "192.168.133.151",
         &next_hops,
-        PROMPTLY,
+        PATIENCE,
     );
     scenario.stop(|herald| {
         herald.command(&["stop", "--restart"]);
@@ -100,7 +102,7 @@ fn what_is_not_announced_anew_goes_with_end_of_rib() {
         &scenario.topology.router,
         "192.168.133.151",
         &NextHops::new(),
-        PROMPTLY,
+        PATIENCE,
     );
     wait_for_routes(&scenario.topology, &[scenario.host()]);
 }
@@ -119,7 +121,7 @@ fn a_stop_that_withdraws_costs_the_routes_at_once() {
             &scenario.topology.router,
             service,
             &NextHops::new(),
-            Duration::from_secs(1),
+            PATIENCE,
         );
     }
     let neighbor = scenario.router.neighbor(scenario.host());
@@ -158,7 +160,9 @@ impl Hosting {
         match self {
             Self::Host => String::new(),
             Self::Daemon => {
-                format!("[service.health]\nhttp = \"http://{SERVICE_V4}/\"\ninterval = \"100ms\"\n")
+                format!(
+                    "[service.health]\nhttp = \"http://{SERVICE_V4}/\"\ninterval = \"100ms\"\ntimeout = \"10s\"\n"
+                )
             }
         }
     }
@@ -172,21 +176,26 @@ impl AddressMonitor {
         let mut command = host.command("ip");
         let monitor = Process::spawn_tool("ip monitor", command.args(["monitor", "address"]));
         let monitor = Self(monitor);
-        // It is listened to from when it tells something.
-        wait_until("addresses are watched", PROMPTLY, || {
-            host.add_address("lo", "192.0.2.99/32");
-            host.ip("addr del 192.0.2.99/32 dev lo");
-            let told = monitor.0.output();
-            ensure(
-                told.contains("Deleted") && told.contains("192.0.2.99"),
-                || told,
-            )
-        });
+        monitor.wait_for_change(host, "192.0.2.98");
         monitor
     }
 
+    /// Has an address come and go, until that is told: what follows is told as well, and what came before has been.
+    #[track_caller]
+    fn wait_for_change(&self, host: &Namespace, address: &str) {
+        wait_until("the address is told of", PATIENCE, || {
+            host.add_address("lo", &format!("{address}/32"));
+            host.ip(&format!("addr del {address}/32 dev lo"));
+            let told = self.0.output();
+            let is_end = |line: &str| line.contains("Deleted") && line.contains(address);
+            ensure(told.lines().any(is_end), || told.clone())
+        });
+    }
+
     /// What was told of the services' addresses.
-    fn stop(self) -> String {
+    #[track_caller]
+    fn stop(self, host: &Namespace) -> String {
+        self.wait_for_change(host, "192.0.2.99");
         let told = self.0.output();
         let about_them = told
             .lines()
@@ -262,7 +271,7 @@ impl Scenario {
                 server_of(service),
                 20_000..21_000,
                 interval,
-                PROMPTLY,
+                ANSWERED,
             )
         });
         let ended_at = Instant::now();
@@ -274,8 +283,7 @@ impl Scenario {
             "{what}: established after {:.1?}",
             back_at.elapsed()
         ));
-        // Stale routes that were not refreshed would go with End-of-RIB.
-        thread::sleep(Duration::from_secs(1));
+        self.wait_for_end_of_rib();
         for (service, load) in SERVICES.into_iter().zip(loads) {
             let requests = load.stop();
             let failed = requests.iter().filter(|request| request.answer.is_err());
@@ -304,6 +312,23 @@ impl Scenario {
         );
     }
 
+    /// Waits until what goes with End-of-RIB has gone: routes that are stale and were not refreshed.
+    #[track_caller]
+    fn wait_for_end_of_rib(&self) {
+        wait_until("End-of-RIB", PATIENCE, || {
+            let neighbor = self.router.neighbor(self.host());
+            let received = &neighbor.0["gracefulRestartInfo"]["endOfRibRecv"];
+            let both = received["ipv4Unicast"] == true && received["ipv6Unicast"] == true;
+            ensure(both, || received.to_string())
+        });
+        // What comes behind it is in the table when that has been done.
+        let marker = "192.168.133.152";
+        let herald = self.herald();
+        herald.command(&["announce", &format!("{marker}/32")]);
+        let next_hops = Topology::next_hops(marker, &[self.host()]);
+        routes::wait_for(&self.topology.router, marker, &next_hops, PATIENCE);
+    }
+
     /// The file that the running daemon was started from.
     fn running_binary(&self) -> PathBuf {
         let process = self.herald().pid().as_raw_nonzero();
@@ -318,7 +343,7 @@ impl Scenario {
     fn stop(&mut self, end: impl FnOnce(&Herald)) {
         let mut herald = self.herald.take().unwrap();
         end(&herald);
-        herald.wait_exit(PROMPTLY);
+        herald.wait_exit(PATIENCE);
     }
 
     /// Starts the daemon, and waits until its session is up.
@@ -333,11 +358,11 @@ impl Scenario {
             self.router.neighbor(host).ensure_established()
         });
         if self.bfd_profile != "none" {
-            wait_until("BFD is up", Duration::from_secs(10), || {
+            wait_until("BFD is up", Duration::from_secs(30), || {
                 self.router.bfd_peer(host).ensure_up()
             });
         }
-        wait_until("the daemon agrees", PROMPTLY, || {
+        wait_until("the daemon agrees", PATIENCE, || {
             let peer = &self.herald().show("peers")[0];
             ensure(peer["state"] == "Established", || peer["state"].to_string())
         });
