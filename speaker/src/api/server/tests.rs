@@ -102,7 +102,16 @@ async fn the_head_of_a_request_must_come_in_time() {
     let served = Served::start(limits, hello()).await;
     let drip = served.send("GET / HTTP/1.1\r\nhost: her").await;
     assert!(!rest(drip).await.contains("hello"));
-    // Neither may a connection wait for the next one for ever.
+    served.wait_for(ApiLoad::default()).await;
+}
+
+#[tokio::test]
+async fn a_connection_does_not_wait_for_its_next_request_for_ever() {
+    let limits = Limits {
+        head: ENOUGH,
+        ..limits()
+    };
+    let served = Served::start(limits, hello()).await;
     let idle = served.send(GET).await;
     assert!(rest(idle).await.ends_with("hello"));
     served.wait_for(ApiLoad::default()).await;
