@@ -214,13 +214,8 @@ fn promtool() -> Option<PathBuf> {
 }
 
 fn promtool_or_skip(what: &str) -> Option<PathBuf> {
-    let promtool = promtool();
-    if promtool.is_none() {
-        let no_skip = std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
-        assert!(!no_skip, "promtool is not there; scripts/test fetches it");
-        support::announce(&format!("skipped: {what}: promtool is not there"));
-    }
-    promtool
+    let promtool = promtool().ok_or("promtool is not there; scripts/test fetches it");
+    support::or_skip(what, promtool.map_err(str::to_owned))
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::support::daemon::{Herald, socket_in};
 use super::support::lab::owned_name;
-use super::support::{Namespace, announce, ensure, wait_until};
+use super::support::{Namespace, ensure, or_skip, wait_until};
 use super::{named, promtool_or_skip, read};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,16 +27,7 @@ struct Scraped {
 impl Scraped {
     fn start() -> Option<Self> {
         let name = owned_name("metrics");
-        let namespace = match Namespace::create(&name) {
-            Ok(namespace) => namespace,
-            Err(reason) => {
-                let no_skip =
-                    std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
-                assert!(!no_skip, "no daemon can be run here: {reason}");
-                announce(&format!("skipped: metrics of a running daemon: {reason}"));
-                return None;
-            }
-        };
+        let namespace = or_skip("metrics of a running daemon", Namespace::create(&name))?;
         let directory = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&directory);
         let own = |label: &str| {

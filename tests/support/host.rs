@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::daemon::{Herald, socket_in};
 use super::lab::owned_name;
-use super::{Namespace, announce};
+use super::{Namespace, or_skip};
 
 /// A host, and where its daemon keeps its files.
 #[derive(Debug)]
@@ -18,24 +18,14 @@ impl Host {
     /// `None`, with a word to the user, where there are no namespaces for us.
     pub fn create(label: &str) -> Option<Self> {
         let name = owned_name(label);
-        match Namespace::create(&name) {
-            Ok(namespace) => {
-                let directory = std::env::temp_dir().join(name);
-                let _ = fs::remove_dir_all(&directory);
-                fs::create_dir_all(&directory).unwrap();
-                Some(Self {
-                    namespace,
-                    directory,
-                })
-            }
-            Err(reason) => {
-                let no_skip =
-                    std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
-                assert!(!no_skip, "{label} cannot be run here: {reason}");
-                announce(&format!("skipped: {label}: {reason}"));
-                None
-            }
-        }
+        let namespace = or_skip(label, Namespace::create(&name))?;
+        let directory = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).unwrap();
+        Some(Self {
+            namespace,
+            directory,
+        })
     }
 
     pub fn directory(&self) -> &Path {

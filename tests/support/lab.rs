@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::container::{self, Rootfs};
 use super::namespace::{self, Lan, Namespace};
-use super::{announce, try_run};
+use super::{announce, or_skip, try_run};
 
 /// The mark of everything a test makes outside its own process: namespaces, containers, directories.
 const PREFIX: &str = "herald";
@@ -52,16 +52,7 @@ impl Lab {
     }
 
     fn open_in(test: &str, company: Company) -> Option<Self> {
-        match Self::try_open(company) {
-            Ok(lab) => Some(lab),
-            Err(reason) => {
-                let no_skip =
-                    std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
-                assert!(!no_skip, "{test} cannot be run here: {reason}");
-                announce(&format!("skipped: {test}: {reason}"));
-                None
-            }
-        }
+        or_skip(test, Self::try_open(company))
     }
 
     fn try_open(company: Company) -> Result<Self, String> {

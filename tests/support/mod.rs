@@ -66,6 +66,20 @@ pub fn announce(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// What a test needs of the machine; without it, the test is skipped, with a word to the user, or fails if `HERALD_TESTS_NO_SKIP=1`.
+#[track_caller]
+pub fn or_skip<T>(test: &str, found: Result<T, String>) -> Option<T> {
+    let no_skip = std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
+    match found {
+        Ok(found) => Some(found),
+        Err(reason) if no_skip => panic!("{test} cannot be run here: {reason}"),
+        Err(reason) => {
+            announce(&format!("skipped: {test}: {reason}"));
+            None
+        }
+    }
+}
+
 /// Prints the last lines of a log while a test fails: what a router said goes with the test's own words.
 fn announce_log(name: &str, log: &Path) {
     if !std::thread::panicking() {

@@ -14,10 +14,10 @@ use bfd::{
 };
 
 use super::support::lab::owned_name;
-use super::support::{Namespace, announce, ensure, namespace, wait_until};
+use super::support::{Namespace, ensure, namespace, or_skip, wait_until};
 
 /// Long enough for a loaded machine; nothing waits this long when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const LEFT_V4: &str = "10.99.0.1";
 pub(crate) const RIGHT_V4: &str = "10.99.0.2";
@@ -35,20 +35,12 @@ impl Cable {
     /// `None`, with a word to the user, where there are no namespaces for us. `label` tells tests of one process apart.
     pub(crate) fn lay(label: &str) -> Option<Self> {
         let create = |end: &str| Namespace::create(&owned_name(&format!("{label}-{end}")));
-        match (create("l"), create("r")) {
-            (Ok(left), Ok(right)) => {
-                let cable = Self { left, right };
-                cable.plug("eth0");
-                Some(cable)
-            }
-            (Err(reason), _) | (_, Err(reason)) => {
-                let no_skip =
-                    std::env::var_os("HERALD_TESTS_NO_SKIP").is_some_and(|value| value == "1");
-                assert!(!no_skip, "{label} cannot be run here: {reason}");
-                announce(&format!("skipped: {label}: {reason}"));
-                None
-            }
-        }
+        let cable = Self {
+            left: or_skip(label, create("l"))?,
+            right: or_skip(label, create("r"))?,
+        };
+        cable.plug("eth0");
+        Some(cable)
     }
 
     /// Joins both ends by a device of this name, with every address.
