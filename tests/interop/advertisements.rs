@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::agreement::{self, Path};
-use super::neighborhood::{Neighborhood, Options};
+use super::neighborhood::{HOST_V6, Neighborhood, Options};
 use super::support::daemon::Herald;
 use super::support::router::Router;
 use super::support::{ensure, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The second session of each router, over IPv6 and within its own AS.
 const FRR_INTERNAL: &str = " neighbor 2001:db8:133::71 remote-as 64521
@@ -127,16 +129,21 @@ fn routers_have_what_show_routes_says() {
         herald,
     };
 
-    // One member after the other comes and goes: the aggregate is there while one is.
+    // One member after the other comes and goes: the aggregate is there while one is, and is never withdrawn meanwhile.
     scene.wait_for(&[MAIL].concat());
     scene.set_works("web", true);
     scene.wait_for(&[MAIL, AGGREGATES, WEB].concat());
     scene.assert_attributes();
+    let told = scene.updates_of_internal_session();
     scene.set_works("dns", true);
+    scene.wait_until_healthy("dns");
     scene.set_works("web", false);
     scene.wait_for(&[MAIL, AGGREGATES].concat());
+    assert_eq!(scene.updates_of_internal_session(), told);
     scene.set_works("dns", false);
     scene.wait_for(&[MAIL].concat());
+    // Of each family one.
+    assert_eq!(scene.updates_of_internal_session(), told + 2);
     scene.neighborhood.assert_undisturbed(&scene.herald);
 }
 
@@ -176,11 +183,27 @@ impl Scene {
         }
     }
 
+    #[track_caller]
+    fn wait_until_healthy(&self, service: &str) {
+        wait_until(service, PATIENCE, || {
+            let shown = self.herald.show("services");
+            let mut services = shown.as_array().unwrap().iter();
+            let found = services.find(|found| found["name"] == service).unwrap();
+            ensure(found["state"] == "healthy", || found.to_string())
+        });
+    }
+
+    /// How many UPDATEs FRR has received over it, which has no addresses of services of the pool.
+    fn updates_of_internal_session(&self) -> u64 {
+        let host = HOST_V6.parse().unwrap();
+        self.neighborhood.frr.neighbor(host).messages("updatesRecv")
+    }
+
     /// Waits until these prefixes are announced, and every router has of every session what `show routes` says.
     #[track_caller]
     fn wait_for(&self, prefixes: &[&str]) {
         let wanted: BTreeSet<String> = prefixes.iter().map(|&prefix| prefix.into()).collect();
-        wait_until("the routers agree", Duration::from_secs(30), || {
+        wait_until("the routers agree", PATIENCE, || {
             let said = self.herald.show("routes");
             let announced: BTreeSet<String> = said
                 .as_array()
