@@ -8,12 +8,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::neighborhood::{HOST_V4, Neighborhood, Options};
-use super::support::daemon::Herald;
-use super::support::frr::Neighbor;
+use super::pair::{HOST_V4, Pair, ROUTER_V4, peer, status, wait_established};
+use super::support::daemon::{Herald, socket_in};
+use super::support::frr::{Frr, Neighbor};
 use super::support::router::Router;
 use super::support::{ensure, wait_until};
 
+const NAME: &str = "tor";
 const PREFIX: &str = "198.51.100.0/24";
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,18 +30,15 @@ struct File {
 }
 
 impl File {
-    fn text(&self, neighborhood: &Neighborhood) -> String {
+    fn text(&self, pair: &Pair) -> String {
         let Self {
             speaker,
             log,
             transmit_interval,
-            peer,
+            peer: keys,
             services,
             rest,
         } = self;
-        let text = neighborhood.config("");
-        let (text, _) = text.split_once("[[peer]]\nname = \"bird\"").unwrap();
-        let text = text.replace("[speaker]\n", &format!("[speaker]\n{speaker}\n"));
         let services: String = services
             .iter()
             .map(|(number, more)| {
@@ -50,16 +48,24 @@ impl File {
                 )
             })
             .collect();
+        let directory = pair.directory();
+        let keys = format!("bfd-profile = \"fast\"\n{keys}");
         format!(
-            "{text}bfd-profile = \"fast\"\n{peer}\n[log]\nlevel = \"{log}\"\n\
+            "[speaker]\nlocal-as = 64520\nrouter-id = \"{HOST_V4}\"\nstate-dir = {:?}\n{speaker}\n\
+             [api]\nsocket = {:?}\n[log]\nlevel = \"{log}\"\n\
+             [peer-defaults]\nconnect-retry-time = \"1s\"\n{}\
              [[bfd-profile]]\nname = \"fast\"\ntransmit-interval = \"{transmit_interval}\"\n\
-             {services}{rest}\n"
+             {services}{rest}\n",
+            directory.join("state"),
+            socket_in(&directory),
+            peer(NAME, ROUTER_V4, &keys),
         )
     }
 }
 
 struct Scene {
-    neighborhood: Neighborhood,
+    pair: Pair,
+    frr: Frr,
     herald: Herald,
     file: File,
     /// How many UPDATEs FRR must have received.
@@ -68,20 +74,22 @@ struct Scene {
 
 impl Scene {
     #[track_caller]
-    fn start(neighborhood: Neighborhood, file: File) -> Self {
-        let host = &neighborhood.host;
-        let herald = Herald::start(&host.namespace, &host.file(""), &file.text(&neighborhood));
+    fn start(pair: Pair, file: File) -> Self {
+        let neighbor = ["remote-as 64520", "timers connect 1", "bfd"];
+        let lines = neighbor.map(|line| format!("{HOST_V4} {line}"));
+        let frr = pair.frr(&lines, &[HOST_V4]);
+        let herald = Herald::start(&pair.host, &pair.directory(), &file.text(&pair));
+        wait_established(&herald, &frr, NAME, HOST_V4);
+        wait_until("BFD is up", PATIENCE, || {
+            frr.bfd_peer(host_address()).ensure_up()
+        });
         let mut scene = Self {
-            neighborhood,
+            pair,
+            frr,
             herald,
             file,
             updates: 0,
         };
-        wait_until("BGP and BFD are up", PATIENCE, || {
-            let frr = &scene.neighborhood.frr;
-            frr.neighbor(host_address()).ensure_established()?;
-            frr.bfd_peer(host_address()).ensure_up()
-        });
         scene.wait_for_prefixes(&[]);
         // The routes of either family, and its End-of-RIB (RFC 4724 §2).
         scene.assert_heard("what there is", 4);
@@ -100,8 +108,7 @@ impl Scene {
     }
 
     fn write(&self) {
-        self.herald
-            .write_config(&self.file.text(&self.neighborhood));
+        self.herald.write_config(&self.file.text(&self.pair));
     }
 
     /// What is told too late is counted with the next ones, and is too much there.
@@ -123,13 +130,13 @@ impl Scene {
     }
 
     fn neighbor(&self) -> Neighbor {
-        self.neighborhood.frr.neighbor(host_address())
+        self.frr.neighbor(host_address())
     }
 
     fn path(&self, prefix: &str) -> Value {
         let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
         let show = format!("show bgp {family} unicast {prefix} json");
-        self.neighborhood.frr.vtysh_json(&show)["paths"][0].clone()
+        self.frr.vtysh_json(&show)["paths"][0].clone()
     }
 
     /// Waits until FRR has the addresses of the services, and these prefixes.
@@ -148,7 +155,7 @@ impl Scene {
     #[track_caller]
     fn wait_for_exactly(&self, wanted: &BTreeSet<String>) {
         wait_until("FRR's prefixes", PATIENCE, || {
-            let seen = self.neighborhood.frr.prefixes();
+            let seen = self.frr.prefixes();
             ensure(seen == *wanted, || format!("{seen:?}, not {wanted:?}"))
         });
     }
@@ -164,14 +171,8 @@ fn texts(words: &[&str]) -> impl Iterator<Item = String> {
 
 #[test]
 fn frr_hears_of_what_a_reload_changes_and_of_nothing_else() {
-    let options = Options {
-        frr: " neighbor HOST bfd\n",
-        ..Options::default()
-    };
-    let Some(neighborhood) = Neighborhood::start(
-        "frr_hears_of_what_a_reload_changes_and_of_nothing_else",
-        &options,
-    ) else {
+    let test = "frr_hears_of_what_a_reload_changes_and_of_nothing_else";
+    let Some(pair) = Pair::build(test) else {
         return;
     };
     let file = File {
@@ -182,7 +183,7 @@ fn frr_hears_of_what_a_reload_changes_and_of_nothing_else() {
         services: (1..=40).map(|number| (number, "")).collect(),
         rest: String::new(),
     };
-    let mut scene = Scene::start(neighborhood, file);
+    let mut scene = Scene::start(pair, file);
     let established = scene.neighbor().connections_established();
 
     change_routes(&mut scene);
@@ -196,10 +197,9 @@ fn frr_hears_of_what_a_reload_changes_and_of_nothing_else() {
     assert_eq!(neighbor.connections_established(), established);
     assert_eq!(neighbor.connections_dropped(), 0, "{:#}", neighbor.0);
     assert_eq!(neighbor.messages("notificationsRecv"), 0);
-    let frr = &scene.neighborhood.frr;
-    let peer = Neighborhood::peer(&scene.herald, frr);
+    let peer = status(&scene.herald, NAME);
     assert_eq!(peer["established_count"], 1, "{peer:#}");
-    frr.bfd_peer(host_address()).ensure_up().unwrap();
+    scene.frr.bfd_peer(host_address()).ensure_up().unwrap();
 }
 
 fn change_routes(scene: &mut Scene) {
@@ -218,7 +218,7 @@ fn change_routes(scene: &mut Scene) {
 fn change_what_frr_has_no_part_in(scene: &mut Scene) {
     scene.reload("BFD's interval", 0, |file| file.transmit_interval = "100ms");
     wait_until("BFD's interval", PATIENCE, || {
-        let peer = scene.neighborhood.frr.bfd_peer(host_address());
+        let peer = scene.frr.bfd_peer(host_address());
         let interval = peer.number("remote-transmit-interval");
         ensure(interval == 100, || format!("{interval} ms"))?;
         peer.ensure_up()
@@ -228,7 +228,7 @@ fn change_what_frr_has_no_part_in(scene: &mut Scene) {
         file.peer = "description = \"spine\"\nkeepalive-time = \"2s\"\nconnect-retry-time = \"9s\"";
         file.speaker = "on-exit = \"restart\"\ndrain-time = \"5s\"\nblackhole-length = 24";
         file.rest += "[[hook]]\non = [\"peer\"]\nexec = [\"/bin/true\"]\n\
-                      [[bfd-session]]\nname = \"path\"\naddress = \"192.168.133.2\"\n";
+                      [[bfd-session]]\nname = \"path\"\naddress = \"10.10.0.9\"\n";
     });
     const CHECKED: &str = "[service.health]\nexec = [\"/bin/true\"]\n";
     const CHECKED_OFTEN: &str =
@@ -309,9 +309,13 @@ fn reload_by_signal_and_by_itself(scene: &mut Scene) {
         file.speaker = "reload-on-change = true"
     });
     scene.file.rest = String::new();
-    let new = scene.neighborhood.host.file("herald.toml.new");
-    fs::write(&new, scene.file.text(&scene.neighborhood)).unwrap();
-    fs::rename(&new, scene.neighborhood.host.file("herald.toml")).unwrap();
+    let directory = scene.pair.directory();
+    let new = directory.join("herald.toml.new");
+    fs::write(&new, scene.file.text(&scene.pair)).unwrap();
+    fs::rename(&new, directory.join("herald.toml")).unwrap();
     scene.assert_heard("a route less", 1);
     scene.wait_for_prefixes(&[]);
+    // What was told too late would come before it.
+    scene.herald.command(&["announce", PREFIX]);
+    scene.assert_heard("the last route", 1);
 }
