@@ -573,3 +573,43 @@ fn open(path: &Path, how: OFlags) -> Result<File, Errno> {
     let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// Whether it is taken; then it is kept, and read as the same.
+    fn is_taken_and_kept<Spec, Config>(body: &[u8]) -> bool
+    where
+        Spec: Serialize + DeserializeOwned + for<'a> From<&'a Config>,
+        Config: for<'a> TryFrom<&'a Spec, Error = String> + Debug + PartialEq,
+    {
+        let read = |json: &[u8]| {
+            let spec: Spec = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+            Config::try_from(&spec)
+        };
+        let Ok(config) = read(body) else { return false };
+        let kept = serde_json::to_vec(&Spec::from(&config)).unwrap();
+        assert_eq!(read(&kept), Ok(config), "{}", body.escape_ascii());
+        true
+    }
+
+    /// What the fuzz target of this name looks for, in what it starts from.
+    #[test]
+    fn api_body() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/api_body");
+        for seed in fs::read_dir(seeds).unwrap() {
+            let path = seed.unwrap().path();
+            let body = fs::read(&path).unwrap();
+            let is_service = is_taken_and_kept::<ServiceSpec, ServiceConfig>(&body);
+            let is_route = is_taken_and_kept::<RouteSpec, RouteConfig>(&body);
+            // Programs are the file's alone.
+            let is_refused = path.ends_with("service_with_exec.json");
+            assert_eq!(is_service || is_route, !is_refused, "{}", path.display());
+        }
+    }
+}
