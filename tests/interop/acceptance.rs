@@ -18,7 +18,7 @@ use super::upstream::{Upstream, wait_for_routes};
 const NOTICED: Duration = Duration::from_millis(500);
 
 /// What nobody waits for in vain.
-const PROMPTLY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn the_router_sees_both_hosts_as_they_are_configured() {
@@ -300,12 +300,12 @@ impl Scenario {
     #[track_caller]
     fn wait_for_route_of_first_host(&self, prefix: &str) {
         let next_hops = Topology::next_hops(prefix, &[&self.topology.hosts[0]]);
-        routes::wait_for(&self.topology.router, prefix, &next_hops, PROMPTLY);
+        routes::wait_for(&self.topology.router, prefix, &next_hops, PATIENCE);
     }
 
     #[track_caller]
     fn wait_for_no_route(&self, prefix: &str) {
-        routes::wait_for(&self.topology.router, prefix, &NextHops::new(), PROMPTLY);
+        routes::wait_for(&self.topology.router, prefix, &NextHops::new(), PATIENCE);
     }
 
     fn start_herald(&self, host: &Host) -> Herald {

@@ -30,7 +30,7 @@ fn c_077_several_paths_at_every_router() {
     let wait_for_paths = |wanted: &[&str]| {
         for (router, _) in neighborhood.routers() {
             let what = format!("{} has {PREFIX} via {wanted:?}", router.kind());
-            wait_until(&what, Duration::from_secs(5), || {
+            wait_until(&what, Duration::from_secs(30), || {
                 let paths = router.received(PREFIX);
                 let mut next_hops: Vec<String> = paths
                     .iter()
@@ -101,7 +101,7 @@ protocol device {{}}
     let config = neighborhood.config("add-path = \"both\"\nreceived-routes = \"kept\"");
     let herald = neighborhood.start_herald(&config);
     let wait_for_paths = |count: usize| {
-        wait_until(&format!("{count} paths"), Duration::from_secs(5), || {
+        wait_until(&format!("{count} paths"), Duration::from_secs(30), || {
             let received = ["show", "routes", "--received", "bird", "-o", "json"];
             let printed = herald.command(&received);
             let routes: Value = serde_json::from_str(&printed).unwrap();

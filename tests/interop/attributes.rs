@@ -115,7 +115,7 @@ aggregator = "4200000000 192.0.2.71"
     assert!(bird.contains("192.0.2.71 AS4200000000"), "{bird}");
 
     let received = ["show", "routes", "--received", "bird", "-o", "json"];
-    wait_until("the route of BIRD", Duration::from_secs(5), || {
+    wait_until("the route of BIRD", Duration::from_secs(30), || {
         let printed = herald.command(&received);
         let routes: Value = serde_json::from_str(&printed).unwrap();
         let path = &routes[0]["as_path"];

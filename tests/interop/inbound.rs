@@ -9,7 +9,7 @@ use super::support::daemon::Herald;
 use super::support::{ensure, wait_until};
 
 /// What nobody waits for in vain.
-const PROMPTLY: Duration = Duration::from_secs(10);
+const PROMPTLY: Duration = Duration::from_secs(30);
 
 /// Two prefixes of FRR's, in its `router bgp`.
 const NETWORKS: &str = " network 10.9.0.0/24\n network 10.9.1.0/24\n";

@@ -255,11 +255,11 @@ connect-retry-time = \"1s\"
     pub(crate) fn wait_for_route(&self, prefix: &str) -> [ReceivedRoute; 3] {
         self.routers().map(|(router, _)| {
             let what = format!("{} has {prefix}", router.kind());
-            wait_until(&what, Duration::from_secs(5), || {
-                match <[_; 1]>::try_from(router.received(prefix)) {
-                    Ok([route]) => Ok(route),
-                    Err(routes) => Err(format!("{routes:?}")),
-                }
+            wait_until(&what, Duration::from_secs(30), || match <[_; 1]>::try_from(
+                router.received(prefix),
+            ) {
+                Ok([route]) => Ok(route),
+                Err(routes) => Err(format!("{routes:?}")),
             })
         })
     }
@@ -269,7 +269,7 @@ connect-retry-time = \"1s\"
     pub(crate) fn wait_for_no_route(&self, prefix: &str) {
         for (router, _) in self.routers() {
             let what = format!("{} has lost {prefix}", router.kind());
-            wait_until(&what, Duration::from_secs(5), || {
+            wait_until(&what, Duration::from_secs(30), || {
                 let routes = router.received(prefix);
                 ensure(routes.is_empty(), || format!("{routes:?}"))
             });

@@ -18,7 +18,7 @@ pub(crate) const HOST_V6: &str = "2001:db8:10::2";
 pub(crate) const BOTH: [(&str, &str); 2] = [(ROUTER_V4, HOST_V4), (ROUTER_V6, HOST_V6)];
 
 /// How long a session may take to come up.
-pub(crate) const COMES_UP: Duration = Duration::from_secs(20);
+pub(crate) const COMES_UP: Duration = Duration::from_secs(30);
 /// For how long one looks whether something does not happen.
 pub(crate) const STAYS_AWAY: Duration = Duration::from_secs(5);
 

@@ -10,7 +10,7 @@ use super::support::daemon::Herald;
 use super::support::frr::Frr;
 use super::support::{ensure, wait_until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn addresses_of_a_pool_move_and_come_back() {

@@ -33,7 +33,7 @@ fn frr_comes_from_a_range() {
     for ((router, host), range) in BOTH.into_iter().zip(["v4", "v6"]) {
         let name = format!("{range}@{router}");
         wait_established(&herald, &frr, &name, host);
-        wait_until("the service is announced", Duration::from_secs(5), || {
+        wait_until("the service is announced", Duration::from_secs(30), || {
             let routes = frr
                 .neighbor(host.parse().unwrap())
                 .accepted_prefixes("ipv4Unicast");

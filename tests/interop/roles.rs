@@ -48,7 +48,7 @@ fn c_029_c_083_roles_at_every_router() {
         ("frr", &neighborhood.frr as &dyn Router, "192.168.133.71"),
         ("bird", &neighborhood.bird, PROTOCOL),
     ] {
-        wait_until("the session is refused", Duration::from_secs(15), || {
+        wait_until("the session is refused", Duration::from_secs(30), || {
             let shown = herald.command(&["show", "peer", peer]);
             let is_told = shown.contains("2/11 OPEN Message Error, Role Mismatch");
             ensure(is_told && router.state(host) != "Established", || shown)

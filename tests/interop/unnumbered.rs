@@ -118,7 +118,7 @@ fn wait_for_session(herald: &Herald, frr: &Frr) {
 #[track_caller]
 fn wait_for_routes(frr: &Frr) {
     for (family, prefix) in [("ipv4", "192.0.2.1/32"), ("ipv6", "2001:db8:53::1/128")] {
-        wait_until(prefix, Duration::from_secs(10), || {
+        wait_until(prefix, Duration::from_secs(30), || {
             let route = frr.vtysh_json(&format!("show bgp {family} unicast {prefix} json"));
             let next_hops = route["paths"][0]["nexthops"].as_array();
             let mut next_hops = next_hops.into_iter().flatten();

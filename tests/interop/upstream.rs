@@ -50,7 +50,7 @@ impl Upstream {
                     format!("for {:?}", neighbor.uptime())
                 })
             });
-            wait_until(&what("BFD"), Duration::from_secs(10), || {
+            wait_until(&what("BFD"), Duration::from_secs(30), || {
                 self.bfd_peer(host).ensure_up()
             });
         }

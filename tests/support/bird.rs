@@ -137,7 +137,7 @@ impl Bird {
     fn wait_until_it_answers(&self) {
         let read = |file| fs::read_to_string(self.directory.join(file)).unwrap_or_default();
         let what = format!("BIRD {} has read its configuration", self.label);
-        wait_until(&what, Duration::from_secs(20), || {
+        wait_until(&what, Duration::from_secs(30), || {
             let (status, said) = (read("check.status"), read("check.log"));
             assert!(
                 !status.ends_with('\n') || status.trim() == "0",

@@ -74,7 +74,7 @@ impl Herald {
             directory: directory.into(),
             process,
         };
-        wait_until("herald answers", Duration::from_secs(10), || {
+        wait_until("herald answers", Duration::from_secs(30), || {
             herald
                 .process
                 .ensure_running()

@@ -62,7 +62,7 @@ impl Frr {
 
         wait_until(
             &format!("FRR {label} has read its configuration"),
-            Duration::from_secs(20),
+            Duration::from_secs(30),
             || {
                 fs::read_to_string(directory.join("boot.status"))
                     .map_err(|_| frr.container.logs())

@@ -72,7 +72,7 @@ impl RouteMonitor {
         let process = Process::spawn_tool("ip monitor", command.args(["-o", "monitor", "route"]));
         let monitor = Self { process };
         // It says nothing when it is ready; so a route is moved until it is seen.
-        wait_until("the route monitor listens", Duration::from_secs(5), || {
+        wait_until("the route monitor listens", Duration::from_secs(30), || {
             namespace.ip("route replace blackhole 240.0.0.0/32");
             namespace.ip("route del blackhole 240.0.0.0/32");
             ensure(!monitor.process.lines().is_empty(), || "nothing".into())
