@@ -13,8 +13,6 @@ mod acceptance;
 mod add_path;
 #[path = "interop/advertisements.rs"]
 mod advertisements;
-#[path = "interop/agreement.rs"]
-mod agreement;
 #[path = "interop/attributes.rs"]
 mod attributes;
 #[path = "interop/bfd_and_bgp.rs"]

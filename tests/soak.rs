@@ -9,12 +9,6 @@
     reason = "a panic is a test's verdict"
 )]
 
-#[allow(
-    dead_code,
-    reason = "as the interop tests ask it, of which this is one part"
-)]
-#[path = "interop/agreement.rs"]
-mod agreement;
 #[path = "soak/chaos.rs"]
 mod chaos;
 #[path = "soak/flapper.rs"]

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::agreement::{self, Path};
-use super::neighborhood::{HOST_V6, Neighborhood, Options};
+use super::neighborhood::{HOST_V4, HOST_V6, Neighborhood, Options};
+use super::support::agreement::{self, Path};
 use super::support::daemon::Herald;
 use super::support::router::Router;
 use super::support::{ensure, wait_until};
@@ -213,7 +213,7 @@ impl Scene {
                 .collect();
             ensure(announced == wanted, || format!("announced: {announced:?}"))?;
             for (router, _) in self.neighborhood.routers() {
-                agreement::ensure_agreed(router, &said)?;
+                agreement::ensure_agreed(router, &said, [HOST_V4, HOST_V6])?;
             }
             Ok(())
         });

@@ -10,11 +10,11 @@ use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::agreement;
 use super::flapper::Flapper;
 use super::health::Health;
 use super::model::{self, FOR_FILE, File};
-use super::neighborhood::{Neighborhood, Options};
+use super::neighborhood::{HOST_V4, HOST_V6, Neighborhood, Options};
+use super::support::agreement;
 use super::support::daemon::{Herald, socket_in};
 use super::support::{announce, ensure, wait_until};
 use super::vitals::Vitals;
@@ -314,7 +314,7 @@ impl Chaos {
             let prefixes = prefixes.map(|route| route["prefix"].as_str().unwrap().to_owned());
             ensure_same(&expected, &prefixes.collect())?;
             for (router, _) in self.neighborhood.routers() {
-                agreement::ensure_agreed(router, &said)?;
+                agreement::ensure_agreed(router, &said, [HOST_V4, HOST_V6])?;
             }
             Ok(())
         });

@@ -15,6 +15,7 @@
     reason = "a panic is a test's verdict"
 )]
 
+pub mod agreement;
 pub mod bfd;
 pub mod bird;
 pub mod container;

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::neighborhood::{HOST_V4, HOST_V6};
-use super::support::ensure;
-use super::support::router::{ReceivedRoute, Router};
+use super::ensure;
+use super::router::{ReceivedRoute, Router};
 
-/// `Err` unless a router of the neighborhood has exactly what `show routes` says of its peer, and of its internal peer if there is one,
-/// which has `-internal` behind its name.
-pub(crate) fn ensure_agreed(router: &dyn Router, said: &Value) -> Result<(), String> {
+/// `Err` unless a router has exactly what `show routes` says of the peer that is called as its kind, and of its internal peer if there is
+/// one, which has `-internal` behind its name. `own` are the addresses of the daemon in either family, which are its next hops.
+pub fn ensure_agreed(router: &dyn Router, said: &Value, own: [&str; 2]) -> Result<(), String> {
     let external = router.kind().to_lowercase();
     let internal = format!("{external}-internal");
     let mut expected: BTreeMap<String, Vec<Path>> = BTreeMap::new();
@@ -22,7 +21,7 @@ pub(crate) fn ensure_agreed(router: &dyn Router, said: &Value) -> Result<(), Str
                 let what = || format!("{prefix} to {} is {}", told["peer"], told["state"]);
                 ensure(told["state"] == "announced", what)?;
                 let paths = expected.entry(prefix.into()).or_default();
-                paths.push(Path::said(prefix, told, is_internal));
+                paths.push(Path::said(prefix, told, is_internal, own));
             }
         }
     }
@@ -47,7 +46,7 @@ pub(crate) fn ensure_agreed(router: &dyn Router, said: &Value) -> Result<(), Str
 
 /// A path as both sides tell of it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Path {
+pub struct Path {
     pub as_path: String,
     pub next_hop: String,
     pub multi_exit_disc: Option<u32>,
@@ -59,13 +58,13 @@ pub(crate) struct Path {
 
 impl Path {
     /// As `show routes` says it of a peer.
-    fn said(prefix: &str, told: &Value, is_internal: bool) -> Self {
+    fn said(prefix: &str, told: &Value, is_internal: bool, own: [&str; 2]) -> Self {
         let is_v6 = prefix.contains(':');
         let next_hops = told["next_hop"].as_array().into_iter().flatten();
         let of_family = next_hops
             .filter_map(Value::as_str)
             .find(|hop| hop.contains(':') == is_v6);
-        let own = if is_v6 { HOST_V6 } else { HOST_V4 };
+        let own = own[usize::from(is_v6)];
         let number = |key: &str| told[key].as_u64().map(|it| u32::try_from(it).unwrap());
         let prepended = told["as_path_prepend"].as_u64().unwrap_or(0);
         let communities = told["communities"].as_array().into_iter().flatten();
@@ -84,7 +83,7 @@ impl Path {
     }
 
     /// As it stands in a router's table.
-    pub(crate) fn found(route: ReceivedRoute) -> Self {
+    pub fn found(route: ReceivedRoute) -> Self {
         let large = route.large_communities.iter();
         let large = large.map(|community| format!("large:{community}"));
         let communities = route.communities.into_iter();
