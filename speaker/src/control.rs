@@ -62,12 +62,25 @@ pub enum Lasting {
 }
 
 /// What became of something that was put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// It is new.
     Created,
-    /// There was one of that name before.
-    Replaced,
+    /// There was one of that name before, and this changed, in words.
+    Replaced(String),
+    /// It was there just so.
+    Unchanged,
+}
+
+impl Stored {
+    /// What there is to tell about it, if anything came about.
+    pub(crate) fn event(&self) -> Option<String> {
+        match self {
+            Self::Created => Some("added at run time".to_owned()),
+            Self::Replaced(changed) => Some(format!("changed: {changed}")),
+            Self::Unchanged => None,
+        }
+    }
 }
 
 /// The addresses of a service that was put.

@@ -10,6 +10,7 @@ mod bfd;
 mod bfd_range;
 mod bfd_session;
 mod pool;
+mod route;
 mod service;
 mod shown;
 mod summary;
@@ -20,6 +21,8 @@ use std::fmt;
 use bgp::{Asn, PrefixLimits};
 use ipnet::IpNet;
 
+pub(crate) use self::route::words as route_words;
+pub(crate) use self::service::words as service_words;
 use self::shown::{Never, Shown};
 pub use self::summary::summary;
 pub(crate) use self::summary::{of_many, summarized};

@@ -54,7 +54,7 @@ pub use peer::{
     UpdateErrorStatus,
 };
 pub(crate) use pools::countable;
-pub use pools::{GivenStatus, HolderStatus, PoolFamilyStatus, PoolStatus};
+pub use pools::{GivenStatus, HolderStatus, PoolFamilyStatus, PoolStatus, StoredStatus};
 pub use privileges::{NeedStatus, PrivilegesStatus};
 pub use received::ReceivedRouteStatus;
 pub use routes::{RoutePeerStatus, RouteStatus};

@@ -335,6 +335,48 @@ fn what_a_peer_has_from_us_is_shown() {
 }
 
 #[test]
+fn what_a_repeated_command_changes_is_said() {
+    let host =
+        Daemon::start("[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.9\"\nlisten = []\n");
+    let add = ["service", "add", "web"];
+    let checked = ["192.0.2.50", "--health-tcp", "127.0.0.1:9"];
+    host.ok(&[&add[..], &checked].concat());
+    assert_eq!(
+        host.ok(&[&add[..], &checked].concat()),
+        "web: unchanged with 192.0.2.50\n"
+    );
+    assert_eq!(
+        host.ok(&["service", "add", "web", "192.0.2.51"]),
+        "web: changed: addresses +192.0.2.51 -192.0.2.50; no longer checked (it has 192.0.2.51)\n"
+    );
+    let announce = ["announce", "198.51.100.0/24"];
+    let attributes = ["--med", "5", "--community", "no-export"];
+    let said = host.ok(&[&announce[..], &attributes].concat());
+    assert!(said.starts_with("198.51.100.0/24: announced; "), "{said}");
+    assert_eq!(
+        host.ok(&[&announce[..], &attributes].concat()),
+        "198.51.100.0/24: unchanged\n"
+    );
+    let changed = "changed: med 5 -> none, communities no-export -> none";
+    assert_eq!(host.ok(&announce), format!("198.51.100.0/24: {changed}\n"));
+    let events = host.show(&["events"]);
+    let texts = events.as_array().unwrap().iter();
+    let texts = texts.filter_map(|event| event["text"].as_str());
+    let notes: Vec<&str> = texts
+        .filter(|text| text.contains("changed: ") || text.ends_with("added at run time"))
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            "service web: added at run time",
+            "service web: changed: addresses +192.0.2.51 -192.0.2.50; no longer checked",
+            "route 198.51.100.0/24: added at run time",
+            &format!("route 198.51.100.0/24: {changed}"),
+        ]
+    );
+}
+
+#[test]
 fn what_cannot_be_done_to_a_peer_is_said() {
     let pair = Pair::start();
     for command in ["shutdown", "enable", "refresh", "reset"] {

@@ -28,7 +28,7 @@ use crate::metrics;
 use crate::privileges::Privileges;
 use crate::status::{
     BfdStatus, DaemonStatus, GivenStatus, PeerStatus, PoolStatus, ReceivedRouteStatus,
-    ReloadStatus, RouteDetailStatus, RouteQuery, ServiceStatus,
+    ReloadStatus, RouteDetailStatus, RouteQuery, ServiceStatus, StoredStatus,
 };
 
 /// What handlers know.
@@ -405,7 +405,7 @@ async fn put_service(
     };
     let service = ServiceConfig::try_from(&spec).map_err(invalid)?;
     let (stored, given) = context.control.put_service(name, service).await?;
-    Ok((code(stored), Json(GivenStatus::from(&given))))
+    Ok((code(&stored), Json(GivenStatus::new(stored, &given))))
 }
 
 async fn delete_service(
@@ -419,7 +419,7 @@ async fn put_route(
     State(context): State<Context>,
     Segment(prefix): Segment,
     Body(body): Body,
-) -> Answer<StatusCode> {
+) -> Answer<(StatusCode, Json<StoredStatus>)> {
     let spec: RouteSpec = if body.is_empty() {
         RouteSpec::default()
     } else {
@@ -429,9 +429,8 @@ async fn put_route(
     if let Some(peers) = route.peers {
         route.peers = Some(meant(&context, peers).await?);
     }
-    Ok(code(
-        context.control.put_route(prefixed(&prefix)?, route).await?,
-    ))
+    let stored = context.control.put_route(prefixed(&prefix)?, route).await?;
+    Ok((code(&stored), Json(stored.into())))
 }
 
 async fn delete_route(
@@ -632,10 +631,10 @@ fn done(lasting: Lasting) -> Response {
     }
 }
 
-fn code(stored: Stored) -> StatusCode {
+fn code(stored: &Stored) -> StatusCode {
     match stored {
         Stored::Created => StatusCode::CREATED,
-        Stored::Replaced => StatusCode::OK,
+        Stored::Replaced(_) | Stored::Unchanged => StatusCode::OK,
     }
 }
 

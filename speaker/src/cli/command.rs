@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::config::{BfdName, PeerName, PoolName};
 use crate::plan;
-use crate::status::{ChangeStatus, GivenStatus, ReloadStatus};
+use crate::status::{ChangeStatus, GivenStatus, ReloadStatus, StoredStatus};
 
 /// Whoever waits longer for a stop wants to know for what.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -40,10 +40,15 @@ pub(super) fn announce(client: &Client, announce: Announce) -> u8 {
     };
     let prefix = announce.prefix;
     let path = format!("/v1/routes/{}", segment(&prefix));
-    done(client.put(&path, &spec), |_| {
-        say(format_args!(
-            "{prefix}: announced; `herald show routes` tells who has it"
-        ));
+    let answer = client.put(&path, &spec);
+    let answer = answer.and_then(|body| client.understood(&body));
+    done(answer, |stored: StoredStatus| {
+        let outcome = match (&stored.changed, stored.outcome.as_str()) {
+            (Some(changed), _) => format!("changed: {changed}"),
+            (None, "added") => "announced; `herald show routes` tells who has it".to_owned(),
+            (None, outcome) => outcome.to_owned(),
+        };
+        say(format_args!("{prefix}: {outcome}"));
     })
 }
 
@@ -118,15 +123,20 @@ fn health_spec(health: ServiceHealth) -> Result<Option<HealthSpec>, &'static str
 }
 
 fn added(name: &str, given: &GivenStatus) -> String {
-    let has = match given.addresses.as_slice() {
-        [] => String::new(),
-        addresses => format!(" with {}", addresses.join(" and ")),
+    let addresses = given.addresses.join(" and ");
+    let is_new = given.outcome == "added";
+    let outcome = match &given.changed {
+        Some(changed) if addresses.is_empty() => format!("changed: {changed}"),
+        Some(changed) => format!("changed: {changed} (it has {addresses})"),
+        None if addresses.is_empty() => given.outcome.clone(),
+        None => format!("{} with {addresses}", given.outcome),
     };
     match &given.lack {
         Some(lack) => format!(
-            "{name}: added{has}, and lacks an address: {lack}; it gets one as soon as one is free"
+            "{name}: {outcome}, and lacks an address: {lack}; it gets one as soon as one is free"
         ),
-        None => format!("{name}: added{has}; `herald show services` tells who has it"),
+        None if is_new => format!("{name}: {outcome}; `herald show services` tells who has it"),
+        None => format!("{name}: {outcome}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bgp::RouteAttributes;
 
-use super::shown::{Named, Shown};
+use super::shown::{Named, Shown, Texts};
 use super::{Change, Difference, compare};
 use crate::config::{
     AdvertisementConfig, AggregationLengths, aggregator_text, community_texts, next_hop_texts,
@@ -97,7 +97,7 @@ fn differences(running: &AdvertisementConfig, wanted: &AdvertisementConfig) -> V
     found
 }
 
-fn compare_attributes(
+pub(super) fn compare_attributes(
     found: &mut Vec<Difference>,
     running: &RouteAttributes,
     wanted: &RouteAttributes,
@@ -137,18 +137,8 @@ fn compare_attributes(
         &running.as_path_prepend,
         as_path_prepend,
     );
-    compare(
-        found,
-        "communities",
-        &community_texts(running),
-        &community_texts(wanted),
-    );
-    compare(
-        found,
-        "next-hop",
-        &next_hop_texts(running),
-        &next_hop_texts(wanted),
-    );
+    compare_texts(found, "communities", [running, wanted].map(community_texts));
+    compare_texts(found, "next-hop", [running, wanted].map(next_hop_texts));
     compare(
         found,
         "atomic-aggregate",
@@ -163,9 +153,22 @@ fn compare_attributes(
     );
 }
 
+fn compare_texts(
+    found: &mut Vec<Difference>,
+    key: &'static str,
+    [running, wanted]: [Vec<String>; 2],
+) {
+    compare(found, key, &Texts(running), &Texts(wanted));
+    // They may differ in what is not written out.
+    let last = found.last_mut().filter(|last| last.key == key);
+    if let Some(last) = last.filter(|last| last.from == last.to) {
+        last.to.push_str(" (others among them)");
+    }
+}
+
 /// Names, of which none means all there are.
 #[derive(PartialEq)]
-struct All<'n, N>(&'n Option<BTreeSet<N>>);
+pub(super) struct All<'n, N>(pub(super) &'n Option<BTreeSet<N>>);
 
 impl<N: std::fmt::Display> Shown for All<'_, N> {
     fn shown(&self) -> String {

@@ -85,22 +85,8 @@ pub(super) fn write_update(
     name: &ServiceName,
     differences: &[Difference],
 ) -> fmt::Result {
-    let (addresses, health): (Vec<_>, Vec<_>) = differences
-        .iter()
-        .cloned()
-        .partition(|difference| [ADDRESSES, POOL, IP_FAMILIES].contains(&difference.key));
-    write!(f, "service {name}: ")?;
-    let (named, asked): (Vec<_>, Vec<_>) = addresses
-        .iter()
-        .cloned()
-        .partition(|difference| difference.key == ADDRESSES);
-    if let Some(difference) = named.first() {
-        write_addresses(f, difference)?;
-    }
-    if !asked.is_empty() {
-        let and = if named.is_empty() { "" } else { ", " };
-        write!(f, "{and}{}", Listed(&asked))?;
-    }
+    let (addresses, health) = parted(differences);
+    write!(f, "service {name}: {addresses}")?;
     if health.is_empty() {
         return Ok(());
     }
@@ -112,26 +98,60 @@ pub(super) fn write_update(
     )
 }
 
+/// What differs: `addresses +192.0.2.51 -192.0.2.50; no longer checked`.
+pub(crate) fn words(running: &ServiceConfig, wanted: &ServiceConfig) -> String {
+    let (addresses, health) = parted(&differences(running, wanted));
+    let health = match (&running.health, &wanted.health) {
+        (Some(former), None) => without(former),
+        _ => Listed(&health).to_string(),
+    };
+    let parts = [addresses, health].into_iter();
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join("; ")
+}
+
+fn without(HealthConfig { check, bfd }: &HealthConfig) -> String {
+    let check = check.as_ref().map(|_| "no longer checked".to_owned());
+    let path = bfd.as_ref();
+    let path = path.map(|name| format!("no longer depends on BFD session {name}"));
+    let parts: Vec<String> = check.into_iter().chain(path).collect();
+    parts.join(", ")
+}
+
+/// Which addresses it has, in words, and how it is checked.
+fn parted(differences: &[Difference]) -> (String, Vec<Difference>) {
+    let (addresses, health): (Vec<_>, Vec<_>) = differences
+        .iter()
+        .cloned()
+        .partition(|difference| [ADDRESSES, POOL, IP_FAMILIES].contains(&difference.key));
+    let (named, asked): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|difference| difference.key == ADDRESSES);
+    let asked = (!asked.is_empty()).then(|| Listed(&asked).to_string());
+    let parts = named.iter().map(moved_addresses).chain(asked);
+    (parts.collect::<Vec<_>>().join(", "), health)
+}
+
 /// How many addresses are named that come, or that go, before they are counted.
 const NAMED: usize = 8;
 
 /// `addresses +192.0.2.151 -192.0.2.150`
-fn write_addresses(f: &mut fmt::Formatter<'_>, difference: &Difference) -> fmt::Result {
+fn moved_addresses(difference: &Difference) -> String {
     let items = |list: &str| -> BTreeSet<String> {
         let list = list.trim_matches(['[', ']']).split(", ");
         let list = list.filter(|item| !item.is_empty());
         list.map(str::to_owned).collect()
     };
     let (from, to) = (items(&difference.from), items(&difference.to));
-    f.write_str("addresses")?;
+    let mut parts = vec![ADDRESSES.to_owned()];
     for (sign, some, others) in [('+', &to, &from), ('-', &from, &to)] {
         let moved: Vec<&String> = some.difference(others).collect();
         match moved.len() {
-            0..=NAMED => moved.iter().try_for_each(|it| write!(f, " {sign}{it}"))?,
-            number => write!(f, " {sign}{number}")?,
+            0..=NAMED => parts.extend(moved.iter().map(|it| format!("{sign}{it}"))),
+            number => parts.push(format!("{sign}{number}")),
         }
     }
-    Ok(())
+    parts.join(" ")
 }
 
 impl Shown for Probe {
@@ -149,5 +169,73 @@ impl Shown for Option<HealthConfig> {
         let bfd = bfd.as_ref().map(|name| format!("bfd {name}"));
         let parts: Vec<String> = check.into_iter().chain(bfd).collect();
         parts.join(" and ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU8;
+
+    use super::*;
+    use crate::additions::{HealthSpec, ServiceSpec};
+    use crate::config::BfdName;
+
+    fn service(address: &str, health: Option<HealthSpec>) -> ServiceSpec {
+        ServiceSpec {
+            addresses: vec![address.to_owned()],
+            health,
+            ..ServiceSpec::default()
+        }
+    }
+
+    fn tcp(fall: u8) -> HealthSpec {
+        HealthSpec {
+            tcp: Some("127.0.0.1:80".to_owned()),
+            fall: NonZeroU8::new(fall),
+            ..HealthSpec::default()
+        }
+    }
+
+    fn told(running: &ServiceSpec, wanted: &ServiceSpec) -> String {
+        let read = |spec: &ServiceSpec| ServiceConfig::try_from(spec).unwrap();
+        words(&read(running), &read(wanted))
+    }
+
+    #[test]
+    fn a_check_that_goes_is_said_beside_the_addresses() {
+        let checked = service("192.0.2.50", Some(tcp(3)));
+        assert_eq!(
+            told(&checked, &service("192.0.2.51", None)),
+            "addresses +192.0.2.51 -192.0.2.50; no longer checked"
+        );
+        assert_eq!(
+            told(&checked, &service("192.0.2.50", None)),
+            "no longer checked"
+        );
+        let with_path = HealthSpec {
+            bfd: BfdName::new("tor"),
+            ..tcp(3)
+        };
+        assert_eq!(
+            told(
+                &service("192.0.2.50", Some(with_path)),
+                &service("192.0.2.50", None)
+            ),
+            "no longer checked, no longer depends on BFD session tor"
+        );
+        assert_eq!(told(&checked, &checked), "");
+    }
+
+    #[test]
+    fn a_check_that_comes_or_changes_is_said() {
+        let checked = service("192.0.2.50", Some(tcp(3)));
+        assert_eq!(
+            told(&service("192.0.2.50", None), &checked),
+            "health none -> tcp 127.0.0.1:80"
+        );
+        assert_eq!(
+            told(&checked, &service("192.0.2.50", Some(tcp(5)))),
+            "fall 3 -> 5"
+        );
     }
 }

@@ -151,3 +151,26 @@ impl<N: std::fmt::Display> Shown for Named<'_, N> {
         name.unwrap_or_else(|| "none".to_owned())
     }
 }
+
+/// How many values of one key are written out.
+const WRITTEN: usize = 8;
+
+/// Values of which there may be none.
+#[derive(PartialEq)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl Shown for Texts {
+    fn shown(&self) -> String {
+        match self.0.as_slice() {
+            [] => "none".to_owned(),
+            [one] => one.clone(),
+            all => {
+                let mut parts: Vec<String> = all.iter().take(WRITTEN).cloned().collect();
+                if let more @ 1.. = all.len().saturating_sub(WRITTEN) {
+                    parts.push(format!("and {more} more"));
+                }
+                format!("[{}]", parts.join(", "))
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::additions::Change;
 use crate::config::{RouteConfig, ServiceConfig, ServiceName};
 use crate::control::{Given, Lasting, Refusal, Stored};
 use crate::history::Subject;
+use crate::plan;
 use crate::services::Source;
 use crate::services::pools::Holder;
 
@@ -21,10 +22,13 @@ impl Speaker {
     ) -> Result<(Stored, Given), Refusal> {
         self.refuse_in_the_file(&name)?;
         // What is there already costs no write, no event and no UPDATE.
-        let known = self.kept.additions.services.get(&name);
-        if known.is_some_and(|known| **known == service) {
-            return Ok((Stored::Replaced, self.given(&name)));
-        }
+        let stored = match self.kept.additions.services.get(&name) {
+            Some(known) if **known == service => {
+                return Ok((Stored::Unchanged, self.given(&name)));
+            }
+            Some(known) => Stored::Replaced(plan::service_words(known, &service)),
+            None => Stored::Created,
+        };
         for address in &service.addresses {
             self.refuse_taken(&name, *address)?;
         }
@@ -35,10 +39,6 @@ impl Speaker {
         let assigned = choice.iter().flat_map(|choice| choice.assigned.addresses());
         self.refuse_conflict(&name, service.addresses.iter().copied().chain(assigned))?;
         let service = Arc::new(service);
-        let stored = match self.kept.additions.services.contains_key(&name) {
-            true => Stored::Replaced,
-            false => Stored::Created,
-        };
         let pools = match &choice {
             Some(choice) => Some(Change::Assign(name.clone(), choice.assigned)),
             None => self.release(&name),
@@ -50,7 +50,9 @@ impl Speaker {
         if let Some(choice) = &choice {
             self.give(&name, choice.assigned);
         }
-        self.note_about(&name, Subject::Service, "added at run time");
+        if let Some(event) = stored.event() {
+            self.note_about(&name, Subject::Service, event);
+        }
         self.note_choice(&name, choice.as_ref());
         self.serve_waiting().await;
         self.announce_and_host(Self::announce);
@@ -104,10 +106,11 @@ impl Speaker {
     ) -> Result<Stored, Refusal> {
         self.refuse_route_in_the_file(&prefix)?;
         // What is there already costs no write, no event and no UPDATE.
-        let known = self.kept.additions.routes.get(&prefix);
-        if known.is_some_and(|known| **known == route) {
-            return Ok(Stored::Replaced);
-        }
+        let stored = match self.kept.additions.routes.get(&prefix) {
+            Some(known) if **known == route => return Ok(Stored::Unchanged),
+            Some(known) => Stored::Replaced(plan::route_words(known, &route)),
+            None => Stored::Created,
+        };
         let blackhole = self.config.speaker.blackhole;
         blackhole
             .check(&prefix, &route.attributes)
@@ -125,7 +128,6 @@ impl Speaker {
             )));
         }
         let route = Arc::new(route);
-        let former = self.kept.additions.routes.get(&prefix).cloned();
         self.keep([Change::PutRoute(prefix, Arc::clone(&route))])
             .await?;
         let services = self.services_mut();
@@ -134,8 +136,10 @@ impl Speaker {
             Arc::make_mut(&mut self.pools).reserve(prefix.addr(), Holder::Route);
         }
         self.announce();
-        self.note_of_route(format!("route {prefix}: added at run time"));
-        Ok(former.map_or(Stored::Created, |_| Stored::Replaced))
+        if let Some(event) = stored.event() {
+            self.note_of_route(format!("route {prefix}: {event}"));
+        }
+        Ok(stored)
     }
 
     pub(super) async fn delete_route(&mut self, prefix: &IpNet) -> Result<Lasting, Refusal> {

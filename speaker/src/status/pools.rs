@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::config::IpFamily;
-use crate::control::{Given, Snapshot};
+use crate::control::{Given, Snapshot, Stored};
 use crate::services::pools::{Holder, PoolUse};
 
 /// An element of `GET /v1/pools`.
@@ -64,14 +64,47 @@ pub struct GivenStatus {
     pub pool: Option<String>,
     /// Why the service has not every address that it asks for; null if it has.
     pub lack: Option<String>,
+    /// `added`, `changed` or `unchanged`.
+    pub outcome: String,
+    /// What changed, in words; null if nothing did, or the service is new.
+    pub changed: Option<String>,
 }
 
-impl From<&Given> for GivenStatus {
-    fn from(given: &Given) -> Self {
+impl GivenStatus {
+    /// Of a service that was put.
+    #[must_use]
+    pub fn new(stored: Stored, given: &Given) -> Self {
+        let StoredStatus { outcome, changed } = stored.into();
         Self {
             addresses: given.addresses.iter().map(ToString::to_string).collect(),
             pool: text(given.pool.as_ref()),
             lack: text(given.lack.as_ref()),
+            outcome,
+            changed,
+        }
+    }
+}
+
+/// The answer to `PUT /v1/routes/PREFIX`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StoredStatus {
+    /// `added`, `changed` or `unchanged`.
+    pub outcome: String,
+    /// What changed, in words; null if nothing did, or the route is new.
+    pub changed: Option<String>,
+}
+
+impl From<Stored> for StoredStatus {
+    fn from(stored: Stored) -> Self {
+        let (outcome, changed) = match stored {
+            Stored::Created => ("added", None),
+            Stored::Replaced(changed) => ("changed", Some(changed)),
+            Stored::Unchanged => ("unchanged", None),
+        };
+        Self {
+            outcome: outcome.to_owned(),
+            changed,
         }
     }
 }

@@ -72,9 +72,13 @@ impl Operation {
     }
 
     /// What is put is there afterwards, however often.
-    fn stored(self, again: Body, new: Body) -> Self {
-        self.answers(200, again, "It was there, and is as the request says.")
-            .answers(201, new, "It is new.")
+    fn stored(self, what: &'static str) -> Self {
+        self.answers(
+            200,
+            Body::One(what),
+            "It was there, and is as the request says.",
+        )
+        .answers(201, Body::One(what), "It is new.")
     }
 }
 
@@ -95,7 +99,7 @@ fn delete(path: &'static str, summary: &'static str) -> Operation {
 }
 
 pub(super) fn operations() -> Vec<Operation> {
-    use Body::{Either, Many, Nothing, Of, One};
+    use Body::{Either, Many, Of, One};
     vec![
         get("/", "A page for people").is(Of("text/html")),
         get(
@@ -167,7 +171,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Add a service, or change one that was added",
         )
         .may_have("ServiceSpec")
-        .stored(One("GivenStatus"), One("GivenStatus")),
+        .stored("GivenStatus"),
         delete(
             "/v1/services/{name}",
             "Remove a service that was added; 404 if there is none",
@@ -178,7 +182,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Announce a prefix, or announce it otherwise",
         )
         .may_have("RouteSpec")
-        .stored(Nothing, Nothing),
+        .stored("StoredStatus"),
         delete(
             "/v1/routes/{prefix}",
             "Withdraw a prefix that was announced; 404 if it was not",

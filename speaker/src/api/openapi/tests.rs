@@ -16,6 +16,7 @@ use crate::additions::{RouteSpec, ServiceSpec};
 use crate::status::{
     AdvertisedRouteStatus, BfdStatus, DaemonStatus, EventStatus, GivenStatus, PeerStatus,
     PoolStatus, ReceivedRouteStatus, ReloadStatus, RouteDetailStatus, RouteStatus, ServiceStatus,
+    StoredStatus,
 };
 
 /// Set, it has the test write the file.
@@ -170,6 +171,7 @@ fn schemas() -> Value {
     answers.subschema_for::<WarningStatus>();
     answers.subschema_for::<PoolStatus>();
     answers.subschema_for::<GivenStatus>();
+    answers.subschema_for::<StoredStatus>();
     answers.subschema_for::<Problem>();
     let mut requests = generator(SchemaSettings::draft2020_12().for_deserialize());
     requests.subschema_for::<ServiceSpec>();
