@@ -130,9 +130,6 @@ impl Standings {
             transitions,
         };
         let turn = standing.settle(at, name);
-        if standing.cause.is_empty() {
-            (_, standing.cause) = standing.judge();
-        }
         self.note_unknown(name, standing.verdict);
         self.services.insert(name.clone(), standing);
         turn
@@ -318,10 +315,8 @@ impl Standing {
         let (verdict, cause) = self.judge();
         let from = self.verdict;
         if verdict == from {
-            // What was assumed may be known.
-            if verdict == Verdict::Healthy {
-                self.cause = cause;
-            }
+            // What was assumed may be known, and what has failed first may work while something else does not.
+            self.cause = cause;
             return None;
         }
         self.transitions += u64::from(from != Verdict::Unknown);
@@ -524,6 +519,22 @@ mod tests {
             Some("unhealthy -> healthy: HTTP 200, BFD session storage is up")
         );
         assert_eq!(story.0.get(&web()).unwrap().transitions, 2);
+    }
+
+    #[test]
+    fn the_cause_is_what_fails_at_present() {
+        let mut story = Story::new();
+        story.set(Some(&health(true, Some("storage"))), Verdict::Unknown);
+        story.check(true);
+        story.path(true);
+        story.path(false);
+        assert_eq!(story.check(false), None);
+        assert_eq!(
+            story.cause(),
+            "HTTP 503, BFD session storage is down: detection time expired"
+        );
+        assert_eq!(story.path(true), None);
+        assert_eq!(story.cause(), "HTTP 503");
     }
 
     #[test]
