@@ -135,15 +135,14 @@ impl Policy {
     }
 
     /// Memory stays bounded, whatever was said once: once there is more than for this many prefixes,
-    /// what is said of none is forgotten.
+    /// what was worked out is forgotten, and worked out again where it is needed.
     pub(super) fn forget_unused(&mut self, prefixes: usize) {
         if self.told.len() + self.told_of_routes.len() <= 2 * prefixes + 64 {
             return;
         }
-        // Beside the places here, each has a reader for each prefix.
-        self.told.retain(|_, told| Arc::strong_count(told) > 2);
-        self.told_of_routes
-            .retain(|_, told| Arc::strong_count(told) > 2);
+        // Readers do not tell what is needed: several places here may have the same copy.
+        self.told.clear();
+        self.told_of_routes.clear();
         self.addressees.retain(|told| Arc::strong_count(told) > 1);
         self.attributes.retain(|said| Arc::strong_count(said) > 1);
     }
@@ -175,5 +174,35 @@ fn share<T: Ord>(seen: &mut BTreeSet<Arc<T>>, value: T) -> Arc<T> {
             seen.insert(Arc::clone(&first));
             first
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_several_ask_for_alike_is_forgotten_as_well() {
+        let file = Path::new("herald.toml");
+        let config = Config::parse(file, "[speaker]\nlocal-as = 64520").unwrap();
+        let mut policy = Policy::new(Arc::new(config.config));
+        let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
+        for number in 0..100 {
+            // No peer is there: all of them are told to the same, nobody.
+            let name = PeerName::new(&format!("peer-{number}")).unwrap();
+            let route = RouteConfig {
+                attributes: RouteAttributes::default(),
+                peers: Some([name].into()),
+            };
+            policy.told_of_route(&prefix, &Arc::new(route));
+        }
+        assert_eq!(policy.told_of_routes.len(), 100);
+        policy.forget_unused(100);
+        assert_eq!(policy.told_of_routes.len(), 100, "so many prefixes may be");
+        policy.forget_unused(1);
+        assert!(policy.told_of_routes.is_empty());
+        assert!(policy.addressees.is_empty());
     }
 }
