@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::channel::{Channel, Sender};
 use serde::Serialize;
 
+use crate::allocator;
+
 /// Octets that are sent at once.
 const CHUNK: usize = 64 * 1024;
 /// Chunks that may wait for whoever asked.
@@ -16,6 +18,8 @@ const CHUNKS: usize = 2;
 pub(super) struct Array {
     body: Sender<Bytes>,
     text: Vec<u8>,
+    /// Octets that were sent.
+    sent: usize,
     is_empty: bool,
 }
 
@@ -26,6 +30,7 @@ impl Array {
         let array = Self {
             body,
             text: vec![b'['],
+            sent: 0,
             is_empty: true,
         };
         let kind = [(header::CONTENT_TYPE, "application/json")];
@@ -49,10 +54,12 @@ impl Array {
         self.text.push(b']');
         // Whoever asked may have gone away meanwhile.
         let _ = self.send().await;
+        allocator::was_answered(self.sent);
     }
 
     async fn send(&mut self) -> Option<()> {
         let chunk = Bytes::from(std::mem::take(&mut self.text));
+        self.sent += chunk.len();
         self.body.send_data(chunk).await.ok()
     }
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::serve::Listener;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -110,8 +110,6 @@ impl Doorkeeper {
                     connections.spawn(async move {
                         let _place = place;
                         connection.await;
-                        // An answer may have been long, and what it took is not needed before the next.
-                        allocator::give_back_soon();
                     });
                 }
                 _ = self.closing.changed() => break,
@@ -136,6 +134,8 @@ async fn connection<L: Listener>(
         let answer = router.call(request);
         async {
             let mut answer = answer.await?;
+            let octets = answer.body().size_hint().exact().unwrap_or_default();
+            allocator::was_answered(usize::try_from(octets).unwrap_or(usize::MAX));
             let server = HeaderValue::from_static(SERVER);
             answer.headers_mut().insert(header::SERVER, server);
             Ok::<_, Infallible>(answer)

@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::{FAILURE, SUCCESS, USAGE, complain};
 use crate::addresses;
+use crate::allocator;
 use crate::api::{self, ApiThread, ControlSocket};
 use crate::config::{Checked, Config};
 use crate::control::Control;
@@ -113,6 +114,7 @@ async fn daemon(
     let speaker = speaker.with_service_manager(manager.clone());
     manager.ready();
     let informing = tokio::spawn(manager.keep_informed(control.clone()));
+    let keeping_small = tokio::spawn(allocator::keep_small());
     let obeying = tokio::spawn(signals.obey(control.clone()));
     let mut running = pin!(speaker.run());
     let ended = tokio::select! {
@@ -126,6 +128,7 @@ async fn daemon(
     };
     obeying.abort();
     informing.abort();
+    keeping_small.abort();
     server.close().await;
     ended
 }

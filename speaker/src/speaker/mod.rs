@@ -332,7 +332,7 @@ impl Speaker {
             return Err(error);
         }
         LastRun::begin(&speaker.state_dir);
-        allocator::give_back_soon();
+        allocator::much_was_used();
         speaker.watch.set(speaker.config.speaker.reload_on_change);
         speaker.note(format!("herald {} started", env!("CARGO_PKG_VERSION")));
         for what in gone {

@@ -110,7 +110,7 @@ impl Speaker {
         let file = self.file.clone();
         let reading = spawn_blocking(move || Config::load(&file));
         let read = self.attend_until(reading).await;
-        allocator::give_back_soon();
+        allocator::much_was_used();
         let read =
             read.map_err(|error| Refusal::Failed(format!("the file is not read: {error}")))?;
         read.map_err(|error| Refusal::Invalid(error.to_string()))
