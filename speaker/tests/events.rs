@@ -247,6 +247,18 @@ fn the_command_follows_until_the_daemon_ends() {
     );
     let event: Value = serde_json::from_str(&json.line()).unwrap();
     assert_eq!(event["service"], "web");
+    for what in [&["events"][..], &["show", "events"]] {
+        let told = |more: &[&str]| {
+            let events = daemon.ok(&[what, &["-o", "json"], more].concat());
+            let events: Vec<Value> = serde_json::from_str(&events).unwrap();
+            events
+        };
+        assert_eq!(told(&["-n", "1"])[0]["service"], "web");
+        assert_eq!(told(&["--since", "1day"]).len(), told(&[]).len());
+        assert_eq!(told(&["--since", "0s"]), [Value::Null; 0]);
+        let line = daemon.ok(&[what, &["-n", "1"]].concat());
+        assert_eq!(line.lines().count(), 2, "{line}");
+    }
     daemon.ok(&["stop"]);
     assert!(daemon.wait().success());
     let output = follower.child.wait_with_output().unwrap();

@@ -2,11 +2,15 @@
 
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime};
 
 use super::client::{Client, ClientError, segment};
 use super::{EventsOf, FAILURE, Follow, Output, SUCCESS, complain, show};
 use crate::status::EventStatus;
 use crate::{logging, output};
+
+/// With how many of the past `--follow` begins.
+const BEGIN: usize = 10;
 
 /// What the API calls the events that are asked for.
 pub(super) fn path(of: &EventsOf) -> String {
@@ -14,6 +18,8 @@ pub(super) fn path(of: &EventsOf) -> String {
         peer,
         bfd_session,
         service,
+        lines: _,
+        since: _,
     } = of;
     let filter = [
         ("peer", peer),
@@ -26,6 +32,39 @@ pub(super) fn path(of: &EventsOf) -> String {
     };
     let path = filter.into_iter().find_map(named);
     path.unwrap_or_else(|| "/v1/events".to_owned())
+}
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    Ago(Duration),
+    Time(SystemTime),
+}
+
+/// `10m`, `2026-11-22T22:05:00Z`, or that without the Z.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    let ago = humantime::parse_duration(text).ok().map(Since::Ago);
+    let time = || humantime::parse_rfc3339_weak(text).ok().map(Since::Time);
+    ago.or_else(time).ok_or_else(|| {
+        "must be how long ago, such as 10m, or a time in UTC, such as 2026-11-22T22:05:00Z"
+            .to_owned()
+    })
+}
+
+/// Those of these events that are asked for, the oldest first; `at` tells when one was.
+pub(super) fn wanted<E>(of: &EventsOf, mut events: Vec<E>, at: impl Fn(&E) -> &str) -> Vec<E> {
+    let since = of.since.and_then(|since| match since {
+        Since::Ago(time) => SystemTime::now().checked_sub(time),
+        Since::Time(time) => Some(time),
+    });
+    if let Some(since) = since {
+        let time = |event: &E| humantime::parse_rfc3339(at(event)).ok();
+        events.retain(|event| time(event).is_none_or(|at| at >= since));
+    }
+    let skipped = of
+        .lines
+        .map_or(0, |lines| events.len().saturating_sub(lines));
+    events.split_off(skipped)
 }
 
 /// Writes what there is, and goes on until the daemon ends or nobody reads.
@@ -53,9 +92,12 @@ fn followed(client: &Client, follow: &Follow) -> Result<(), Ended> {
     let events: Vec<EventStatus> = client.get(&path).map_err(Ended::Client)?;
     // Ids are microseconds at least: 1 is before everything.
     let since = events.last().map_or(1, |event| event.id);
-    let skipped = events.len().saturating_sub(follow.lines);
-    for event in events.iter().skip(skipped) {
-        if write(event, follow.output).is_break() {
+    let mut of = follow.of.clone();
+    if of.since.is_none() {
+        of.lines.get_or_insert(BEGIN);
+    }
+    for event in wanted(&of, events, |event| &event.at) {
+        if write(&event, follow.output).is_break() {
             return Ok(());
         }
     }
@@ -152,6 +194,29 @@ fn parsed(frame: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_and_the_latest_are_told() {
+        let ago = |seconds| SystemTime::now() - Duration::from_secs(seconds);
+        let at = |seconds| humantime::format_rfc3339_millis(ago(seconds)).to_string();
+        let events = vec![at(7200), at(300), at(5)];
+        let told = |since: Option<&str>, lines| {
+            let of = EventsOf {
+                since: since.map(|text| super::since(text).unwrap()),
+                lines,
+                ..EventsOf::default()
+            };
+            wanted(&of, events.clone(), |event| event)
+        };
+        assert_eq!(told(None, None), events);
+        assert_eq!(told(None, Some(2)), events[1..]);
+        assert_eq!(told(None, Some(0)), events[3..]);
+        assert_eq!(told(Some("10m"), None), events[1..]);
+        assert_eq!(told(Some("10m"), Some(1)), events[2..]);
+        assert_eq!(told(Some(&events[2]), None), events[2..]);
+        let error = since("yesterday").unwrap_err();
+        assert!(error.contains("such as 10m"), "{error}");
+    }
 
     #[test]
     fn frames_are_put_together_however_they_come() {

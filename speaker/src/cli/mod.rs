@@ -90,6 +90,7 @@ Add --watch 500ms for another interval. Colours appear on a terminal, unless NO_
 What repeats itself is counted. --follow ends when the daemon does; -o json writes a line for each.
 Examples:
   herald events --peer tor-a
+  herald events --since 10m
   herald events --follow
   herald events --follow --lines 0 -o json | jq -r .text")]
     Events(Follow),
@@ -311,7 +312,7 @@ Examples:
     /// What happened to whom, and why; the latest last
     #[command(visible_aliases = ["log", "history"], after_help = "\
 `herald events --follow` goes on with what happens from here on.
-Example: herald show events --peer tor-a")]
+Example: herald show events --peer tor-a --since 2h")]
     Events(EventsOf),
     /// The configuration in force, with all defaults
     #[command(
@@ -328,8 +329,8 @@ Example: herald show config > running.toml"
     Status,
 }
 
-/// Whose events.
-#[derive(Debug, Args)]
+/// Whose events, and which.
+#[derive(Clone, Debug, Default, Args)]
 struct EventsOf {
     /// Of this peer only
     #[arg(long, value_name = "NAME", conflicts_with_all = ["bfd_session", "service"], add = ArgValueCandidates::new(completion::peers))]
@@ -340,24 +341,21 @@ struct EventsOf {
     /// Of this service only
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::services))]
     service: Option<String>,
+    /// The last so many only
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    lines: Option<usize>,
+    /// Since then only: 10m ago, such as 90s, 2h or 1day, or at 2026-11-22T22:05:00Z
+    #[arg(long, value_name = "TIME", value_parser = follow::since)]
+    since: Option<follow::Since>,
 }
 
 #[derive(Debug, Args)]
 struct Follow {
     #[command(flatten)]
     of: EventsOf,
-    /// Go on with what happens from here on
+    /// Go on with what happens from here on; begin with the last 10, unless -n or --since says more
     #[arg(short, long)]
     follow: bool,
-    /// With --follow: begin with this many of the past
-    #[arg(
-        short = 'n',
-        long,
-        value_name = "NUMBER",
-        default_value_t = 10,
-        requires = "follow"
-    )]
-    lines: usize,
     /// How it is written
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,

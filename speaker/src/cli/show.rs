@@ -91,7 +91,11 @@ fn path(what: &What) -> String {
 }
 
 fn json(client: &Client, what: &What) -> Result<String, ClientError> {
-    let value: serde_json::Value = client.get(&path(what))?;
+    let mut value: serde_json::Value = client.get(&path(what))?;
+    if let (What::Events(of), Some(events)) = (what, value.as_array_mut()) {
+        let all = std::mem::take(events);
+        *events = follow::wanted(of, all, |event| event["at"].as_str().unwrap_or_default());
+    }
     Ok(format!("{value:#}"))
 }
 
@@ -123,7 +127,10 @@ fn tables(client: &Client, what: &What, wide: bool) -> Result<String, ClientErro
         }
         What::Services { name: None } => services(&client.get::<Vec<_>>(&path)?, wide),
         What::Pools => pools::table(&client.get::<Vec<_>>(&path)?, wide),
-        What::Events(_) => events(&client.get::<Vec<_>>(&path)?, wide),
+        What::Events(of) => {
+            let all: Vec<EventStatus> = client.get(&path)?;
+            events(&follow::wanted(of, all, |event| &event.at), wide)
+        }
         What::Config => {
             let ConfigStatus { file, running } = client.get(&path)?;
             format!("# {}, defaults applied\n{running}", file.display())
