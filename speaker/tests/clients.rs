@@ -293,9 +293,7 @@ fn names_are_completed_from_the_daemon() {
         ("capture", "tor-a"),
         ("show bfd", "storage"),
         ("show service", "web"),
-        ("service remove", "web"),
         ("service add dns --pool", "public"),
-        ("withdraw", "198.51.100.0/24"),
     ] {
         let mut command = herald();
         command

@@ -181,6 +181,46 @@ fn one_route_tells_who_has_it_and_who_has_not_and_why() {
     }
 }
 
+/// What a shell proposes behind these words.
+fn proposed(daemon: &Daemon, words: &[&str]) -> String {
+    let output = support::run(
+        support::herald()
+            .env("HERALD_COMPLETE", "fish")
+            .env("HERALD_SOCKET", daemon.socket())
+            .args(["--", "herald"])
+            .args(words)
+            .arg(""),
+    );
+    // Options are proposed everywhere.
+    let names = support::stdout(&output);
+    let names = names.lines().filter(|line| !line.starts_with('-'));
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn completion_offers_what_can_be_done() {
+    let pair = Pair::start();
+    let Pair { host, .. } = &pair;
+    host.ok(&["announce", "198.51.100.0/24"]);
+    host.ok(&["service", "add", "extra", "192.0.2.151"]);
+    let offered = |words: &[&str]| proposed(host, words);
+    assert_eq!(offered(&["withdraw"]), "198.51.100.0/24");
+    assert_eq!(offered(&["service", "remove"]), "extra");
+    assert_eq!(offered(&["show", "service"]), "extra web");
+    assert_eq!(offered(&["peer", "enable"]), "");
+    assert_eq!(offered(&["undrain"]), "");
+    for command in ["shutdown", "reset", "refresh"] {
+        assert_eq!(offered(&["peer", command]), "other", "{command}");
+    }
+    host.ok(&["drain", "other"]);
+    assert_eq!(offered(&["undrain"]), "other");
+    host.ok(&["peer", "shutdown", "other"]);
+    assert_eq!(offered(&["peer", "enable"]), "other");
+    for command in ["shutdown", "reset"] {
+        assert_eq!(offered(&["peer", command]), "", "{command}");
+    }
+}
+
 #[test]
 fn a_peer_is_called_by_its_address_too() {
     let pair = Pair::start();

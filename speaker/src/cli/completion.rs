@@ -6,6 +6,7 @@ use clap::{Command, ValueEnum};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::client::Client;
 use super::{FAILURE, SUCCESS, command_line, complain};
@@ -78,38 +79,113 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+struct Service {
+    name: String,
+    source: String,
+}
+
+#[derive(Deserialize)]
+struct BfdSession {
+    bfd_session: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Route {
     prefix: String,
+    services: Vec<String>,
+    source: String,
 }
+
+#[derive(Deserialize)]
+struct Peer {
+    name: String,
+    state: String,
+    enabled: bool,
+    shutdown: Option<IgnoredAny>,
+    draining: Option<String>,
+}
+
+impl Peer {
+    const fn is_to_run(&self) -> bool {
+        self.enabled && self.shutdown.is_none()
+    }
+}
+
+/// What was added at run time, and can be removed there.
+const API: &str = "api";
 
 pub(super) fn peers() -> Vec<CompletionCandidate> {
-    names("/v1/peers", |Named { name }| name)
+    names("/v1/peers", |Named { name }| Some(name))
 }
 
+/// Those that can be shut down or reset.
+pub(super) fn running_peers() -> Vec<CompletionCandidate> {
+    peers_that(Peer::is_to_run)
+}
+
+/// Those that can be enabled.
+pub(super) fn shut_down_peers() -> Vec<CompletionCandidate> {
+    peers_that(|peer| peer.enabled && peer.shutdown.is_some())
+}
+
+/// Those that can be asked for something.
+pub(super) fn established_peers() -> Vec<CompletionCandidate> {
+    peers_that(|peer| peer.state == "Established")
+}
+
+/// Those that can be undrained by name.
+pub(super) fn drained_peers() -> Vec<CompletionCandidate> {
+    peers_that(|peer| peer.draining.as_deref() == Some("peer"))
+}
+
+fn peers_that(can: impl Fn(&Peer) -> bool) -> Vec<CompletionCandidate> {
+    names("/v1/peers", |peer: Peer| can(&peer).then_some(peer.name))
+}
+
+/// All, also those of peers.
 pub(super) fn bfd_sessions() -> Vec<CompletionCandidate> {
-    names("/v1/bfd", |Named { name }| name)
+    names("/v1/bfd", |Named { name }| Some(name))
+}
+
+/// Those that are named for themselves.
+pub(super) fn own_bfd_sessions() -> Vec<CompletionCandidate> {
+    names("/v1/bfd", |BfdSession { bfd_session }| bfd_session)
 }
 
 pub(super) fn services() -> Vec<CompletionCandidate> {
-    names("/v1/services", |Named { name }| name)
+    names("/v1/services", |Named { name }| Some(name))
+}
+
+/// Those that can be removed.
+pub(super) fn added_services() -> Vec<CompletionCandidate> {
+    names("/v1/services", |service: Service| {
+        (service.source == API).then_some(service.name)
+    })
 }
 
 pub(super) fn pools() -> Vec<CompletionCandidate> {
-    names("/v1/pools", |Named { name }| name)
+    names("/v1/pools", |Named { name }| Some(name))
 }
 
 pub(super) fn routes() -> Vec<CompletionCandidate> {
-    names("/v1/routes", |Route { prefix }| prefix)
+    names("/v1/routes", |Route { prefix, .. }| Some(prefix))
 }
 
-/// None without a daemon: whoever types learns of that soon enough.
+/// Those that can be withdrawn.
+pub(super) fn added_routes() -> Vec<CompletionCandidate> {
+    names("/v1/routes", |route: Route| {
+        (route.source == API && route.services.is_empty()).then_some(route.prefix)
+    })
+}
+
+/// Those of all that are of use. None without a daemon: whoever types learns of that soon enough.
 fn names<T: for<'de> Deserialize<'de>>(
     path: &str,
-    name: impl Fn(T) -> String,
+    name: impl Fn(T) -> Option<String>,
 ) -> Vec<CompletionCandidate> {
     let socket = std::env::var_os("HERALD_SOCKET");
     let socket = socket.map_or_else(|| config::DEFAULT_SOCKET.into(), PathBuf::from);
     let known: Vec<T> = Client::hasty(socket).get(path).unwrap_or_default();
-    let names = known.into_iter().map(name);
+    let names = known.into_iter().filter_map(name);
     names.map(CompletionCandidate::new).collect()
 }

@@ -108,7 +108,7 @@ Examples:
     #[command(after_help = "Example: herald withdraw 198.51.100.0/24")]
     Withdraw {
         /// The prefix, such as 198.51.100.0/24
-        #[arg(add = ArgValueCandidates::new(completion::routes))]
+        #[arg(add = ArgValueCandidates::new(completion::added_routes))]
         prefix: String,
     },
     /// Add and remove services at run time; they survive restarts
@@ -156,7 +156,7 @@ Examples:
   herald undrain tor-a               this one, if it was drained by name")]
     Undrain {
         /// Only these; none: every peer
-        #[arg(value_name = "PEER", add = ArgValueCandidates::new(completion::peers))]
+        #[arg(value_name = "PEER", add = ArgValueCandidates::new(completion::drained_peers))]
         peers: Vec<String>,
     },
     /// End the daemon, as on-exit says: by default, withdraw every route and tell every peer
@@ -336,7 +336,7 @@ struct EventsOf {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["bfd_session", "service"], add = ArgValueCandidates::new(completion::peers))]
     peer: Option<String>,
     /// Of this [[bfd-session]] only
-    #[arg(long, value_name = "NAME", conflicts_with = "service", add = ArgValueCandidates::new(completion::bfd_sessions))]
+    #[arg(long, value_name = "NAME", conflicts_with = "service", add = ArgValueCandidates::new(completion::own_bfd_sessions))]
     bfd_session: Option<String>,
     /// Of this service only
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::services))]
@@ -428,7 +428,7 @@ Examples:
     )]
     Remove {
         /// Its name
-        #[arg(add = ArgValueCandidates::new(completion::services))]
+        #[arg(add = ArgValueCandidates::new(completion::added_services))]
         name: String,
     },
 }
@@ -457,7 +457,7 @@ struct ServiceHealth {
     #[arg(long, value_name = "ADDRESS:PORT")]
     health_tcp: Option<String>,
     /// Announce it while this [[bfd-session]] is up
-    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::bfd_sessions))]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::own_bfd_sessions))]
     health_bfd: Option<String>,
     /// How often it is checked, such as 500ms; 1s unless said otherwise
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -484,7 +484,7 @@ Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15
     )]
     Shutdown {
         /// The peer's name
-        #[arg(add = ArgValueCandidates::new(completion::peers))]
+        #[arg(add = ArgValueCandidates::new(completion::running_peers))]
         name: String,
         /// A text for the neighbor's operator (RFC 9003), at most 255 octets
         #[arg(short, long, value_name = "TEXT")]
@@ -494,14 +494,14 @@ Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15
     #[command(after_help = "Example: herald peer enable tor-a")]
     Enable {
         /// The peer's name
-        #[arg(add = ArgValueCandidates::new(completion::peers))]
+        #[arg(add = ArgValueCandidates::new(completion::shut_down_peers))]
         name: String,
     },
     /// Ask the peer for its routes once more (RFC 2918)
     #[command(after_help = "Example: herald peer refresh tor-a --family ipv4-unicast")]
     Refresh {
         /// The peer's name
-        #[arg(add = ArgValueCandidates::new(completion::peers))]
+        #[arg(add = ArgValueCandidates::new(completion::established_peers))]
         name: String,
         /// Of this family only: ipv4-unicast or ipv6-unicast
         #[arg(long)]
@@ -512,7 +512,7 @@ Example: herald peer shutdown tor-a --message \"replacing the switch, back at 15
 Example: herald peer reset tor-a --message \"new keys\"")]
     Reset {
         /// The peer's name
-        #[arg(add = ArgValueCandidates::new(completion::peers))]
+        #[arg(add = ArgValueCandidates::new(completion::running_peers))]
         name: String,
         /// A text for the neighbor's operator (RFC 9003)
         #[arg(short, long, value_name = "TEXT")]
