@@ -36,7 +36,7 @@ Examples:
   herald check -c herald.toml          is the file right?
   herald run -c herald.toml            run the daemon in the foreground
   herald show                          everything at a glance
-  herald show peers --watch            who is up, since when, with BFD or without
+  herald show peers --watch            who is up, since when, and their BFD
   herald show peer tor-a               everything about one neighbor
   herald show events                   why did it flap last night?
   herald events --follow               what happens at this moment?
@@ -63,9 +63,9 @@ enum Command {
     #[command(after_help = "\
 Example: herald run -c /etc/herald/herald.toml
 
-SIGHUP reloads the file, as `herald reload` does. SIGTERM and SIGINT end it as [speaker] on-exit
-says, by default with all routes withdrawn: BGP sessions with Cease/Administrative Shutdown, then
-BFD sessions with AdminDown. With drain-time, routes are drained before; a second signal skips that.
+SIGHUP reloads the file, as `herald reload` does. SIGTERM and SIGINT end it as [speaker] on-exit \
+says, by default with all routes withdrawn: BGP sessions with Cease/Administrative Shutdown, then \
+BFD sessions with AdminDown. With drain-time, routes are drained before; a second signal skips that. \
 The environment variable RUST_LOG overrides [log] level.")]
     Run(File),
     /// Check a configuration file, without touching anything
@@ -142,7 +142,7 @@ Examples:
   herald drain                       before maintenance of this host
   herald drain tor-a tor-b           before maintenance of these routers
 
-Every route is announced anew with the community graceful-shutdown (65535:0), to internal peers also
+Every route is announced anew with the community graceful-shutdown (65535:0), to internal peers also \
 with LOCAL_PREF 0; nothing is withdrawn, and no session ends. It survives restarts of the daemon.")]
     Drain {
         /// Only these; none: every peer, also those to come
@@ -165,7 +165,7 @@ Examples:
   herald stop --message \"moving racks\"
   herald stop --restart              before an upgrade, with graceful-restart
 
-With [speaker] drain-time, routes that are to be withdrawn are drained for so long before. Another
+With [speaker] drain-time, routes that are to be withdrawn are drained for so long before. Another \
 `herald stop`, or another SIGTERM, skips the rest of that.")]
     Stop {
         /// Leave the routes with the peers that keep them until the daemon is back (RFC 4724)
@@ -180,7 +180,7 @@ With [speaker] drain-time, routes that are to be withdrawn are drained for so lo
     },
     /// See the main job in one process: no root, no router and no file needed
     #[command(after_help = "\
-A speaker, a router, and a cut between them that only BFD notices. Exit codes: 0 it went as it
+A speaker, a router, and a cut between them that only BFD notices. Exit codes: 0 it went as it \
 should; 1 it did not.
 Example: herald demo --json | jq .route_gone_ms")]
     Demo {
@@ -413,7 +413,7 @@ Examples:
   herald service add web 192.0.2.150 2001:db8::150
   herald service add web                    with addresses of any pool that has auto-assign
   herald service add web --pool public --ip-family ipv4
-  herald service add web 192.0.2.150 --health-http http://127.0.0.1:8080/health --interval 500ms"
+  herald service add web 192.0.2.150 --health-tcp 127.0.0.1:80 --interval 500ms"
     )]
     Add {
         /// Its name

@@ -294,3 +294,21 @@ fn a_socket_is_offered_where_one_is_asked() {
         assert_eq!(help(&command).contains("--socket"), asks, "{path}");
     }
 }
+
+/// Whoever has a narrow terminal has its lines broken there, and nowhere else.
+#[test]
+fn help_is_broken_by_the_terminal_alone() {
+    for (path, command) in commands() {
+        let after = command.get_after_help().map(ToString::to_string);
+        let after = after.unwrap_or_default();
+        let is_text = |line: &str| !line.is_empty() && !line.starts_with("  ");
+        for (line, next) in after.lines().zip(after.lines().skip(1)) {
+            let ends = line.ends_with(['.', ':']) || line.starts_with("Example");
+            assert!(ends || !is_text(line) || !is_text(next), "{path}: {line}");
+        }
+        // What can be copied stands on one line.
+        for line in after.lines().filter(|line| !is_text(line)) {
+            assert!(line.chars().count() <= 80, "{path}: {line}");
+        }
+    }
+}
