@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::program_text;
 
@@ -50,6 +50,8 @@ async fn give_back_after(
     loop {
         reason.notified().await;
         pause(REST).await;
+        // What came meanwhile is given back with the rest.
+        let _ = timeout(Duration::ZERO, reason.notified()).await;
         give_back().await;
         pause(PAUSE).await;
     }

@@ -443,7 +443,7 @@ fn a_disabled_peer_is_down_until_it_is_enabled() {
         .write(&enabled.replace("port = 11179", "port = 11179\nenabled = false"));
     assert_eq!(
         pair.host.ok(&["reload"]),
-        "! peer other: enabled true -> false\n1 applied\n"
+        "! peer other: enabled true -> false, its session ends and stays down\n1 applied\n"
     );
     pair.wait_for_bgp_and_bfd("received 6/2 Cease, Administrative Shutdown");
     assert_eq!(pair.host.show(&["bfd"]), serde_json::json!([]));

@@ -298,7 +298,7 @@ async fn peers(State(context): State<Context>) -> Answer<Json<Vec<PeerStatus>>> 
 
 async fn peer(State(context): State<Context>, Segment(name): Segment) -> Answer<Json<PeerStatus>> {
     let snapshot = snapshot(&context).await?;
-    let name = naming::peer(&snapshot.config, &name)?;
+    let name = naming::peer_or_name(&snapshot.config, &name)?;
     let status = snapshot.peer(&name).map(Json);
     status.ok_or_else(|| snapshot.unknown_peer(name.as_str()).into())
 }

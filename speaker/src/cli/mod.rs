@@ -79,7 +79,7 @@ Example: herald check -c herald.toml && herald reload")]
         subcommand_value_name = "WHAT",
         after_help = "\
 Examples:
-  herald show                        the daemon, its peers, BFD sessions and services
+  herald show                        everything at a glance
   herald show peers --watch          once more every two seconds
   herald show routes -o json         as the API says it, for a program
 Add --watch 500ms for another interval. Colours appear on a terminal, unless NO_COLOR is set."
@@ -194,7 +194,7 @@ Examples:
   herald capture tor-a -w tor-a.pcapng
   herald capture tor-a | tshark -V -r -
   herald capture tor-a --follow | wireshark -k -i -
-The daemon always keeps the last 16 KiB of each peer. Changes of state are comments of packets.")]
+The last messages of each peer are always kept (capture = \"16KiB\"). Changes of state are comments of packets.")]
     Capture {
         /// The peer's name
         #[arg(add = ArgValueCandidates::new(completion::peers))]
@@ -411,7 +411,7 @@ enum Service {
         after_help = "\
 Examples:
   herald service add web 192.0.2.150 2001:db8::150
-  herald service add web                    with addresses of any pool that has auto-assign
+  herald service add web                    addresses of a pool with auto-assign
   herald service add web --pool public --ip-family ipv4
   herald service add web 192.0.2.150 --health-tcp 127.0.0.1:80 --interval 500ms"
     )]
