@@ -194,7 +194,7 @@ Examples:
   herald capture tor-a -w tor-a.pcapng
   herald capture tor-a | tshark -V -r -
   herald capture tor-a --follow | wireshark -k -i -
-The last messages of each peer are always kept (capture = \"16KiB\"). Changes of state are comments of packets.")]
+The last messages of each peer are kept, as much as its key capture says. Changes of state are comments of packets.")]
     Capture {
         /// The peer's name
         #[arg(add = ArgValueCandidates::new(completion::peers))]
