@@ -19,7 +19,7 @@ use crate::services::health::{Crowded, News, Setup, Standings, Turn, has_failed}
 use crate::services::{Source, Verdict};
 
 /// How many verdicts are carried out in one step.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 /// RFC 5880 §6.8.3: before a session is Up, either end sends one packet a second at most, and it takes
 /// three to come up.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -112,24 +112,27 @@ impl Speaker {
 
     /// Whatever else has been found meanwhile is carried out in the same step.
     pub(super) fn handle_checked(&mut self, first: News) {
-        let mut news = Some(first);
+        let rest = std::iter::from_fn(|| self.verdicts.try_recv().ok());
+        let rest: Vec<News> = rest.take(AT_ONCE - 1).collect();
         let mut turns = Vec::new();
-        for _ in 0..AT_ONCE {
+        for news in std::iter::once(first).chain(rest) {
             match news {
-                Some(News::Found(found)) => {
+                News::Found(found) => {
                     let at = SystemTime::now();
                     turns.extend(self.standings_mut().handle_check(at, found));
                 }
-                Some(News::Crowded(crowded)) => self.tell_of_crowd(&crowded),
-                None => break,
+                News::Crowded(crowded) => self.tell_of_crowd(&crowded),
             }
-            news = self.verdicts.try_recv().ok();
         }
         self.carry_out(turns);
     }
 
     fn tell_of_crowd(&mut self, crowded: &Crowded) {
         let service = &crowded.service;
+        // It may have been removed since its check waited.
+        if self.standings.get(service).is_none() {
+            return;
+        }
         warn!(%service, "{crowded}");
         let (at, what) = (SystemTime::now(), What::note(&crowded.to_string()));
         self.remember(at, service.into(), Subject::Service, what);

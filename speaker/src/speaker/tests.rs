@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::ServiceName;
-use crate::services::health::Found;
+use crate::services::health::{Crowded, Found};
 use crate::services::{Source, Verdict};
 
 const CHECKED: &str = r#"
@@ -32,6 +32,16 @@ fn web() -> ServiceName {
     ServiceName::new("web").unwrap()
 }
 
+/// What the check of [`web`] has come to.
+fn found(speaker: &Speaker, verdict: Verdict) -> News {
+    News::Found(Found {
+        service: web(),
+        watch: speaker.standings.get(&web()).unwrap().watch,
+        verdict,
+        cause: "it was asked".to_owned(),
+    })
+}
+
 #[tokio::test]
 async fn a_change_of_one_service_copies_no_others() {
     let (_dir, mut speaker, _control) = started(CHECKED).await;
@@ -50,13 +60,10 @@ async fn a_verdict_is_carried_out_before_commands_that_came_earlier() {
     let (reply, _answer) = tokio::sync::oneshot::channel();
     let command = Command::Vitals(reply);
     control.commands.send(command).await.unwrap();
-    let found = Found {
-        service: web(),
-        watch: speaker.standings.get(&web()).unwrap().watch,
-        verdict: Verdict::Healthy,
-        cause: "connected".to_owned(),
-    };
-    sender.send(News::Found(found)).await.unwrap();
+    sender
+        .send(found(&speaker, Verdict::Healthy))
+        .await
+        .unwrap();
     let next = speaker.next(&mut interval(INTERFACE_CHECK)).await;
     assert!(matches!(next, Ok(Next::Command(_))));
     assert!(speaker.services.may_announce(&web()));
@@ -86,4 +93,36 @@ async fn what_takes_a_capability_to_listen_at_waits_for_a_restart() {
     }
     assert_eq!(speaker.config.speaker.listen, []);
     assert!(speaker.services.get(&web()).is_none(), "the rest is done");
+}
+
+#[tokio::test]
+async fn a_verdict_beyond_what_is_carried_out_in_one_step_is_not_lost() {
+    let (_dir, mut speaker, _control) = started(CHECKED).await;
+    let (sender, verdicts) = mpsc::channel(health::AT_ONCE + 1);
+    speaker.verdicts = verdicts;
+    for _ in 0..health::AT_ONCE {
+        let healthy = found(&speaker, Verdict::Healthy);
+        sender.send(healthy).await.unwrap();
+    }
+    let unhealthy = found(&speaker, Verdict::Unhealthy);
+    sender.send(unhealthy).await.unwrap();
+    while let Ok(news) = speaker.verdicts.try_recv() {
+        speaker.handle_checked(news);
+    }
+    assert!(!speaker.services.may_announce(&web()));
+}
+
+#[tokio::test]
+async fn what_is_late_for_a_service_that_has_gone_is_not_remembered() {
+    let (_dir, mut speaker, _control) = started(CHECKED).await;
+    let gone = ServiceName::new("gone").unwrap();
+    let crowded = Crowded {
+        service: gone.clone(),
+        late: Duration::from_secs(1),
+        at_once: 1,
+        programs: false,
+        longest: Vec::new(),
+    };
+    speaker.handle_checked(News::Crowded(crowded));
+    assert!(!speaker.history.remembers(&Party::from(&gone)));
 }
