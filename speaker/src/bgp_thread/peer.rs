@@ -50,6 +50,8 @@ pub(super) struct PeerTask {
     /// Attempts that were given up for new ones, in a row.
     unanswered_attempts: u64,
     inbox: UnboundedReceiver<PeerCommand>,
+    /// What is answered when that is sent which was commanded before.
+    questions: Vec<PeerCommand>,
     reports: Reports,
     /// The last messages.
     capture: Capture,
@@ -112,6 +114,7 @@ impl PeerTask {
             gave_up: false,
             unanswered_attempts: 0,
             inbox,
+            questions: Vec::new(),
             reports,
             capture,
             read_buffer: vec![0; READ_SIZE],
@@ -123,9 +126,12 @@ impl PeerTask {
     pub(super) async fn run(mut self) {
         loop {
             self.carry_out_events();
+            // The table may be another's from here on: what tells so may be behind what woke the task.
+            self.obey_all();
             self.transmit();
             // Writing may have failed, and that is news for the session.
             self.carry_out_events();
+            self.answer_questions();
             self.tell_settled();
             if self.stopping && self.connections.is_empty() {
                 return;
@@ -175,6 +181,26 @@ impl PeerTask {
             outcome = poll_fn(|context| poll_connecting(connecting, context)) => Wake::Connected(outcome),
             () = room_again, if self.reports.waits() => Wake::Room,
             () = poll_fn(|context| poll_ready(connections, may_read, context)) => Wake::Ready,
+        }
+    }
+
+    /// Everything that was commanded so far. Nothing may be waited for between this and sending.
+    fn obey_all(&mut self) {
+        while !self.stopping
+            && let Ok(command) = self.inbox.try_recv()
+        {
+            match command {
+                PeerCommand::Status(_) | PeerCommand::Advertised(_) => self.questions.push(command),
+                command => self.obey(command),
+            }
+            self.carry_out_events();
+        }
+    }
+
+    /// Whoever asks after a change is told what has become of it.
+    fn answer_questions(&mut self) {
+        for question in std::mem::take(&mut self.questions) {
+            self.obey(question);
         }
     }
 

@@ -567,6 +567,55 @@ async fn peers_that_get_the_same_share_a_table_until_they_do_not() {
     eventually(&passive, |status| status.families[0].received == 5).await;
 }
 
+#[tokio::test]
+async fn who_parts_from_a_table_is_sent_nothing_that_is_for_the_others() {
+    let (mut active, _passive) = pair("127.0.0.2", "127.0.0.3").await;
+    active.wait_for(State::Established).await;
+    let second = PeerName::new("second").unwrap();
+    let remote = free_port("127.0.0.4");
+    let other = Speaker::new();
+    other.thread.listen(vec![remote]).await.unwrap();
+    let mut waiting = setup(64521, 64520, "127.0.0.2:179".parse().unwrap(), "127.0.0.4");
+    waiting.session.passive = true;
+    other.thread.set_peer(name(), waiting);
+    let (of_second, parted) = (second.clone(), setup(64520, 64521, remote, "127.0.0.2"));
+    active.thread.set_peer(of_second, parted);
+    active.wait_for(State::Established).await;
+
+    let attributes = Arc::new(RouteAttributes::default());
+    let said = |names: &[&PeerName]| {
+        let names = names.iter().map(|name| (*name).clone());
+        let peers: Addressees = names.map(|name| (name, attributes.clone())).collect();
+        let peers = Arc::new(peers);
+        RouteChange { peers, path: None }
+    };
+    let none: Arc<bgp::Routes> = Arc::default();
+    let both = |routes: &Arc<bgp::Routes>| {
+        [name(), second.clone()]
+            .map(|name| (name, routes.clone()))
+            .to_vec()
+    };
+    for number in 0..100 {
+        // They share a table.
+        active.thread.set_routes(both(&none));
+        // Whoever asks how it is has a peer awake before it hears that the table is another's.
+        let (asking, _answers) = mpsc::unbounded_channel();
+        active.thread.tell(Command::Status(asking));
+        let change = |prefix: String, change| BTreeMap::from([(prefix.parse().unwrap(), change)]);
+        let of_one = change(format!("192.0.2.{number}/32"), said(&[&name()]));
+        active.thread.change_routes(of_one);
+        let of_both = change(format!("198.51.100.{number}/32"), said(&[&name(), &second]));
+        active.thread.change_routes(of_both);
+        let announced = |status: &bgp::SessionStatus| {
+            let family = status.families.first();
+            family.map_or(0, |family| family.received)
+        };
+        eventually(&other, |status| announced(status) > number).await;
+        let status = other.thread.status().await.remove(0).1;
+        assert_eq!(announced(&status), number + 1, "only what is for both");
+    }
+}
+
 /// A key from a file, as it is configured.
 fn password(key: &str) -> Option<Password> {
     let directory = tempfile::tempdir().unwrap();
