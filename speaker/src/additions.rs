@@ -540,9 +540,15 @@ impl StateDir {
         }
         let new = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
         let mut file = open(&temporary, new)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        let replaced = file
+            .write_all(text)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&temporary, path));
+        if replaced.is_err() {
+            // A disk that is full needs the room. It is removed before the next attempt otherwise.
+            let _ = fs::remove_file(&temporary);
+        }
+        replaced?;
         self.sync()
     }
 
