@@ -54,8 +54,8 @@ impl Speaker {
             self.note_about(&name, Subject::Service, event);
         }
         self.note_choice(&name, choice.as_ref());
-        self.serve_waiting().await;
         self.announce_and_host(Self::announce);
+        self.serve_waiting().await;
         Ok((stored, self.given(&name)))
     }
 
@@ -88,13 +88,14 @@ impl Speaker {
         }
         let delete = Change::DeleteService(name.clone());
         let release = self.release(name);
+        // No router is kept waiting for the disk.
+        self.strike_out(name);
+        self.remove_service(name);
+        self.announce_and_host(Self::announce);
         let lasting = self
             .keep_if_possible([delete].into_iter().chain(release))
             .await;
-        self.strike_out(name);
-        self.remove_service(name);
         self.serve_waiting().await;
-        self.announce_and_host(Self::announce);
         self.note_about(name, Subject::Service, "removed at run time");
         Ok(lasting)
     }
@@ -149,13 +150,17 @@ impl Speaker {
                 "route {prefix} was not announced at run time"
             )));
         }
-        let lasting = self.keep_if_possible([Change::DeleteRoute(*prefix)]).await;
+        let is_address = prefix.prefix_len() == prefix.max_prefix_len();
+        // No router is kept waiting for the disk.
         self.services_mut().remove_route(prefix);
-        if prefix.prefix_len() == prefix.max_prefix_len() {
+        if is_address {
             Arc::make_mut(&mut self.pools).unreserve(prefix.addr(), &Holder::Route);
-            self.serve_waiting().await;
         }
         self.announce_and_host(Self::announce);
+        let lasting = self.keep_if_possible([Change::DeleteRoute(*prefix)]).await;
+        if is_address {
+            self.serve_waiting().await;
+        }
         self.note_of_route(format!("route {prefix}: removed at run time"));
         Ok(lasting)
     }

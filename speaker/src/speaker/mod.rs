@@ -23,7 +23,7 @@ mod reload;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
@@ -120,6 +120,10 @@ pub struct Speaker {
     store: Arc<Mutex<Store>>,
     /// When the disk, which has refused something that counts, is asked again.
     retry_keeping_at: Option<Instant>,
+    /// The disk has not answered in the time that was left before the end: it is asked no more.
+    has_given_up: bool,
+    /// Commands that came while one before them waited for the disk.
+    postponed: VecDeque<Command>,
     state_dir: Arc<StateDir>,
     level: LevelSwitch,
     services: Arc<Services>,
@@ -280,6 +284,8 @@ impl Speaker {
             kept,
             store: Arc::new(Mutex::new(store)),
             retry_keeping_at: None,
+            has_given_up: false,
+            postponed: VecDeque::new(),
             state_dir,
             level,
             awaits_verdicts: false,
@@ -417,12 +423,8 @@ impl Speaker {
                 Some(prefixes) = self.withheld.recv() => self.say_again(prefixes),
                 Some(Ok(name)) = self.settling.join_next() => self.handle_settled(&name),
                 () = assumption_is_over => self.end_assumptions(),
-                // A command may write to disk, and a service that has failed is not to wait for many.
                 news = self.verdicts.recv() => {
                     self.handle_checked(news.ok_or(ThreadEnded("health"))?);
-                }
-                command = self.commands.recv() => {
-                    return Ok(command.map_or(Next::Abandoned, Next::Command));
                 }
                 () = drain_is_over => return Ok(Next::Drained),
                 Some(()) = self.file_changes.recv() => return Ok(Next::FileChanged),
@@ -440,6 +442,10 @@ impl Speaker {
                     self.dismiss_absent();
                     self.place_peers();
                     self.keep_what_is_not().await;
+                }
+                // A command may write to disk, and however many there are, all else has its turn.
+                command = next_command(&mut self.postponed, &mut self.commands) => {
+                    return Ok(command.map_or(Next::Abandoned, Next::Command));
                 }
             }
         }
@@ -504,15 +510,10 @@ impl Speaker {
 
     async fn handle(&mut self, command: Command) {
         // Whoever asked may have gone; what was asked for is done all the same.
+        let Some(command) = self.answer(command) else {
+            return;
+        };
         match command {
-            Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
-            Command::Config(reply) => drop(reply.send(Arc::clone(&self.config))),
-            Command::Vitals(reply) => drop(reply.send(self.vitals())),
-            Command::Events(party, reply) => drop(reply.send(self.events(party.as_ref()))),
-            Command::Follow(party, since, reply) => {
-                let followed = self.refuse_unknown_party(party.as_ref());
-                drop(reply.send(followed.map(|()| self.history.follow(party.as_ref(), since))));
-            }
             Command::PutService(name, service, reply) => {
                 drop(reply.send(self.put_service(name, service).await));
             }
@@ -538,7 +539,28 @@ impl Speaker {
                 drop(reply.send(self.reload_on_request(dry_run).await));
             }
             Command::Stop { .. } => unreachable!("stopping is the loop's affair"),
+            Command::Snapshot(_)
+            | Command::Config(_)
+            | Command::Vitals(_)
+            | Command::Events(..)
+            | Command::Follow(..) => unreachable!("it is answered"),
         }
+    }
+
+    /// What only asks is answered; what changes something comes back.
+    fn answer(&self, command: Command) -> Option<Command> {
+        match command {
+            Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
+            Command::Config(reply) => drop(reply.send(Arc::clone(&self.config))),
+            Command::Vitals(reply) => drop(reply.send(self.vitals())),
+            Command::Events(party, reply) => drop(reply.send(self.events(party.as_ref()))),
+            Command::Follow(party, since, reply) => {
+                let followed = self.refuse_unknown_party(party.as_ref());
+                drop(reply.send(followed.map(|()| self.history.follow(party.as_ref(), since))));
+            }
+            command => return Some(command),
+        }
+        None
     }
 
     /// The BFD thread has answered when this returns.
@@ -831,6 +853,7 @@ impl Speaker {
         for peer in &losing {
             warn!(%peer, "our routes are withdrawn: no graceful-restart is negotiated");
         }
+        self.keep_before_the_end().await;
         self.note("stopped");
         LastRun::end(&self.state_dir, how);
         let bfd = self.bfd;
@@ -847,6 +870,17 @@ impl Speaker {
 /// Whether a session ended so that the neighbor waits for us (RFC 4724 §4.2).
 const fn keeps_our_routes(event: &BgpEvent) -> bool {
     matches!(&event.event, Event::StateChanged(transition) if matches!(transition.cause, Cause::Restarting))
+}
+
+/// Those that had to wait come first.
+async fn next_command(
+    postponed: &mut VecDeque<Command>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> Option<Command> {
+    match postponed.pop_front() {
+        Some(command) => Some(command),
+        None => commands.recv().await,
+    }
 }
 
 /// The file's router id, or the kept one, or one that is derived and kept from then on.

@@ -163,7 +163,7 @@ impl Speaker {
         }
         let assign = served.iter();
         let assign = assign.map(|(name, choice)| Change::Assign(name.clone(), choice.assigned));
-        if let Err(refusal) = self.keep_at_once(assign.collect()).await {
+        if let Err(refusal) = self.keep(assign.collect::<Vec<_>>()).await {
             warn!("addresses that are free are not assigned: {refusal}");
             return;
         }
@@ -177,6 +177,7 @@ impl Speaker {
         for (name, choice) in &served {
             self.give(name, choice.assigned);
         }
+        self.announce_and_host(Self::announce);
         for (name, change) in &changes {
             self.note_reassignment(name, change);
         }

@@ -1,9 +1,12 @@
 //! The task itself, without neighbors.
 
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::*;
-use crate::config::ServiceName;
+use crate::additions::RouteSpec;
+use crate::config::{RouteConfig, ServiceName};
+use crate::control::Stored;
 use crate::services::health::{Crowded, Found};
 use crate::services::{Source, Verdict};
 
@@ -57,7 +60,7 @@ async fn a_verdict_is_carried_out_before_commands_that_came_earlier() {
     let (_dir, mut speaker, control) = started(CHECKED).await;
     let (sender, verdicts) = mpsc::channel(1);
     speaker.verdicts = verdicts;
-    let (reply, _answer) = tokio::sync::oneshot::channel();
+    let (reply, _answer) = oneshot::channel();
     let command = Command::Vitals(reply);
     control.commands.send(command).await.unwrap();
     sender
@@ -125,4 +128,76 @@ async fn what_is_late_for_a_service_that_has_gone_is_not_remembered() {
     };
     speaker.handle_checked(News::Crowded(crowded));
     assert!(!speaker.history.remembers(&Party::from(&gone)));
+}
+
+/// A route as somebody adds it, and how that ends.
+fn put(prefix: &str) -> (Command, oneshot::Receiver<Result<Stored, Refusal>>) {
+    let (reply, answer) = oneshot::channel();
+    let route = Box::new(RouteConfig::try_from(&RouteSpec::default()).unwrap());
+    (
+        Command::PutRoute(prefix.parse().unwrap(), route, reply),
+        answer,
+    )
+}
+
+/// Work that ends when the sender goes.
+fn hanging() -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (disk, answer) = std::sync::mpsc::channel::<()>();
+    let work = tokio::task::spawn_blocking(move || {
+        let _ = answer.recv();
+    });
+    (disk, work)
+}
+
+#[tokio::test]
+async fn while_the_disk_hangs_questions_are_answered_and_changes_wait() {
+    let (_dir, mut speaker, control) = started("").await;
+    let (disk, work) = hanging();
+    let (change, mut changed) = put("198.51.100.1/32");
+    control.commands.send(change).await.unwrap();
+    let (question, answer) = oneshot::channel();
+    let question = Command::Vitals(question);
+    control.commands.send(question).await.unwrap();
+    let answered = tokio::select! {
+        _ = speaker.attend_until(work) => false,
+        vitals = answer => vitals.is_ok(),
+    };
+    assert!(answered);
+    assert!(changed.try_recv().is_err(), "it waits for the disk");
+    drop(disk);
+    let next = speaker.next(&mut interval(INTERFACE_CHECK)).await;
+    assert!(matches!(next, Ok(Next::Command(Command::PutRoute(..)))));
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+    let (_dir, mut speaker, control) = started("").await;
+    let (disk, work) = hanging();
+    let (reply, _stopped) = oneshot::channel();
+    let stop = Command::Stop {
+        how: None,
+        communication: None,
+        reply,
+    };
+    control.commands.send(stop).await.unwrap();
+    let result = speaker.attend_until(work).await;
+    assert!(matches!(result, Err(keeping::Unfinished::Ending)));
+    // Nobody asks the store any more, which whoever hangs has.
+    assert!(speaker.keep([]).await.is_err());
+    let next = speaker.next(&mut interval(INTERFACE_CHECK)).await;
+    assert!(matches!(next, Ok(Next::Command(Command::Stop { .. }))));
+    drop(disk);
+}
+
+#[tokio::test]
+async fn however_many_commands_there_are_a_drain_ends() {
+    let (_dir, mut speaker, control) = started("").await;
+    let (change, _changed) = put("198.51.100.1/32");
+    control.commands.send(change).await.unwrap();
+    speaker.leaving = Some(Leaving {
+        at: Instant::now(),
+        communication: None,
+    });
+    let next = speaker.next(&mut interval(INTERFACE_CHECK)).await;
+    assert!(matches!(next, Ok(Next::Drained)));
 }
