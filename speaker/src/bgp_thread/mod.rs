@@ -315,8 +315,8 @@ impl BgpThread {
     }
 
     /// Replaces the prefixes that are withdrawn from everybody as soon as BFD finds a path dead, and
-    /// that are not announced before it is up again. A path that has never been up withholds nothing. To announce one again is for the caller, who hears of
-    /// the path too. Call it before the routes are set that go with it;
+    /// that are not announced before it is up again. A path that has never been up withholds nothing.
+    /// To announce one again is for the caller, who hears of the path too. Call it before the routes are set that go with it;
     /// [`change_routes`](Self::change_routes) says the same of single prefixes.
     pub fn set_dependents(&self, dependents: Dependents) {
         self.tell(Command::SetDependents(dependents));
