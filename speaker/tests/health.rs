@@ -275,6 +275,8 @@ fn a_service_goes_with_the_path_that_it_depends_on() {
     eventually("the session has ended", || {
         here.show(&["bfd", "storage"])["state"] == "Down"
     });
+    let cause = || web(&here)["health"]["cause"].to_string();
+    eventually("the service says so", || cause().contains("AdminDown"));
     assert!(is(&here, "healthy"));
     running.launch();
     eventually("the path is up", || {

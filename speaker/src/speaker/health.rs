@@ -146,6 +146,11 @@ impl Speaker {
             self.path_changed(name, true, cause);
         } else if has_failed(change) {
             self.path_changed(name, false, cause);
+        } else if (change.from, change.remote_state) == (bfd::State::Up, bfd::State::AdminDown) {
+            let turns = self
+                .standings_mut()
+                .handle_admin_down(SystemTime::now(), name);
+            self.carry_out(turns);
         }
     }
 

@@ -175,6 +175,18 @@ impl Standings {
         self.learn(at, path, &aspect)
     }
 
+    /// The session of a path has ended because the neighbor says AdminDown: what was known of the path
+    /// stays so (RFC 5882 §4.2), and whoever asks is told why.
+    pub fn handle_admin_down(&mut self, at: SystemTime, path: &BfdName) -> Vec<Turn> {
+        let known = self.paths.get(path).and_then(|path| path.known.as_ref());
+        match known {
+            Some(known) if known.verdict == Verdict::Healthy => {
+                self.learn(at, path, &path_is_admin_down(path))
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The session of a path begins, or begins anew: what an earlier one has said counts no more.
     /// It is given so much time to come up while services are announced that depend on it. `None`: it
     /// is disabled, and nothing that depends on it is announced.
@@ -388,6 +400,15 @@ fn path_is_up(path: &BfdName) -> Aspect {
     Aspect {
         verdict: Verdict::Healthy,
         cause: format!("BFD session {path} is up"),
+    }
+}
+
+fn path_is_admin_down(path: &BfdName) -> Aspect {
+    Aspect {
+        verdict: Verdict::Healthy,
+        cause: format!(
+            "BFD session {path} is AdminDown at the neighbor, which is no failure; it was up before"
+        ),
     }
 }
 
@@ -659,6 +680,36 @@ mod tests {
         );
         assert_eq!(story.0.poll_timeout(), None);
         assert!(story.path(true).is_some(), "it may come later");
+    }
+
+    /// RFC 5882 §4.2.
+    #[test]
+    fn a_path_that_is_admin_down_at_the_neighbor_has_not_failed_and_says_so() {
+        let mut story = on_a_path();
+        assert_eq!(story.0.handle_admin_down(AT, &storage()), []);
+        let admin_down = "BFD session storage is AdminDown at the neighbor, which is no failure; it was up before";
+        assert_eq!(story.cause(), admin_down);
+        // Also to whoever comes to depend on it.
+        story.0.remove(&web());
+        let depends = health(false, Some("storage"));
+        assert_eq!(
+            story.set(Some(&depends), Verdict::Unknown),
+            Some(format!("unknown -> healthy: {admin_down}"))
+        );
+        assert_eq!(story.path(true), None);
+        assert_eq!(story.cause(), "BFD session storage is up");
+    }
+
+    #[test]
+    fn admin_down_at_the_neighbor_makes_no_path_work_that_did_not() {
+        let mut story = Story::new();
+        story.begin(Some(PATIENCE));
+        story.set(Some(&health(false, Some("storage"))), Verdict::Unknown);
+        assert_eq!(story.0.handle_admin_down(AT, &storage()), []);
+        assert_eq!(story.cause(), "BFD session storage has not been up yet");
+        story.path(false);
+        assert_eq!(story.0.handle_admin_down(AT, &storage()), []);
+        assert!(story.cause().contains("is down"), "{}", story.cause());
     }
 
     #[test]
