@@ -139,6 +139,13 @@ fn a_file_that_changes_is_reloaded_by_itself_if_asked() {
     assert_eq!(refused(&daemon), 1, "{}", daemon.log());
     assert_eq!(prefixes(&daemon), ["198.51.2.0/24 file"]);
 
+    // Once it is mended, the refusal is not the last word.
+    daemon.write(&speaker(ON_CHANGE, &route(2)));
+    let mended = "reload: the file is accepted again; nothing changed";
+    eventually("it is accepted", || daemon.log().contains(mended));
+    let events = words(&daemon.ok(&["show", "events"]));
+    assert!(events.contains(mended), "{events}");
+
     // Nobody wants it from here on, and then somebody does.
     daemon.write(&speaker("", &route(4)));
     wait_for(&daemon, &["198.51.4.0/24 file"]);

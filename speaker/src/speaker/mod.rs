@@ -173,6 +173,8 @@ pub struct Speaker {
     hooks: Hooks,
     started: SystemTime,
     last_reload: LastReload,
+    /// Its refusal is the last that was said of the file.
+    reload_was_refused: bool,
     commands: mpsc::Receiver<Command>,
     /// Dynamic peers without a connection.
     absent: Absent,
@@ -319,6 +321,7 @@ impl Speaker {
             hooks: Hooks::default(),
             started,
             last_reload: LastReload::started(started),
+            reload_was_refused: false,
             commands,
             bgp_events,
             bfd_events,

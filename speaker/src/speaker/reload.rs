@@ -24,29 +24,35 @@ impl Speaker {
         if dry_run {
             return self.reload(true).await;
         }
-        self.manager.reloading();
-        let result = self.reload(false).await;
-        self.manager.ready();
-        self.last_reload.ended(&result, SystemTime::now());
-        match &result {
-            Ok(reloaded) if reloaded.changes.is_empty() => info!("reload: nothing changed"),
-            Ok(_) => {}
-            Err(refusal) => self.tell_of_refused_reload(refusal),
-        }
-        result
+        self.reload_and_tell(true).await
     }
 
-    /// The file has another content. Told where it matters: an editor may write what was there.
+    /// The file has another content.
     pub(super) async fn reload_on_change(&mut self) {
+        let result = self.reload_and_tell(false).await;
+        drop(result);
+    }
+
+    /// An editor may write what was there: that nothing changed is for whoever asked, unless a refusal
+    /// would stay the last word.
+    async fn reload_and_tell(&mut self, asked: bool) -> Result<Reloaded, Refusal> {
         self.manager.reloading();
         let result = self.reload(false).await;
         self.manager.ready();
         self.last_reload.ended(&result, SystemTime::now());
-        match result {
-            Ok(reloaded) if reloaded.changes.is_empty() => debug!("the file says what it said"),
-            Ok(_) => {}
-            Err(refusal) => self.tell_of_refused_reload(&refusal),
+        let was_refused = std::mem::replace(&mut self.reload_was_refused, result.is_err());
+        match &result {
+            Err(refusal) => self.tell_of_refused_reload(refusal),
+            Ok(reloaded) if !reloaded.changes.is_empty() => {}
+            Ok(_) if was_refused => {
+                let mended = "reload: the file is accepted again; nothing changed";
+                info!("{mended}");
+                self.note(mended.to_owned());
+            }
+            Ok(_) if asked => info!("reload: nothing changed"),
+            Ok(_) => debug!("the file says what it said"),
         }
+        result
     }
 
     fn tell_of_refused_reload(&mut self, refusal: &Refusal) {
