@@ -1128,6 +1128,19 @@ bfd = "storag"
 "#
         => r#"11: [[service]] "web": health: found bfd = "storag"; must be the name of a [[bfd-session]]; the nearest is "storage""#;
 
+    health_of_a_peer: r#"
+[[peer]]
+name = "tor"
+address = "192.0.2.1"
+remote-as = 64521
+[[service]]
+name = "web"
+addresses = ["192.0.2.150"]
+[service.health]
+bfd = "tor"
+"#
+        => r#"12: [[service]] "web": health: found bfd = "tor"; must be the name of a [[bfd-session]], and tor is a peer: add a [[bfd-session]] of another name with its address"#;
+
     health_that_is_no_table: r#"
 [[service]]
 name = "web"

@@ -433,7 +433,8 @@ fn a_service_that_was_added_is_checked_also_after_a_restart() {
 
 #[test]
 fn a_check_of_a_service_is_named_at_the_command_line() {
-    let daemon = Daemon::start("[speaker]\nlocal-as = 64520\nrouter-id = \"192.0.2.71\"\n");
+    let [own, other] = [loopback(), loopback()];
+    let daemon = Daemon::start(&config(own, other, 64520, 64521));
     let add = ["service", "add", "web", "192.0.2.150"];
     let with = |more: &[&'static str]| [&add[..], more].concat();
     daemon.ok(&with(&[
@@ -448,9 +449,13 @@ fn a_check_of_a_service_is_named_at_the_command_line() {
     let check = &service["health"]["check"];
     assert_eq!(check["interval_ms"].as_f64(), Some(500.0), "{service}");
     assert_eq!(check["fall"], 1, "{service}");
-    let wrong: [(&[&'static str], &str); 4] = [
+    let wrong: [(&[&'static str], &str); 5] = [
         (&["--health-http", "http://example.com/"], "http"),
         (&["--health-bfd", "nobody"], "nobody"),
+        (
+            &["--health-bfd", "tor"],
+            "tor is a peer, not a bfd-session: add a [[bfd-session]]",
+        ),
         (&["--interval", "1s"], "must have http, tcp or bfd"),
         (
             &["--health-tcp", "127.0.0.1:9", "--interval", "1us"],
@@ -464,4 +469,7 @@ fn a_check_of_a_service_is_named_at_the_command_line() {
     daemon.fails(2, &with(&["--health-tcp", "127.0.0.1:9", "--fall", "0"]));
     daemon.ok(&add);
     assert!(daemon.show(&["service", "web"])["health"].is_null());
+    let refused = daemon.fails(1, &["show", "events", "--bfd-session", "tor"]);
+    let instead = "tor is a peer, not a bfd-session: use --peer tor";
+    assert!(refused.contains(instead), "{refused}");
 }

@@ -37,7 +37,7 @@ use super::problem::Problem;
 use super::{
     ApiConfig, BfdConfig, BfdProfile, Checked, Config, DEFAULT_SOCKET, DEFAULT_STATE_DIR,
     LogConfig, Name, OnExit, PeerName, RouteConfig, ServiceConfig, ServiceName, SpeakerConfig,
-    account, neighbors, value,
+    account, value,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -129,7 +129,7 @@ fn read_document(mut document: Section<'_>) -> Option<Config> {
         document.take_tables("service", &["name"]),
         &pools,
         &bfd_sessions,
-        &neighbors(&peers.configs, &bfd_sessions),
+        &peers,
     );
     let routes = read_routes(
         document.take_tables("route", &["prefix"]),

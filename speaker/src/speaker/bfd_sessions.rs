@@ -74,6 +74,11 @@ impl Speaker {
         {
             return Ok(());
         }
+        if self.config.peers.contains_key(name.as_str()) {
+            return Err(Refusal::NotFound(format!(
+                "{name} is a peer, not a bfd-session: use --peer {name}"
+            )));
+        }
         let known = bfd_sessions.keys().chain(bfd_ranges.keys());
         let known = known.map(BfdName::as_str).chain(self.bfd.accepted_names());
         Err(not_found("bfd-session", "bfd", name.as_str(), known))

@@ -241,6 +241,11 @@ impl Speaker {
         if sessions.contains_key(path) {
             return Ok(());
         }
+        if self.config.peers.contains_key(path.as_str()) {
+            return Err(Refusal::Invalid(format!(
+                "service {name}: health: {path} is a peer, not a bfd-session: add a [[bfd-session]] of another name with its address"
+            )));
+        }
         let known = sessions.keys().map(BfdName::as_str);
         let unknown = not_found("bfd-session", "bfd", path.as_str(), known);
         Err(Refusal::Invalid(format!(

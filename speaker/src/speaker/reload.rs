@@ -47,7 +47,7 @@ impl Speaker {
             Ok(_) if was_refused => {
                 let mended = "reload: the file is accepted again; nothing changed";
                 info!("{mended}");
-                self.note(mended.to_owned());
+                self.note(mended);
             }
             Ok(_) if asked => info!("reload: nothing changed"),
             Ok(_) => debug!("the file says what it said"),

@@ -13,6 +13,7 @@ use super::super::health::{parse_http_host, parse_tcp, why_not_executable};
 use super::super::value::{self, Parsed};
 use super::super::{BfdName, BfdSessionConfig, CheckConfig, HealthConfig, HttpProbe, Probe};
 use super::hook::{argument, is_absolute};
+use super::peer::Peers;
 use super::{SECOND, one_of};
 
 /// A service that is found dead later than this is a surprise to whoever uses it.
@@ -45,6 +46,7 @@ pub(super) fn check_bfd(
     service: &Section<'_>,
     health: &Located<HealthConfig>,
     sessions: &BTreeMap<BfdName, BfdSessionConfig>,
+    peers: &Peers,
 ) {
     let Some(name) = &health.value.bfd else {
         return;
@@ -57,8 +59,14 @@ pub(super) fn check_bfd(
         ),
         Some(_) => {}
         None => {
-            let known = sessions.keys().map(BfdName::as_str);
-            let expected = one_of("the name of a [[bfd-session]]", name.as_str(), known);
+            let expected = if peers.configs.contains_key(name.as_str()) {
+                format!(
+                    "the name of a [[bfd-session]], and {name} is a peer: add a [[bfd-session]] of another name with its address"
+                )
+            } else {
+                let known = sessions.keys().map(BfdName::as_str);
+                one_of("the name of a [[bfd-session]]", name.as_str(), known)
+            };
             service.error(
                 health.line,
                 "health",

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::super::document::{Located, Section};
 use super::super::{
-    BfdName, BfdSessionConfig, IpFamilies, IpFamily, Party, PoolConfig, PoolName, PoolRequest,
-    ServiceConfig, ServiceName, value,
+    BfdName, BfdSessionConfig, IpFamilies, IpFamily, PoolConfig, PoolName, PoolRequest,
+    ServiceConfig, ServiceName, neighbors, value,
 };
 use super::health::{check_bfd, read_health};
+use super::peer::Peers;
 use super::pool::Pools;
 use super::{one_of, quoted, refuse_again};
 
@@ -19,8 +20,9 @@ pub(super) fn read_services(
     sections: Vec<Section<'_>>,
     pools: &Pools,
     bfd_sessions: &BTreeMap<BfdName, BfdSessionConfig>,
-    neighbors: &BTreeMap<IpAddr, Party>,
+    peers: &Peers,
 ) -> BTreeMap<ServiceName, Arc<ServiceConfig>> {
+    let neighbors = neighbors(&peers.configs, bfd_sessions);
     let mut services = Vec::with_capacity(sections.len());
     let mut names = HashMap::with_capacity(sections.len());
     let mut users: HashMap<IpAddr, (usize, Rc<str>)> = HashMap::with_capacity(sections.len());
@@ -39,7 +41,7 @@ pub(super) fn read_services(
         let health = read_health(&mut section);
         section.finish();
         if let Some(health) = &health {
-            check_bfd(&section, health, bfd_sessions);
+            check_bfd(&section, health, bfd_sessions, peers);
         }
         if addresses.as_ref().is_some_and(Vec::is_empty) && !section.has_error("addresses") {
             section.error(
