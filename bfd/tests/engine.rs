@@ -7,7 +7,7 @@
 
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -352,7 +352,7 @@ fn forged(status: &SessionStatus) -> Vec<u8> {
         control_plane_independent: false,
         demand: false,
         detect_mult: NonZeroU8::MIN,
-        my_discriminator: status.local_discr,
+        my_discriminator: NonZeroU32::new(!status.local_discr.get()).unwrap_or(NonZeroU32::MAX),
         your_discriminator: Some(status.local_discr),
         desired_min_tx_interval: Micros::ONE_SECOND,
         required_min_rx_interval: Micros::ONE_SECOND,

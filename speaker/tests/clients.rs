@@ -240,10 +240,11 @@ fn a_state_directory_that_cannot_be_written_is_named() {
 /// With something of everything that has a name.
 fn daemon_with_names() -> Daemon {
     let daemon = Daemon::start(&format!(
-        "{ALONE}[[peer]]\nname = \"tor-a\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nreceived-routes = \"kept\"\n\
+        "{ALONE}[bfd]\nlisten = [\"{}:13784\"]\n[[peer]]\nname = \"tor-a\"\naddress = \"192.0.2.1\"\nremote-as = 64521\nreceived-routes = \"kept\"\n\
          [[pool]]\nname = \"public\"\naddresses = [\"192.0.2.64/28\"]\n\
          [[bfd-session]]\nname = \"storage\"\naddress = \"192.0.2.9\"\n\
-         [[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n"
+         [[service]]\nname = \"web\"\naddresses = [\"192.0.2.150\"]\n",
+        loopback()
     ));
     daemon.ok(&["announce", "198.51.100.0/24"]);
     daemon
