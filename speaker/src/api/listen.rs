@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::serve::Listener;
 use rustix::fs::FlockOperation;
@@ -159,14 +159,14 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// long; `None`: it goes on without.
 fn turn(directory: &Path) -> Option<fs::File> {
     let directory = fs::File::open(directory).ok()?;
-    let until = Instant::now() + TURN;
-    loop {
+    for _ in 0..100 {
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Some(directory),
-            Err(Errno::WOULDBLOCK) if Instant::now() < until => sleep(TURN / 100),
+            Err(Errno::WOULDBLOCK) => sleep(TURN / 100),
             Err(_) => return None,
         }
     }
+    None
 }
 
 /// `program` is what we are called.
